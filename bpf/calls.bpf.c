@@ -1,0 +1,454 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Calls: the handlers of the probe sites.  Each keeps its thread's shadow stack
+ * true to the interpreter's and accounts what ended.
+ */
+#include "python.bpf.h"
+#include "stack.bpf.h"
+
+/* What every handler needs, found once at its start. */
+struct hit {
+	struct task_struct *task;
+	struct thread *t;
+	const struct py_layout *l;
+	u64 cookie;
+	u64 now;
+	u32 tgid;
+};
+
+/* The process is not in the table: take it in if all are wanted. */
+static __always_inline int process_admit(u32 tgid, u32 build, u64 runtime, u64 now)
+{
+	struct process_entry fresh = {
+		.runtime = runtime,
+		.since = now,
+		.build = build,
+		.flags = PROCESS_TRACED | PROCESS_CALLS | PROCESS_FOLLOW,
+	};
+	struct record_task *record;
+
+	if (!admit_all || tgid == own_tgid)
+		return 0;
+	if (bpf_map_update_elem(&processes, &tgid, &fresh, BPF_NOEXIST)) {
+		if (!bpf_map_lookup_elem(&processes, &tgid))
+			lose(LOSS_PROCESSES_FULL);
+		return 0;
+	}
+	record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
+	if (!record) {
+		lose(LOSS_RING_LIFECYCLE);
+		return 0;
+	}
+	__builtin_memset(record, 0, sizeof(*record));
+	record->kind = RECORD_FIRST_HIT;
+	record->tgid = tgid;
+	record->build = build;
+	record->ns = now;
+	bpf_ringbuf_submit(record, BPF_RB_FORCE_WAKEUP);
+	return 0;
+}
+
+/*
+ * What the process table says of this thread's process, cached in the thread.
+ * The probe itself tells where _PyRuntime is: it stands at a known distance.
+ */
+__noinline int thread_refresh(struct thread *t, u32 tgid, u64 cookie, u64 ip, u64 now)
+{
+	u32 build = SITE_COOKIE_BUILD(cookie);
+	const struct py_layout *l = layout_of(build);
+	struct process_entry *p;
+	u64 runtime;
+
+	if (!t || !l)
+		return 0;
+	runtime = ip - SITE_COOKIE_VADDR(cookie) + l->runtime_vaddr;
+	p = bpf_map_lookup_elem(&processes, &tgid);
+	if (!p) {
+		process_admit(tgid, build, runtime, now);
+		p = bpf_map_lookup_elem(&processes, &tgid);
+	}
+	t->epoch = process_epoch;
+	t->flags = p ? p->flags : 0;
+	if (p && !p->runtime) {
+		p->runtime = runtime;
+		p->build = build;
+	}
+	if (t->runtime != runtime || t->build != build) {
+		t->runtime = runtime;
+		t->build = build;
+		t->tstate = 0;
+		t->depth = 0;
+	}
+	return 0;
+}
+
+static __always_inline int hit_begin(struct pt_regs *ctx, struct hit *hit, u64 create)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct thread *t;
+
+	hit->now = bpf_ktime_get_ns();
+	hit->cookie = bpf_get_attach_cookie(ctx);
+	hit->task = task;
+	hit->tgid = task->tgid;
+	t = bpf_task_storage_get(&threads, task, NULL, create);
+	if (!t) {
+		if (create)
+			lose(LOSS_STORAGE);
+		return -1;
+	}
+	hit->t = t;
+	if (t->epoch != process_epoch || t->build != SITE_COOKIE_BUILD(hit->cookie) || !t->runtime)
+		thread_refresh(t, hit->tgid, hit->cookie, ctx->ip, hit->now);
+	if (!(t->flags & PROCESS_CALLS))
+		return -1;
+	hit->l = layout_of(t->build);
+	if (!hit->l)
+		return -1;
+	if (!t->tstate && thread_find(t, hit->l, hit->now)) {
+		if (create)
+			lose(LOSS_UNKNOWN_THREAD);
+		return -1;
+	}
+	return 0;
+}
+
+struct unwinding {
+	struct task_struct *task;
+	struct thread *t;
+	u64 frame; /* the frame that must be on top afterwards, or be none of ours */
+	u64 now;
+	u32 found; /* position + 1 */
+	u32 at;
+	u32 raised; /* an exception took the frames above it away just now */
+};
+
+static long unwinding_search(u32 i, void *arg)
+{
+	struct unwinding *u = arg;
+	struct shadow_frame *f;
+
+	if (!u->at)
+		return 1;
+	u->at--;
+	f = shadow_at(u->task, u->t, u->at);
+	if (f && f->frame == u->frame) {
+		u->found = u->at + 1;
+		return 1;
+	}
+	return 0;
+}
+
+static long unwinding_pop(u32 i, void *arg)
+{
+	struct unwinding *u = arg;
+	struct shadow_frame *f;
+	enum ending how = ENDED_UNSEEN;
+	u64 end = u->now;
+
+	if (u->t->depth <= u->found || !u->t->depth)
+		return 1;
+	f = shadow_at(u->task, u->t, u->t->depth - 1);
+	if (u->raised) {
+		how = ENDED_EXCEPTION;
+	} else if (f && f->raised_ns) {
+		/* C code swallowed the exception: it ended where it last was raised */
+		how = ENDED_EXCEPTION;
+		end = f->raised_ns;
+	}
+	shadow_pop(u->t, how, end);
+	return 0;
+}
+
+/*
+ * Make `frame` the top of the shadow stack by ending what stands above it.
+ * If it is not on it, its nearest ancestor that is counts; if none is, all have ended.
+ */
+__noinline int reconcile(struct thread *t, const struct py_layout *l, u64 frame, u64 now, u32 raised)
+{
+	struct unwinding u = {.frame = frame, .now = now, .raised = raised};
+
+	if (!t || !l)
+		return 0;
+	u.t = t;
+	u.task = bpf_get_current_task_btf();
+	for (int i = 0; i < 32 && u.frame; i++) {
+		u.at = t->depth < STACK_MAX ? t->depth : STACK_MAX;
+		bpf_loop(STACK_MAX, unwinding_search, &u, 0);
+		if (u.found)
+			break;
+		u.frame = read_user_u64(NULL, u.frame + l->frame_previous);
+	}
+	if (!raised)
+		lose(LOSS_RECONCILE);
+	bpf_loop(STACK_MAX * 4, unwinding_pop, &u, 0);
+	return 0;
+}
+
+/* Is `frame` what the shadow stack has on top (or is that empty)? */
+static __always_inline bool shadow_top_is(struct task_struct *task, struct thread *t, u64 frame)
+{
+	struct shadow_frame *f;
+
+	if (!t->depth)
+		return true;
+	f = shadow_at(task, t, t->depth - 1);
+	return f && f->frame == frame;
+}
+
+/*
+ * Is the top of the shadow stack `frame` or close below it?  Between two calls
+ * we follow there may be frames we do not: entry frames of the C stack, and the
+ * shim that runs a specialised constructor (3.13+: CALL_ALLOC_AND_ENTER_INIT).
+ */
+static __always_inline bool shadow_top_near(struct hit *hit, u64 frame)
+{
+	struct shadow_frame *f;
+
+	if (!hit->t->depth)
+		return true;
+	f = shadow_at(hit->task, hit->t, hit->t->depth - 1);
+	if (!f)
+		return true; /* deeper than we keep */
+	for (int i = 0; i < 4 && frame; i++) {
+		if (frame == f->frame)
+			return true;
+		frame = read_user_u64(NULL, frame + hit->l->frame_previous);
+	}
+	return false;
+}
+
+enum entry_kind { ENTRY_UNKNOWN, ENTRY_START, ENTRY_RESUME };
+
+static __always_inline bool is_resume(const struct py_layout *l, u8 op)
+{
+	for (int i = 0; i < LAYOUT_RESUME_OPS; i++)
+		if (l->resume_ops[i] && l->resume_ops[i] == op)
+			return true;
+	return false;
+}
+
+/*
+ * Does this entry begin a call or resume one?  From 3.11 on the oparg of RESUME
+ * tells: 0 at the start (Python/bytecodes.c, RESUME).  The handler may or may not
+ * have stored its instruction pointer yet, so RESUME is there or one unit on.
+ * Up to 3.10 f_lasti is negative until the first instruction.
+ */
+static __always_inline enum entry_kind entry_kind(const struct py_layout *l, const u8 *head)
+{
+	u8 units[4] = {};
+	u64 instr;
+
+	if (l->lasti_unit)
+		return (s32)head_u32(head, l->frame_instr) < 0 ? ENTRY_START : ENTRY_RESUME;
+	instr = head_u64(head, l->frame_instr);
+	if (read_user(NULL, units, sizeof(units), instr))
+		return ENTRY_UNKNOWN;
+	if (is_resume(l, units[0]))
+		return units[1] & 3 ? ENTRY_RESUME : ENTRY_START;
+	if (is_resume(l, units[2]))
+		return units[3] & 3 ? ENTRY_RESUME : ENTRY_START;
+	return ENTRY_UNKNOWN;
+}
+
+/* Find the thread state anew: the thread may have got another one. */
+static __always_inline int thread_again(struct hit *hit)
+{
+	struct thread *t = hit->t;
+
+	if (read_user_u64(NULL, t->tstate + hit->l->ts_thread_id) ==
+	    thread_ident(bpf_get_current_task_btf()))
+		return -1;
+	t->tstate = 0;
+	return thread_find(t, hit->l, hit->now);
+}
+
+static __always_inline int enter(struct hit *hit, enum entry_kind forced)
+{
+	const struct py_layout *l = hit->l;
+	struct thread *t = hit->t;
+	enum entry_kind kind = ENTRY_UNKNOWN;
+	struct function_stats *stats;
+	u64 frame, previous;
+	u32 function;
+
+	frame = current_frame(NULL, l, t->tstate);
+	if (!read_frame(NULL, l, t->head, frame))
+		kind = forced ?: entry_kind(l, t->head);
+	if (kind == ENTRY_UNKNOWN && !thread_again(hit)) {
+		frame = current_frame(NULL, l, t->tstate);
+		if (!read_frame(NULL, l, t->head, frame))
+			kind = entry_kind(l, t->head);
+	}
+	if (kind == ENTRY_UNKNOWN) {
+		lose(LOSS_NOT_AT_RESUME);
+		return 0;
+	}
+	previous = frame_previous(l, t->head);
+	if (!shadow_top_near(hit, previous))
+		reconcile(t, l, previous, hit->now, 0);
+	function = function_slot(l, hit->tgid, frame_code(l, t->head), t->head);
+	stats = bpf_map_lookup_elem(&functions, &function);
+	if (stats) {
+		if (!stats->told)
+			function_tell_again(l, stats, function);
+		__sync_fetch_and_add(&stats->segments, 1);
+		if (kind == ENTRY_START)
+			__sync_fetch_and_add(&stats->calls, 1);
+	}
+	if (!shadow_push(hit->task, t, frame, previous, function, kind == ENTRY_RESUME,
+			 bpf_ktime_get_ns()) &&
+	    stats && kind == ENTRY_START)
+		__sync_fetch_and_add(&stats->ended_unseen, 1);
+	return 0;
+}
+
+SEC("uprobe")
+int call_entry(struct pt_regs *ctx)
+{
+	struct hit hit;
+
+	if (hit_begin(ctx, &hit, BPF_LOCAL_STORAGE_GET_F_CREATE))
+		return 0;
+	return enter(&hit, ENTRY_UNKNOWN);
+}
+
+SEC("uprobe")
+int call_throw(struct pt_regs *ctx)
+{
+	struct hit hit;
+
+	if (hit_begin(ctx, &hit, BPF_LOCAL_STORAGE_GET_F_CREATE))
+		return 0;
+	return enter(&hit, ENTRY_RESUME);
+}
+
+/*
+ * Does this exit site stand before or after its handler takes the frame off the
+ * thread state?  That is a matter of how the build was compiled, so its hits vote.
+ */
+static __always_inline bool site_is_early(u64 cookie, bool own_current, bool below_current)
+{
+	u32 index = SITE_COOKIE_BUILD(cookie) * SITE_MAX + SITE_COOKIE_SITE(cookie);
+	struct site_votes *votes = bpf_map_lookup_elem(&site_votes, &index);
+
+	if (!votes)
+		return own_current;
+	if (votes->early + votes->late < SITE_VOTES) {
+		votes->early += own_current;
+		votes->late += below_current;
+	}
+	/* a shim's exit at a late site looks like an early one, but never outnumbers */
+	return votes->early > 2 * votes->late;
+}
+
+/* The topmost call leaves. */
+static __always_inline int leave(struct hit *hit, enum ending how)
+{
+	struct thread *t = hit->t;
+	struct shadow_frame *f;
+	u64 frame;
+	bool early;
+
+	if (!t->depth) {
+		lose(LOSS_BEGAN_BEFORE);
+		return 0;
+	}
+	f = shadow_at(hit->task, t, t->depth - 1);
+	if (!f) {
+		t->depth--; /* deeper than we keep: counted at its entry */
+		return 0;
+	}
+	frame = current_frame(NULL, hit->l, t->tstate);
+	early = site_is_early(hit->cookie, frame == f->frame, frame == f->previous);
+	if (early ? frame != f->frame : frame != f->previous) {
+		/* the frame that leaves may be one we do not follow: then the top stays */
+		if (shadow_top_near(hit, frame))
+			return 0;
+		reconcile(t, hit->l, frame, hit->now, 0);
+		if (!early || !t->depth || !shadow_top_is(hit->task, t, frame)) {
+			lose(LOSS_UNMATCHED_EXIT);
+			return 0;
+		}
+	}
+	shadow_pop(t, how, hit->now);
+	return 0;
+}
+
+SEC("uprobe")
+int call_return(struct pt_regs *ctx)
+{
+	struct hit hit;
+
+	return hit_begin(ctx, &hit, 0) ? 0 : leave(&hit, ENDED_RETURN);
+}
+
+SEC("uprobe")
+int call_yield(struct pt_regs *ctx)
+{
+	struct hit hit;
+
+	return hit_begin(ctx, &hit, 0) ? 0 : leave(&hit, ENDED_YIELD);
+}
+
+/* The opcode of the instruction a frame of 3.8-3.10 stands at, 0 if unreadable. */
+static __always_inline u8 opcode_at_lasti(const struct py_layout *l, const u8 *head)
+{
+	s32 lasti = (s32)head_u32(head, l->frame_instr);
+	u64 code = frame_code(l, head), bytes;
+	u8 op = 0;
+
+	if (lasti < 0)
+		return 0;
+	bytes = read_user_u64(NULL, code + l->code_units);
+	read_user(NULL, &op, 1, bytes + l->bytes_data + (u64)lasti * l->lasti_unit);
+	return op;
+}
+
+/* USDT function__return: one probe for every way out, the opcode tells which. */
+SEC("uprobe")
+int call_leave(struct pt_regs *ctx)
+{
+	struct hit hit;
+	u64 frame;
+	u8 op = 0;
+
+	if (hit_begin(ctx, &hit, 0))
+		return 0;
+	frame = current_frame(NULL, hit.l, hit.t->tstate);
+	if (!read_frame(NULL, hit.l, hit.t->head, frame))
+		op = opcode_at_lasti(hit.l, hit.t->head);
+	if (op && op == hit.l->op_return_value)
+		return leave(&hit, ENDED_RETURN);
+	if (op && (op == hit.l->op_yield_value || op == hit.l->op_yield_from))
+		return leave(&hit, ENDED_YIELD);
+	return leave(&hit, ENDED_EXCEPTION);
+}
+
+/* PyTraceBack_Here: an exception was raised in the current frame or arrived in it. */
+SEC("uprobe")
+int call_unwind(struct pt_regs *ctx)
+{
+	struct shadow_frame *f;
+	struct hit hit;
+	u64 frame;
+
+	if (hit_begin(ctx, &hit, 0) || !hit.t->depth)
+		return 0;
+	frame = current_frame(NULL, hit.l, hit.t->tstate);
+	if (!shadow_top_is(hit.task, hit.t, frame))
+		reconcile(hit.t, hit.l, frame, hit.now, 1);
+	if (!hit.t->depth)
+		return 0;
+	f = shadow_at(hit.task, hit.t, hit.t->depth - 1);
+	if (f && f->frame == frame)
+		f->raised_ns = hit.now;
+	return 0;
+}
+
+/* What a probe costs without us: for calibration and comparison. */
+SEC("uprobe")
+int call_nothing(struct pt_regs *ctx)
+{
+	return 0;
+}

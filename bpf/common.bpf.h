@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The maps, the configuration, the loss counters and the one way to read a target's memory. */
+#ifndef PYTRACE_COMMON_BPF_H
+#define PYTRACE_COMMON_BPF_H
+
+#include "vmlinux.h"
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+
+#include "records.h"
+
+#define EEXIST 17
+
+/* A frame of a thread's shadow stack: one segment of one call, not ended yet. */
+struct shadow_frame {
+	u64 frame;    /* address of the interpreter's frame */
+	u64 previous; /* the frame below as the interpreter links it */
+	u64 start_ns;
+	u64 child_ns; /* spent in callees that have ended */
+	u32 function; /* slot, or NO_FUNCTION */
+	u16 waited;   /* bit per wait class: only those of wait_ns[] are valid */
+	u16 resumed;  /* not the call's first segment */
+	u64 raised_ns; /* when an exception last was raised in it or passed through, 0: never */
+	u64 wait_ns[WAIT_CLASSES];
+};
+
+struct chunk1 {
+	struct shadow_frame frames[STACK_CHUNK1];
+};
+struct chunk2 {
+	struct shadow_frame frames[STACK_CHUNK2];
+};
+struct chunk3 {
+	struct shadow_frame frames[STACK_CHUNK3];
+};
+
+#define HEAD_BYTES 128 /* enough of a frame for every version's fields */
+
+/* What we know of a thread, in its task storage. */
+struct thread {
+	u64 runtime; /* address of _PyRuntime; 0: process not known yet */
+	u64 tstate;  /* its PyThreadState; 0: not found yet */
+	u64 gil;     /* GIL struct of its interpreter; 0: none or unknown */
+	u64 not_before; /* do not search for the thread state again before this */
+	u32 build;
+	u32 epoch; /* process_epoch when `flags` was read */
+	u32 flags; /* enum process_flags of its process */
+	u32 depth; /* calls in progress; those beyond STACK_MAX are only counted */
+
+	/*
+	 * off_ns and in_ns are taken with atomics: the flush (on any CPU) and the
+	 * scheduler's own events both account the stretch since them.
+	 */
+	u64 in_ns;     /* running since; 0: not running */
+	u64 off_ns;    /* off-CPU and not told since; 0: running */
+	u64 off_begin; /* when this off-CPU stretch began */
+	u64 wake_ns;   /* runnable since; 0: still waiting */
+	u64 oncpu_ns;  /* ran, not told yet */
+	u32 off_function;
+	s32 off_syscall;
+	u32 off_gil_switches;
+	u8 off_class;
+	u8 off_flags;
+	u8 pad[2];
+
+	/* scratch: a copy of the current frame's head (the stack is too small) */
+	u8 head[HEAD_BYTES];
+	u8 off_head[HEAD_BYTES]; /* of its own for sched_switch, which may interrupt a probe */
+	struct shadow_frame frames[STACK_CHUNK0];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct thread);
+} threads SEC(".maps");
+
+#define STACK_MAP(name, chunk)                                                                     \
+	struct {                                                                                   \
+		__uint(type, BPF_MAP_TYPE_TASK_STORAGE);                                           \
+		__uint(map_flags, BPF_F_NO_PREALLOC);                                              \
+		__type(key, int);                                                                  \
+		__type(value, struct chunk);                                                       \
+	} name SEC(".maps")
+
+STACK_MAP(stacks1, chunk1);
+STACK_MAP(stacks2, chunk2);
+STACK_MAP(stacks3, chunk3);
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_BUILDS);
+	__type(key, u32);
+	__type(value, struct py_layout);
+} layouts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_PROCESSES);
+	__type(key, u32);
+	__type(value, struct process_entry);
+} processes SEC(".maps");
+
+/* (tgid, thread id as CPython has it) -> PyThreadState, filled by userspace at attach. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 32768);
+	__type(key, struct thread_key);
+	__type(value, u64);
+} thread_states SEC(".maps");
+
+/* A code object of a process -> its slot in `functions`. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, DEFAULT_FUNCTIONS);
+	__type(key, struct function_key);
+	__type(value, u32);
+} function_slots SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_QUEUE);
+	__uint(max_entries, DEFAULT_FUNCTIONS);
+	__type(value, u32);
+} free_slots SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, DEFAULT_FUNCTIONS);
+	__type(key, u32);
+	__type(value, struct function_stats);
+} functions SEC(".maps");
+
+/* Calls of generators between two of their segments, by frame. */
+struct generator_key {
+	u64 frame;
+	u32 tgid;
+	u32 pad;
+};
+
+struct generator {
+	u64 wall_ns; /* of the segments so far */
+	u64 suspended_ns;
+	u64 yield_ns; /* when it was suspended */
+	u32 function;
+	u32 waited;
+	u64 wait_ns[WAIT_CLASSES];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, MAX_GENERATORS);
+	__type(key, struct generator_key);
+	__type(value, struct generator);
+} generators SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, DEFAULT_RING_BYTES);
+} ring SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, LOSS_COUNT);
+	__type(key, u32);
+	__type(value, u64);
+} losses SEC(".maps");
+
+#define SITE_VOTES 4096
+
+struct site_votes {
+	u32 early, late;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_BUILDS * SITE_MAX);
+	__type(key, u32);
+	__type(value, struct site_votes);
+} site_votes SEC(".maps");
+
+/* Set before load. */
+const volatile bool admit_all = false; /* take in every process whose build is probed */
+const volatile __u32 ring_wake_bytes = DEFAULT_RING_BYTES / 4;
+const volatile __u32 own_tgid = 0;
+
+/* Written by userspace: raised whenever `processes` changed under threads that cached it. */
+volatile __u32 process_epoch = 1;
+
+static __always_inline void lose(enum loss_cause cause)
+{
+	u32 index = cause;
+	u64 *count = bpf_map_lookup_elem(&losses, &index);
+
+	if (count)
+		(*count)++;
+}
+
+/*
+ * The only reads of a target's memory.  `other` is NULL for the current task;
+ * only sleepable programs may pass another one, and it must be a constant NULL
+ * elsewhere.  Returns 0 or a negative errno; counts what could not be read.
+ */
+static __always_inline int read_user(struct task_struct *other, void *to, u32 size, u64 from)
+{
+	int err;
+
+	if (other)
+		err = bpf_copy_from_user_task(to, size, (void *)from, other, 0);
+	else
+		err = bpf_probe_read_user(to, size, (void *)from);
+	if (err)
+		lose(LOSS_UNREADABLE);
+	return err;
+}
+
+static __always_inline u64 read_user_u64(struct task_struct *other, u64 from)
+{
+	u64 value = 0;
+
+	read_user(other, &value, sizeof(value), from);
+	return value;
+}
+
+/* Userspace sleeps until the ring is worth draining; lifecycle records wake it at once. */
+static __always_inline u64 ring_wake_flag(void)
+{
+	return bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) >= ring_wake_bytes ?
+		       BPF_RB_FORCE_WAKEUP :
+		       BPF_RB_NO_WAKEUP;
+}
+
+#endif

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Processes and threads that begin, become something else, and end. */
+#include "python.bpf.h"
+#include "stack.bpf.h"
+
+static __always_inline void task_tell(enum record_kind kind, u32 tgid, u32 tid, u32 parent,
+				      u64 oncpu_ns)
+{
+	struct record_task *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
+
+	if (!record) {
+		lose(LOSS_RING_LIFECYCLE);
+		return;
+	}
+	__builtin_memset(record, 0, sizeof(*record));
+	record->kind = kind;
+	record->tgid = tgid;
+	record->tid = tid;
+	record->parent_tgid = parent;
+	record->ns = bpf_ktime_get_ns();
+	record->oncpu_ns = oncpu_ns;
+	bpf_get_current_comm(record->comm, sizeof(record->comm));
+	bpf_ringbuf_submit(record, kind == RECORD_THREAD_EXIT ? ring_wake_flag() :
+								BPF_RB_FORCE_WAKEUP);
+}
+
+/* A forked child of a followed process is traced from its first instruction. */
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
+{
+	u32 from = parent->tgid, to = child->tgid;
+	struct process_entry *p, copy;
+
+	if (from == to) /* a thread */
+		return 0;
+	p = bpf_map_lookup_elem(&processes, &from);
+	if (!p || !(p->flags & PROCESS_FOLLOW))
+		return 0;
+	copy = *p;
+	copy.since = bpf_ktime_get_ns();
+	if (bpf_map_update_elem(&processes, &to, &copy, BPF_ANY)) {
+		lose(LOSS_PROCESSES_FULL);
+		return 0;
+	}
+	task_tell(RECORD_FORK, to, to, from, 0);
+	return 0;
+}
+
+/* End the calls of a thread that will not come back to them. */
+static long abandon(u32 i, void *arg)
+{
+	struct thread **t = arg;
+
+	if (!*t || !(*t)->depth)
+		return 1;
+	shadow_pop(*t, ENDED_UNSEEN, bpf_ktime_get_ns());
+	return 0;
+}
+
+static __always_inline void thread_abandon(struct task_struct *task)
+{
+	struct thread *t = bpf_task_storage_get(&threads, task, NULL, 0);
+
+	if (!t)
+		return;
+	bpf_loop(STACK_MAX * 2, abandon, &t, 0);
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(on_exec, struct task_struct *task)
+{
+	u32 tgid = task->tgid;
+	struct process_entry *p = bpf_map_lookup_elem(&processes, &tgid);
+
+	thread_abandon(task);
+	bpf_task_storage_delete(&threads, task);
+	if (p) {
+		p->runtime = 0; /* set again by the first probe hit or by userspace */
+		p->since = bpf_ktime_get_ns();
+	}
+	task_tell(RECORD_EXEC, tgid, task->pid, 0, 0);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(on_exit, struct task_struct *task)
+{
+	struct thread *t = bpf_task_storage_get(&threads, task, NULL, 0);
+	u32 tgid = task->tgid;
+	u64 ran = 0;
+
+	if (t) {
+		thread_abandon(task);
+		if (t->in_ns)
+			ran = bpf_ktime_get_ns() - t->in_ns;
+		ran += t->oncpu_ns;
+		t->in_ns = t->oncpu_ns = 0;
+		t->flags = 0;
+		t->epoch = process_epoch;
+		task_tell(RECORD_THREAD_EXIT, tgid, task->pid, 0, ran);
+	}
+	if (BPF_CORE_READ(task, signal, live.counter) > 0)
+		return 0;
+	if (!bpf_map_lookup_elem(&processes, &tgid))
+		return 0;
+	bpf_map_delete_elem(&processes, &tgid);
+	task_tell(RECORD_EXIT, tgid, task->pid, 0, 0);
+	return 0;
+}

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Reading CPython: from a task to its thread state, from there to the running
+ * frame, from a code object to a function's slot and name.
+ */
+#ifndef PYTRACE_PYTHON_BPF_H
+#define PYTRACE_PYTHON_BPF_H
+
+#include "common.bpf.h"
+
+#define MAX_THREAD_STATES 8192
+#define RETRY_NS 100000000ull /* between searches for a thread state that was not there */
+
+static __always_inline const struct py_layout *layout_of(u32 build)
+{
+	return bpf_map_lookup_elem(&layouts, &build);
+}
+
+/* A 64-bit field of a copied frame head; out-of-range offsets read as 0. */
+static __always_inline u64 head_u64(const u8 *head, u32 offset)
+{
+	if (offset > HEAD_BYTES - 8)
+		return 0;
+	return *(const u64 *)(head + (offset & (HEAD_BYTES - 8)));
+}
+
+static __always_inline u32 head_u32(const u8 *head, u32 offset)
+{
+	if (offset > HEAD_BYTES - 4)
+		return 0;
+	return *(const u32 *)(head + (offset & (HEAD_BYTES - 4)));
+}
+
+static __always_inline u8 head_u8(const u8 *head, u32 offset)
+{
+	if (offset > HEAD_BYTES - 1)
+		return 0;
+	return *(head + (offset & (HEAD_BYTES - 1)));
+}
+
+/* Copy the head of a frame: no more than any frame has, for the next byte may not be mapped. */
+static __always_inline int read_frame(struct task_struct *other, const struct py_layout *l,
+				      u8 *head, u64 frame)
+{
+	u32 bytes = l->frame_head;
+
+	barrier_var(bytes);
+	if (!frame || bytes > HEAD_BYTES)
+		return -1;
+	return read_user(other, head, bytes, frame);
+}
+
+static __always_inline u64 frame_previous(const struct py_layout *l, const u8 *head)
+{
+	return head_u64(head, l->frame_previous);
+}
+
+static __always_inline u64 frame_code(const struct py_layout *l, const u8 *head)
+{
+	return head_u64(head, l->frame_code) & ~(u64)l->code_tag_mask;
+}
+
+/* Is it a frame of the C stack, put there by a C function that called Python? */
+static __always_inline bool frame_is_entry(const struct py_layout *l, const u8 *head)
+{
+	return l->frame_owner != LAYOUT_ABSENT && head_u8(head, l->frame_owner) >= l->owner_entry;
+}
+
+static __always_inline bool frame_is_generator(const struct py_layout *l, const u8 *head)
+{
+	return l->frame_owner != LAYOUT_ABSENT &&
+	       head_u8(head, l->frame_owner) == l->owner_generator;
+}
+
+struct thread_search {
+	const struct py_layout *layout;
+	u64 tstate;
+	u64 thread_id;
+	u64 found;
+};
+
+static long thread_search_step(u32 i, void *arg)
+{
+	struct thread_search *search = arg;
+	const struct py_layout *l = search->layout;
+	u64 id = 0;
+
+	if (!search->tstate || !l)
+		return 1;
+	if (bpf_probe_read_user(&id, sizeof(id), (void *)(search->tstate + l->ts_thread_id)))
+		return 1;
+	if (id == search->thread_id) {
+		search->found = search->tstate;
+		return 1;
+	}
+	if (bpf_probe_read_user(&search->tstate, sizeof(u64),
+				(void *)(search->tstate + l->ts_next)))
+		return 1;
+	return 0;
+}
+
+/*
+ * The thread's identity as CPython records it: pthread_self(), which on x86_64
+ * with glibc and musl is the FS base (PyThread_get_thread_ident,
+ * Python/thread_pthread.h).
+ */
+static __always_inline u64 thread_ident(struct task_struct *task)
+{
+	return BPF_CORE_READ(task, thread.fsbase);
+}
+
+static __always_inline u64 gil_of(struct task_struct *other, const struct py_layout *l, u64 runtime,
+				  u64 tstate)
+{
+	u64 interp;
+
+	if (l->runtime_gil != LAYOUT_ABSENT)
+		return runtime + l->runtime_gil;
+	if (l->interp_gil == LAYOUT_ABSENT)
+		return 0;
+	interp = read_user_u64(other, tstate + l->ts_interp);
+	return interp ? read_user_u64(other, interp + l->interp_gil) : 0;
+}
+
+static __always_inline int thread_adopt(struct task_struct *other, struct thread *t,
+					const struct py_layout *l, u64 tstate)
+{
+	t->tstate = tstate;
+	t->gil = gil_of(other, l, t->runtime, tstate);
+	return 0;
+}
+
+/* Userspace's list of thread states, if it still holds for this one. */
+static __always_inline int thread_find_listed(struct task_struct *other, struct thread *t,
+					      const struct py_layout *l, u64 ident, u32 tgid)
+{
+	struct thread_key key = {.thread_id = ident, .tgid = tgid};
+	u64 *listed = bpf_map_lookup_elem(&thread_states, &key);
+
+	if (!listed || read_user_u64(other, *listed + l->ts_thread_id) != ident)
+		return -1;
+	return thread_adopt(other, t, l, *listed);
+}
+
+/* Find the current task's thread state by walking the interpreters' lists.  0 if found. */
+__noinline int thread_find(struct thread *t, const struct py_layout *l, u64 now)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct thread_search search = {};
+	u64 interp;
+
+	if (!t || !l || now < t->not_before)
+		return -1;
+	search.layout = l;
+	search.thread_id = thread_ident(task);
+	t->tstate = 0;
+	if (!thread_find_listed(NULL, t, l, search.thread_id, task->tgid))
+		return 0;
+	interp = read_user_u64(NULL, t->runtime + l->runtime_interpreters_head);
+	for (int i = 0; i < 16 && interp; i++) {
+		search.tstate = read_user_u64(NULL, interp + l->interp_threads_head);
+		bpf_loop(MAX_THREAD_STATES, thread_search_step, &search, 0);
+		if (search.found)
+			return thread_adopt(NULL, t, l, search.found);
+		interp = read_user_u64(NULL, interp + l->interp_next);
+	}
+	t->not_before = now + RETRY_NS;
+	return -1;
+}
+
+/* Address of the thread's current frame, 0 if it has none or it cannot be read. */
+static __always_inline u64 current_frame(struct task_struct *other, const struct py_layout *l,
+					 u64 tstate)
+{
+	u64 cframe;
+
+	if (l->ts_cframe == LAYOUT_ABSENT)
+		return read_user_u64(other, tstate + l->ts_frame);
+	cframe = read_user_u64(other, tstate + l->ts_cframe);
+	return cframe ? read_user_u64(other, cframe + l->cframe_current_frame) : 0;
+}
+
+struct string_head {
+	u32 kind, ascii, compact;
+	u64 chars, data;
+};
+
+/* Where a str's characters are.  CPython: Include/cpython/unicodeobject.h. */
+static __always_inline int string_head(struct task_struct *other, const struct py_layout *l,
+				       u64 object, struct string_head *out)
+{
+	u32 state = 0;
+
+	if (!object || read_user(other, &state, sizeof(state), object + l->unicode_state))
+		return -1;
+	out->kind = (state >> (l->unicode_kind_shift & 31)) & ((1u << (l->unicode_kind_bits & 7)) - 1);
+	out->compact = (state >> (l->unicode_compact_shift & 31)) & 1;
+	out->ascii = (state >> (l->unicode_ascii_shift & 31)) & 1;
+	out->chars = read_user_u64(other, object + l->unicode_length);
+	if (!out->compact || (out->kind != 1 && out->kind != 2 && out->kind != 4))
+		return -1;
+	out->data = object + (out->ascii ? l->unicode_ascii_data : l->unicode_compact_data);
+	return 0;
+}
+
+#define READ_STRING(other, l, object, record, what, limit)                                         \
+	do {                                                                                       \
+		struct string_head _head = {};                                                     \
+		u64 _bytes;                                                                        \
+		if (string_head(other, l, object, &_head))                                         \
+			break;                                                                     \
+		_bytes = _head.chars * _head.kind;                                                 \
+		if (_head.chars > (limit) || _bytes > (limit)) {                                   \
+			_bytes = (limit);                                                          \
+			(record)->truncated = 1;                                                   \
+			lose(LOSS_STRING);                                                         \
+		}                                                                                  \
+		_bytes &= 0x1ff;                                                                   \
+		if (_bytes > (limit))                                                              \
+			_bytes = (limit);                                                          \
+		if (_bytes && read_user(other, (record)->what, _bytes, _head.data))                \
+			break;                                                                     \
+		(record)->what##_kind = _head.kind;                                                \
+		(record)->what##_ascii = _head.ascii;                                              \
+		(record)->what##_chars = _bytes / _head.kind;                                      \
+	} while (0)
+
+/* Send a function's identity to userspace.  0 if it went out. */
+static __always_inline int function_tell(struct task_struct *other, const struct py_layout *l,
+					 u32 tgid, u64 code, u32 slot)
+{
+	struct record_code *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
+	u32 name_offset = l->code_qualname != LAYOUT_ABSENT ? l->code_qualname : l->code_name;
+
+	if (!record) {
+		lose(LOSS_RING_CODE);
+		return -1;
+	}
+	record->kind = RECORD_CODE;
+	record->tgid = tgid;
+	record->slot = slot;
+	record->code = code;
+	record->line = 0;
+	record->name_chars = record->file_chars = 0;
+	record->name_kind = record->file_kind = 0;
+	record->truncated = 0;
+	record->name_ascii = record->file_ascii = record->pad_bits = 0;
+	read_user(other, &record->line, sizeof(record->line), code + l->code_firstlineno);
+	READ_STRING(other, l, read_user_u64(other, code + name_offset), record, name,
+		    NAME_MAX_BYTES);
+	READ_STRING(other, l, read_user_u64(other, code + l->code_filename), record, file,
+		    FILE_MAX_BYTES);
+	bpf_ringbuf_submit(record, ring_wake_flag());
+	return 0;
+}
+
+/* The first sight of a code object: give it a slot and tell userspace who it is. */
+static __always_inline u32 function_new(struct task_struct *other, const struct py_layout *l,
+					const struct function_key *key)
+{
+	struct function_stats *stats;
+	u32 slot, *taken;
+
+	if (bpf_map_pop_elem(&free_slots, &slot)) {
+		lose(LOSS_FUNCTIONS_FULL);
+		return NO_FUNCTION;
+	}
+	if (bpf_map_update_elem(&function_slots, key, &slot, BPF_NOEXIST)) {
+		bpf_map_push_elem(&free_slots, &slot, 0);
+		/* another CPU was first, or the table is full */
+		taken = bpf_map_lookup_elem(&function_slots, key);
+		if (!taken)
+			lose(LOSS_FUNCTIONS_FULL);
+		return taken ? *taken : NO_FUNCTION;
+	}
+	stats = bpf_map_lookup_elem(&functions, &slot);
+	if (!stats)
+		return NO_FUNCTION;
+	stats->tgid = key->tgid;
+	stats->key = *key;
+	stats->told = !function_tell(other, l, key->tgid, key->code, slot);
+	return slot;
+}
+
+__noinline u32 function_new_here(const struct py_layout *l, const struct function_key *key)
+{
+	return l && key ? function_new(NULL, l, key) : NO_FUNCTION;
+}
+
+/* Its identity did not fit the ring the first time. */
+__noinline int function_tell_again(const struct py_layout *l, struct function_stats *stats,
+					  u32 slot)
+{
+	if (l && stats)
+		stats->told = !function_tell(NULL, l, stats->tgid, stats->key.code, slot);
+	return 0;
+}
+
+/*
+ * What tells this code object from others that had or will have its address:
+ * co_name's hash (kept in the string: names are interned), and where its other
+ * names and its first line are.  `scratch` has HEAD_BYTES.
+ */
+static __always_inline u32 code_check(struct task_struct *other, const struct py_layout *l,
+				      u64 code, u8 *scratch)
+{
+	u32 bytes = l->code_head_bytes, start = l->code_head;
+	u64 mixed;
+
+	barrier_var(bytes);
+	if (bytes > HEAD_BYTES || read_user(other, scratch, bytes, code + start))
+		return 0;
+	mixed = read_user_u64(other, head_u64(scratch, l->code_name - start) + l->unicode_hash);
+	mixed = mixed * 31 + head_u64(scratch, l->code_filename - start);
+	if (l->code_qualname != LAYOUT_ABSENT)
+		mixed = mixed * 31 + head_u64(scratch, l->code_qualname - start);
+	mixed = mixed * 31 + head_u32(scratch, l->code_firstlineno - start);
+	return mixed ^ mixed >> 32;
+}
+
+/* The slot of the function with this code object in the current process. */
+static __always_inline u32 function_slot(const struct py_layout *l, u32 tgid, u64 code,
+					 u8 *scratch)
+{
+	struct function_key key = {.code = code, .tgid = tgid};
+	u32 *slot;
+
+	if (!code)
+		return NO_FUNCTION;
+	key.check = code_check(NULL, l, code, scratch);
+	slot = bpf_map_lookup_elem(&function_slots, &key);
+	return slot ? *slot : function_new_here(l, &key);
+}
+
+#endif

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: GPL-2.0
+/* One object of all event sources, so that they share their maps. */
+#include "calls.bpf.c"
+#include "sched.bpf.c"
+#include "life.bpf.c"
+
+char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Waits: when a Python thread leaves the CPU, why, and for how long.  One
+ * off-CPU stretch is a wait (until the wakeup) and then run queue time.
+ */
+#include "python.bpf.h"
+#include "stack.bpf.h"
+#include "wait_class.bpf.h"
+
+static __always_inline u64 exchange(u64 *where, u64 value)
+{
+	return __sync_lock_test_and_set(where, value);
+}
+
+/* The thread's state if its process is traced; made at first sight. */
+static __always_inline struct thread *traced_thread(struct task_struct *task, u64 now)
+{
+	struct process_entry *p;
+	struct thread *t;
+	u32 tgid = task->tgid;
+
+	if (task->flags & PF_KTHREAD)
+		return NULL;
+	t = bpf_task_storage_get(&threads, task, NULL, 0);
+	if (t && t->epoch == process_epoch)
+		return t->flags & PROCESS_TRACED ? t : NULL;
+	p = bpf_map_lookup_elem(&processes, &tgid);
+	if (!t) {
+		if (!p || !(p->flags & PROCESS_TRACED))
+			return NULL;
+		t = bpf_task_storage_get(&threads, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+		if (!t) {
+			lose(LOSS_STORAGE);
+			return NULL;
+		}
+	}
+	t->epoch = process_epoch;
+	t->flags = p ? p->flags : 0;
+	if (p && p->runtime && t->runtime != p->runtime) {
+		t->runtime = p->runtime;
+		t->build = p->build;
+		t->tstate = 0;
+		t->depth = 0;
+	}
+	return t->flags & PROCESS_TRACED ? t : NULL;
+}
+
+static __always_inline u32 function_told(const struct py_layout *l, u32 slot)
+{
+	struct function_stats *stats = bpf_map_lookup_elem(&functions, &slot);
+
+	if (stats && !stats->told)
+		function_tell_again(l, stats, slot);
+	return slot;
+}
+
+/* The function a thread that goes off-CPU is in.  The current task only. */
+static __always_inline u32 running_function(struct thread *t, const struct py_layout *l, u32 tgid,
+					    u64 now)
+{
+	u64 frame;
+
+	if (!t->tstate && thread_find(t, l, now))
+		return NO_FUNCTION;
+	frame = current_frame(NULL, l, t->tstate);
+	for (int i = 0; i < 3 && frame; i++) {
+		if (read_frame(NULL, l, t->off_head, frame))
+			return NO_FUNCTION;
+		if (!frame_is_entry(l, t->off_head))
+			return function_told(l, function_slot(l, tgid,
+							      frame_code(l, t->off_head),
+							      t->off_head));
+		frame = frame_previous(l, t->off_head);
+	}
+	return NO_FUNCTION;
+}
+
+/* What the thread, which is asleep or about to be, waits for; also its system call. */
+static __always_inline enum wait_class wait_class_of(struct task_struct *other,
+						     struct task_struct *task, struct thread *t,
+						     const struct py_layout *l, u32 state)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	enum wait_class fallback = WAIT_OTHER;
+	u64 arg0;
+
+	t->off_syscall = (s32)BPF_CORE_READ(regs, orig_ax);
+	arg0 = BPF_CORE_READ(regs, di);
+	if (t->off_syscall == __NR_futex && l && t->gil && arg0 >= t->gil &&
+	    arg0 < t->gil + l->gil_size)
+		return WAIT_GIL;
+	/* no call waits uninterruptibly for long but for storage */
+	if ((state & TASK_UNINTERRUPTIBLE) || BPF_CORE_READ_BITFIELD_PROBED(task, in_iowait))
+		fallback = WAIT_DISK;
+	return syscall_class(other, task, t->off_syscall, arg0, BPF_CORE_READ(regs, si), fallback);
+}
+
+static __always_inline void switch_out(struct task_struct *task, struct thread *t, u32 state,
+				       u64 now)
+{
+	const struct py_layout *l = t->runtime ? layout_of(t->build) : NULL;
+	u64 since = exchange(&t->in_ns, 0);
+
+	if (since)
+		__sync_fetch_and_add(&t->oncpu_ns, now - since);
+	t->off_function = l ? running_function(t, l, task->tgid, now) : NO_FUNCTION;
+	t->off_flags = 0;
+	t->off_gil_switches = 0;
+	if (state == TASK_RUNNING) {
+		t->off_class = WAIT_RUNQ;
+		t->off_syscall = SYSCALL_NONE;
+		t->wake_ns = now;
+	} else {
+		t->off_class = wait_class_of(NULL, task, t, l, state);
+		t->wake_ns = 0;
+		if (t->off_class == WAIT_GIL && l->gil_switch_number != LAYOUT_ABSENT)
+			bpf_probe_read_user(&t->off_gil_switches, sizeof(u32),
+					    (void *)(t->gil + l->gil_switch_number));
+	}
+	t->off_begin = now;
+	exchange(&t->off_ns, now);
+}
+
+/* Tell userspace of the stretch from `since` to `now` of a thread that is (or was) off-CPU. */
+static __always_inline void wait_tell(struct task_struct *task, struct thread *t, u64 since,
+				      u64 now, bool done)
+{
+	struct record_wait *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
+	u64 wake = t->wake_ns ?: now;
+
+	if (!record) {
+		if (done && t->off_class != WAIT_RUNQ)
+			lose(LOSS_RING_WAIT);
+		return;
+	}
+	record->kind = RECORD_WAIT;
+	record->tgid = task->tgid;
+	record->tid = task->pid;
+	record->function = t->off_function;
+	record->total_ns = wake - t->off_begin;
+	record->new_ns = wake > since ? wake - since : 0;
+	record->runq_ns = now - (wake > since ? wake : since);
+	record->oncpu_ns = exchange(&t->oncpu_ns, 0);
+	record->syscall = t->off_syscall;
+	record->wait_class = t->off_class;
+	record->flags = t->off_flags | (done ? WAIT_DONE : 0);
+	record->runq_done = done && t->wake_ns;
+	record->pad = 0;
+	record->gil_switches = t->off_gil_switches;
+	record->pad2 = 0;
+	__builtin_memcpy(record->comm, task->comm, COMM_BYTES);
+	bpf_ringbuf_submit(record, ring_wake_flag());
+}
+
+/* Tell how long a thread ran that has not waited since. */
+static __always_inline void oncpu_tell(struct task_struct *task, struct thread *t, u64 now)
+{
+	u64 ran = exchange(&t->oncpu_ns, 0);
+	struct record_wait *record;
+
+	if (!ran)
+		return;
+	record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
+	if (!record) {
+		__sync_fetch_and_add(&t->oncpu_ns, ran);
+		return;
+	}
+	__builtin_memset(record, 0, sizeof(*record));
+	record->kind = RECORD_WAIT;
+	record->tgid = task->tgid;
+	record->tid = task->pid;
+	record->function = NO_FUNCTION;
+	record->oncpu_ns = ran;
+	record->wait_class = WAIT_RUNQ;
+	__builtin_memcpy(record->comm, task->comm, COMM_BYTES);
+	bpf_ringbuf_submit(record, ring_wake_flag());
+}
+
+static __always_inline void switch_in(struct task_struct *task, struct thread *t, u64 now)
+{
+	u64 since = exchange(&t->off_ns, 0);
+	u64 wake;
+
+	t->in_ns = now;
+	if (!since)
+		return;
+	wake = t->wake_ns ?: now;
+	if (wake > t->off_begin)
+		shadow_wait(task, t, t->off_class, wake - t->off_begin);
+	if (now > wake)
+		shadow_wait(task, t, WAIT_RUNQ, now - wake);
+	wait_tell(task, t, since, now, true);
+}
+
+SEC("tp_btf/sched_switch")
+int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_struct *next,
+	     unsigned int prev_state)
+{
+	u64 now = bpf_ktime_get_ns();
+	struct thread *t = traced_thread(prev, now);
+
+	if (t)
+		switch_out(prev, t, prev_state, now);
+	t = traced_thread(next, now);
+	if (t)
+		switch_in(next, t, now);
+	return 0;
+}
+
+/* The wait is over, the run queue begins. */
+SEC("tp_btf/sched_wakeup")
+int BPF_PROG(on_wakeup, struct task_struct *task)
+{
+	struct thread *t;
+
+	if (task->flags & PF_KTHREAD)
+		return 0;
+	t = bpf_task_storage_get(&threads, task, NULL, 0);
+	if (t && t->off_ns && !t->wake_ns)
+		t->wake_ns = bpf_ktime_get_ns();
+	return 0;
+}
+
+/*
+ * The thread's listed state and what it is in, for a task that sleeps
+ * elsewhere: done once for threads that slept before we came.
+ */
+static __always_inline void look_at_sleeper(struct task_struct *task, struct thread *t)
+{
+	const struct py_layout *l = t->runtime ? layout_of(t->build) : NULL;
+	struct function_key key = {.tgid = task->tgid};
+	u64 frame;
+	u32 *slot;
+
+	if (!l)
+		return;
+	if (!t->tstate)
+		thread_find_listed(task, t, l, thread_ident(task), task->tgid);
+	if (!t->tstate)
+		return;
+	frame = current_frame(task, l, t->tstate);
+	if (read_frame(task, l, t->off_head, frame) || frame_is_entry(l, t->off_head))
+		return;
+	key.code = frame_code(l, t->off_head);
+	if (!key.code)
+		return;
+	key.check = code_check(task, l, key.code, t->off_head);
+	slot = bpf_map_lookup_elem(&function_slots, &key);
+	t->off_function = slot ? *slot : function_new(task, l, &key);
+}
+
+static __always_inline void thread_seed(struct task_struct *task, struct thread *t, u64 now)
+{
+	if (task->on_cpu || BPF_CORE_READ(task, __state) == TASK_RUNNING) {
+		t->in_ns = task->on_cpu ? now : 0;
+		if (task->on_cpu)
+			return;
+		t->off_class = WAIT_RUNQ;
+		t->off_syscall = SYSCALL_NONE;
+		t->wake_ns = now;
+	} else {
+		look_at_sleeper(task, t);
+		t->off_class = wait_class_of(task, task, t, t->runtime ? layout_of(t->build) : NULL,
+					     BPF_CORE_READ(task, __state));
+		t->wake_ns = 0;
+	}
+	t->off_flags = WAIT_AT_ATTACH;
+	t->off_begin = now;
+	exchange(&t->off_ns, now);
+}
+
+/*
+ * Run over all tasks at attach and at the end of each window: takes in threads
+ * that already sleep, and tells the part of every stretch still going on.
+ */
+SEC("iter.s/task")
+int each_task(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct thread *t;
+	u64 now, since;
+
+	if (!task || (task->flags & PF_KTHREAD))
+		return 0;
+	now = bpf_ktime_get_ns();
+	t = bpf_task_storage_get(&threads, task, NULL, 0);
+	if (!t) {
+		t = traced_thread(task, now);
+		if (!t)
+			return 0;
+		t->off_function = NO_FUNCTION;
+		thread_seed(task, t, now);
+		return 0;
+	}
+	t = traced_thread(task, now);
+	if (!t)
+		return 0;
+	since = t->in_ns;
+	if (since && __sync_val_compare_and_swap(&t->in_ns, since, now) == since)
+		__sync_fetch_and_add(&t->oncpu_ns, now - since);
+	since = t->off_ns;
+	if (since) {
+		if (__sync_val_compare_and_swap(&t->off_ns, since, now) == since)
+			wait_tell(task, t, since, now, false);
+	} else {
+		oncpu_tell(task, t, now);
+	}
+	return 0;
+}

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The shadow stack: which calls of a thread are in progress, and the accounting
+ * when one begins, suspends or ends.  Nothing here reads a target's memory.
+ */
+#ifndef PYTRACE_STACK_BPF_H
+#define PYTRACE_STACK_BPF_H
+
+#include "common.bpf.h"
+
+/* How a segment ended. */
+enum ending {
+	ENDED_RETURN,
+	ENDED_YIELD,
+	ENDED_EXCEPTION,
+	ENDED_UNSEEN, /* gone, but when and how was not seen */
+};
+
+static __always_inline struct shadow_frame *chunk_frame(void *map, struct task_struct *task,
+							u32 index, u32 count, u64 create)
+{
+	struct shadow_frame *frames = bpf_task_storage_get(map, task, NULL, create);
+
+	if (!frames)
+		return NULL;
+	barrier_var(frames); /* no arithmetic on it before the check */
+	barrier_var(index);
+	if (index >= count)
+		return NULL;
+	return &frames[index];
+}
+
+static __noinline struct shadow_frame *shadow_deep(struct task_struct *task, u32 index, u64 create)
+{
+	index -= STACK_CHUNK0;
+	if (index < STACK_CHUNK1)
+		return chunk_frame(&stacks1, task, index, STACK_CHUNK1, create);
+	index -= STACK_CHUNK1;
+	if (index < STACK_CHUNK2)
+		return chunk_frame(&stacks2, task, index, STACK_CHUNK2, create);
+	index -= STACK_CHUNK2;
+	if (index < STACK_CHUNK3)
+		return chunk_frame(&stacks3, task, index, STACK_CHUNK3, create);
+	return NULL;
+}
+
+/* The frame at a depth, NULL beyond what is kept. */
+static __always_inline struct shadow_frame *shadow_at(struct task_struct *task,
+						       struct thread *t, u32 index)
+{
+	barrier_var(index); /* the verifier must see the very value that is compared */
+	if (index < STACK_CHUNK0)
+		return &t->frames[index];
+	return shadow_deep(task, index, 0);
+}
+
+/* False if it is deeper than we keep: then only its depth is counted. */
+static __always_inline bool shadow_push(struct task_struct *task, struct thread *t, u64 frame,
+					u64 previous, u32 function, bool resumed, u64 now)
+{
+	u32 index = t->depth;
+	struct shadow_frame *f;
+
+	t->depth = index + 1;
+	barrier_var(index);
+	f = index < STACK_CHUNK0 ? &t->frames[index] :
+				   shadow_deep(task, index, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!f) {
+		lose(LOSS_DEPTH);
+		return false;
+	}
+	f->frame = frame;
+	f->previous = previous;
+	f->child_ns = 0;
+	f->function = function;
+	f->waited = 0;
+	f->resumed = resumed;
+	f->raised_ns = 0;
+	f->start_ns = now;
+	return true;
+}
+
+/* Add one wait to the call on top; callers get it when the call ends. */
+static __always_inline void shadow_wait(struct task_struct *task, struct thread *t,
+					enum wait_class wait_class, u64 ns)
+{
+	struct shadow_frame *f;
+
+	if (!t->depth || wait_class >= WAIT_CLASSES)
+		return;
+	f = shadow_at(task, t, t->depth - 1);
+	if (!f)
+		return;
+	if (!(f->waited & (1 << wait_class)))
+		f->wait_ns[wait_class] = 0;
+	f->waited |= 1 << wait_class;
+	f->wait_ns[wait_class] += ns;
+}
+
+/* ns if the class is in the set, else 0, without a branch: eleven would be 2048 paths to verify. */
+static __always_inline u64 if_waited(u32 set, u32 wait_class, u64 ns)
+{
+	return ns & -(u64)((set >> wait_class) & 1);
+}
+
+static __always_inline void waits_to_parent(struct shadow_frame *parent,
+					    const struct shadow_frame *f)
+{
+	for (u32 c = 0; c < WAIT_CLASSES; c++)
+		parent->wait_ns[c] = if_waited(parent->waited, c, parent->wait_ns[c]) +
+				     if_waited(f->waited, c, f->wait_ns[c]);
+	parent->waited |= f->waited;
+}
+
+static __always_inline void waits_to_generator(struct generator *g, const struct shadow_frame *f)
+{
+	for (u32 c = 0; c < WAIT_CLASSES; c++)
+		g->wait_ns[c] += if_waited(f->waited, c, f->wait_ns[c]);
+	g->waited |= f->waited;
+}
+
+/* A call is over, seen from its entry on: into the function's histogram. */
+static __always_inline void call_account(struct function_stats *stats, u64 wall, bool raised)
+{
+	u32 bucket = bucket_of(wall);
+
+	if (bucket < BUCKET_COUNT)
+		__sync_fetch_and_add(&stats->buckets[bucket], 1);
+	__sync_fetch_and_add(&stats->exits, 1);
+	__sync_fetch_and_add(&stats->wall_ns, wall);
+	if (raised)
+		__sync_fetch_and_add(&stats->exceptions, 1);
+	if (wall > stats->max_ns)
+		stats->max_ns = wall;
+	if (!stats->min_ns || wall < stats->min_ns)
+		stats->min_ns = wall;
+}
+
+static __always_inline void waits_account(struct function_stats *stats, u32 waited,
+					  const u64 *wait_ns)
+{
+	for (u32 c = 0; c < WAIT_CLASSES; c++)
+		__sync_fetch_and_add(&stats->wait_ns[c], if_waited(waited, c, wait_ns[c]));
+}
+
+/* A segment ended in a suspension: keep what the call has had so far. */
+static __always_inline int generator_suspend(const struct shadow_frame *f, u32 tgid, u64 now)
+{
+	struct generator_key key = {.tgid = tgid};
+	struct generator fresh = {}, *g;
+
+	if (!f)
+		return 0;
+	key.frame = f->frame;
+	if (f->resumed) {
+		g = bpf_map_lookup_elem(&generators, &key);
+		if (!g)
+			return 0; /* it began before we looked */
+		g->suspended_ns += f->start_ns - g->yield_ns;
+	} else {
+		fresh.function = f->function;
+		if (bpf_map_update_elem(&generators, &key, &fresh, BPF_ANY)) {
+			lose(LOSS_GENERATORS_FULL);
+			return 0;
+		}
+		g = bpf_map_lookup_elem(&generators, &key);
+		if (!g)
+			return 0;
+	}
+	g->wall_ns += now - f->start_ns;
+	g->yield_ns = now;
+	waits_to_generator(g, f);
+	return 0;
+}
+
+/* A call that was suspended at least once is over. */
+static __always_inline int generator_finish(const struct shadow_frame *f, struct function_stats *stats,
+				       u32 tgid, u64 now, u32 raised)
+{
+	struct generator_key key = {.tgid = tgid};
+	struct generator *g;
+
+	if (!f || !stats)
+		return 0;
+	key.frame = f->frame;
+	g = bpf_map_lookup_elem(&generators, &key);
+	if (!g || g->function != f->function) {
+		lose(LOSS_BEGAN_BEFORE);
+		return 0;
+	}
+	waits_to_generator(g, f);
+	waits_account(stats, g->waited, g->wait_ns);
+	__sync_fetch_and_add(&stats->suspended_ns, g->suspended_ns + f->start_ns - g->yield_ns);
+	call_account(stats, g->wall_ns + now - f->start_ns, raised);
+	bpf_map_delete_elem(&generators, &key);
+	return 0;
+}
+
+/* End the topmost segment of the current task.  (Not static: verified once, not at each call.) */
+__noinline int shadow_pop(struct thread *t, enum ending how, u64 now)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct shadow_frame *f, *parent = NULL;
+	u32 index;
+	struct function_stats *stats;
+	u32 function, tgid;
+	u64 wall;
+
+	if (!t)
+		return 0;
+	tgid = task->tgid;
+	index = t->depth - 1;
+	f = shadow_at(task, t, index);
+	t->depth = index;
+	if (!f)
+		return 0;
+	if (now < f->start_ns)
+		now = f->start_ns;
+	wall = now - f->start_ns;
+	if (index)
+		parent = shadow_at(task, t, index - 1);
+	if (parent) {
+		parent->child_ns += wall;
+		if (f->waited)
+			waits_to_parent(parent, f);
+	}
+	function = f->function;
+	stats = bpf_map_lookup_elem(&functions, &function);
+	if (!stats)
+		return 0;
+	__sync_fetch_and_add(&stats->self_ns, wall - f->child_ns);
+	if (how == ENDED_UNSEEN) {
+		__sync_fetch_and_add(&stats->ended_unseen, 1);
+		lose(LOSS_EXIT_UNSEEN);
+	} else if (how == ENDED_YIELD) {
+		generator_suspend(f, tgid, now);
+	} else if (f->resumed) {
+		generator_finish(f, stats, tgid, now, how == ENDED_EXCEPTION);
+	} else {
+		if (f->waited)
+			waits_account(stats, f->waited, f->wait_ns);
+		call_account(stats, wall, how == ENDED_EXCEPTION);
+	}
+	return 0;
+}
+
+#endif

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Sizes and limits both sides agree on. */
+#ifndef PYTRACE_BOUNDS_H
+#define PYTRACE_BOUNDS_H
+
+#define MAX_BUILDS 256	      /* distinct CPython binaries on a host */
+#define MAX_PROCESSES 8192    /* traced processes at once */
+#define MAX_GENERATORS 32768  /* suspended generators and coroutines remembered */
+#define DEFAULT_FUNCTIONS 16384
+#define DEFAULT_RING_BYTES (4u << 20)
+
+#define NAME_MAX_BYTES 192 /* a qualified name, before decoding */
+#define FILE_MAX_BYTES 320 /* a file name, before decoding */
+#define COMM_BYTES 16
+
+/*
+ * A thread's shadow stack lives in task storage, whose values are limited to
+ * about 64 KB, so it comes in chunks that are allocated when first needed.
+ */
+#define STACK_CHUNK0 48
+#define STACK_CHUNK1 144
+#define STACK_CHUNK2 400
+#define STACK_CHUNK3 432
+#define STACK_MAX (STACK_CHUNK0 + STACK_CHUNK1 + STACK_CHUNK2 + STACK_CHUNK3)
+
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * Every way of losing data has a counter here, and every counter reaches the
+ * user.  LOSS_CAUSES is the single list: index, JSON key, sentence.
+ */
+#ifndef PYTRACE_LOSS_H
+#define PYTRACE_LOSS_H
+
+/* clang-format off */
+#define LOSS_CAUSES(X)                                                                        \
+	X(RING_WAIT,       "ring_full_wait",      "waits not recorded: ring buffer full")         \
+	X(RING_CODE,       "ring_full_code",      "function names delayed: ring buffer full")     \
+	X(RING_LIFECYCLE,  "ring_full_lifecycle", "process events lost: ring buffer full")        \
+	X(FUNCTIONS_FULL,  "functions_full",      "calls not recorded: function table full")      \
+	X(PROCESSES_FULL,  "processes_full",      "events of processes beyond the process table") \
+	X(GENERATORS_FULL, "generators_full",     "generator calls not tracked: table full")      \
+	X(STORAGE,         "thread_storage",      "events lost: no memory for thread state")      \
+	X(DEPTH,           "depth",               "calls deeper than tracked: counted, not timed") \
+	X(UNREADABLE,      "unreadable_memory",   "target memory that could not be read")         \
+	X(UNKNOWN_THREAD,  "unknown_thread",      "calls in threads whose state was not found")   \
+	X(NOT_AT_RESUME,   "entry_mismatch",      "entries whose frame did not verify")           \
+	X(BEGAN_BEFORE,    "began_before",        "exits of calls that began before tracing")         \
+	X(UNMATCHED_EXIT,  "unmatched_exit",      "exits whose entry was not seen")               \
+	X(EXIT_UNSEEN,     "ended_unseen",        "calls that ended without a seen exit")         \
+	X(STRING,          "string_truncated",    "function names cut short")                     \
+	X(FORK_GAP,        "fork_unprobed",       "forked children whose first calls were missed") \
+	X(RECONCILE,       "stack_mismatch",      "thread stacks rebuilt after a mismatch")
+/* clang-format on */
+
+enum loss_cause {
+#define X(name, key, text) LOSS_##name,
+	LOSS_CAUSES(X)
+#undef X
+		LOSS_COUNT,
+};
+
+#endif

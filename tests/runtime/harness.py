@@ -1,0 +1,532 @@
+# SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+"""Starting targets and tracers for the runtime tests, and taking them away again.
+
+A test is a function `test_*` that takes a Lab, and a Python if it is declared with @over(). It
+fails by raising; tests/run shows the message and what the Lab knows of every process in it.
+Whatever a Lab starts dies with it (and with the runner), by process id; every wait has a limit.
+"""
+import functools
+import itertools
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+
+TREE = pathlib.Path(__file__).resolve().parents[2]
+TARGETS = TREE / "tests/targets"
+PROGRAM = os.path.abspath(os.environ.get("PYTRACE_BPF") or TREE / "pytrace-bpf")
+
+ATTACHED = "pytrace-bpf: attached"
+START_TIMEOUT = 20  # for an interpreter to come up, or the tracer to attach, on a busy machine
+END_TIMEOUT = 30
+
+DEBIAN = ("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14", "debian-3.15")
+PYENV = ("pyenv-3.11", "pyenv-3.12", "pyenv-3.13")
+
+
+class Failed(AssertionError):
+    """The test failed; the message says why, with the figures."""
+
+
+class Skipped(Exception):
+    """The test cannot run here; the message says why."""
+
+
+def check(condition, message):
+    if not condition:
+        raise Failed(message)
+
+
+def check_none(problems, headline="problems"):
+    """Fail with all of them at once: one run should tell everything it found."""
+    problems = list(problems)
+    if problems:
+        raise Failed(f"{headline}:\n" + "\n".join(f"  {p}" for p in problems))
+
+
+def over(*names):
+    """Run the test once for each interpreter, given by name ("debian-3.13", "pyenv-3.12")."""
+
+    def declare(test):
+        test.interpreters = names
+        return test
+
+    return declare
+
+
+def timing(test):
+    """What the test measures can be disturbed by the machine: it may be tried again."""
+    test.retries = 2
+    return test
+
+
+def limit(seconds):
+    """The test may take that long (default: see tests/run)."""
+
+    def declare(test):
+        test.limit = seconds
+        return test
+
+    return declare
+
+
+# --- interpreters
+
+
+class Python:
+    """One real CPython, maybe in a chroot."""
+
+    def __init__(self, entry):
+        self.name = entry["name"]
+        self.version = entry["version"]
+        self.minor = int(entry["major_minor"].split(".")[1])
+        self.root = entry["root"]
+        self.exe = entry["exe"]
+        self.argv = entry["argv"]
+
+    def host_path(self, inside):
+        """Where a path of its own file system is in ours."""
+        return pathlib.Path((self.root or "") + str(inside))
+
+    def argv_of(self, exe):
+        """How to start another binary in the same file system."""
+        return [*self.argv[:-1], str(exe)]
+
+
+@functools.lru_cache(maxsize=None)
+def interpreter_entries():
+    out = subprocess.run(
+        [TREE / "tests/interpreters", "list"], stdout=subprocess.PIPE, check=True, timeout=120
+    )
+    return json.loads(out.stdout)
+
+
+def interpreter(name):
+    """The interpreter of that name; "pyenv-3.12" is whichever 3.12 pyenv has."""
+    reason = "not on this machine"
+    for entry in interpreter_entries():
+        if name in (entry["name"], f"{entry['kind']}-{entry['major_minor']}"):
+            if "argv" in entry:
+                return Python(entry)
+            reason = entry["unusable"]
+    if name.startswith("pyenv"):
+        raise Skipped(f"{name}: {reason}")
+    raise Failed(f"{name}: {reason} (tests/interpreters fetch)")
+
+
+def host_python():
+    """Debian's own python3, the one the tests run on."""
+    version = subprocess.run(
+        ["/usr/bin/python3", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    exe = f"/usr/bin/python{version}"
+    return Python(
+        {
+            "name": f"host-{version}",
+            "version": version,
+            "major_minor": version,
+            "root": None,
+            "exe": exe,
+            "argv": [exe],
+        }
+    )
+
+
+# --- processes
+
+
+class Lines:
+    """The lines of a pipe, read as they come by a thread of its own."""
+
+    def __init__(self, stream):
+        self.lines = []
+        self.changed = threading.Condition()
+        self.over = False
+        self.thread = threading.Thread(target=self.read, args=(stream,), daemon=True)
+        self.thread.start()
+
+    def read(self, stream):
+        with stream:
+            for line in stream:
+                with self.changed:
+                    self.lines.append(line.decode(errors="replace").rstrip("\n"))
+                    self.changed.notify_all()
+        with self.changed:
+            self.over = True
+            self.changed.notify_all()
+
+    def find(self, prefix, timeout):
+        """The first line that starts with prefix, or None once it cannot come any more."""
+        seen = 0
+        deadline = time.monotonic() + timeout
+        with self.changed:
+            while True:
+                for line in self.lines[seen:]:
+                    if line.startswith(prefix):
+                        return line
+                seen = len(self.lines)
+                left = deadline - time.monotonic()
+                if self.over or left <= 0:
+                    return None
+                self.changed.wait(left)
+
+    def text(self):
+        self.thread.join(5)
+        with self.changed:
+            return "\n".join(self.lines)
+
+
+class Process:
+    """A process with its three pipes. Ends when the runner does."""
+
+    def __init__(self, argv, **kw):
+        self.argv = [str(a) for a in argv]
+        self.started = time.monotonic()
+        self.popen = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", "--", *self.argv],
+            stdin=subprocess.PIPE,
+            stdout=kw.pop("stdout", subprocess.PIPE),
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            **kw,
+        )
+        self.pid = self.popen.pid
+        self.out = Lines(self.popen.stdout) if self.popen.stdout else None
+        self.err = Lines(self.popen.stderr)
+
+    @property
+    def code(self):
+        return self.popen.poll()
+
+    def signal(self, number):
+        self.popen.send_signal(number)
+
+    def write(self, text):
+        try:
+            self.popen.stdin.write(text.encode())
+            self.popen.stdin.flush()
+        except BrokenPipeError:
+            pass  # it ended; whoever waits for it says so
+
+    def wait(self, timeout=END_TIMEOUT):
+        try:
+            return self.popen.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise Failed(f"still running after {timeout} s: {' '.join(self.argv)}") from None
+
+    def kill(self):
+        """End it and what it started in its session; nobody else is in there."""
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.popen.wait(10)
+        for pipe in (self.popen.stdin, self.popen.stdout, self.popen.stderr):
+            if pipe:
+                try:
+                    pipe.close()
+                except OSError:
+                    pass
+
+    def describe(self):
+        state = "running" if self.code is None else f"exit status {self.code}"
+        lines = [f"$ {' '.join(self.argv)}   [pid {self.pid}, {state}]"]
+        for name, stream in (("stderr", self.err), ("stdout", self.out)):
+            with stream.changed if stream else threading.Lock():
+                last = [line[:400] for line in stream.lines[-15:]] if stream else []
+            lines += [f"    {name}: {line}" for line in last]
+        return "\n".join(lines)
+
+
+class Target(Process):
+    """A script of tests/targets: it says "ready", waits to be released, works, prints its truth."""
+
+    def __init__(self, argv, script, **kw):
+        super().__init__(argv, **kw)
+        self.script = script  # its path as the target itself knows it: co_filename
+        self.tgid = self.pid  # as seen from here
+
+    def ready(self):
+        line = self.out.find("ready", START_TIMEOUT)
+        check(line, "the target did not come up")
+        _, own_pid, more = line.split(" ", 2)
+        self.own_pid = int(own_pid)
+        self.told = json.loads(more)
+        return self
+
+    def release(self):
+        self.write("go\n")
+        return self
+
+    def result(self, timeout=END_TIMEOUT):
+        """What the target itself found out, once it is done."""
+        line = self.out.find("result ", timeout)
+        check(line, "the target ended without its result")
+        return json.loads(line[len("result ") :])
+
+
+class Tracer(Process):
+    def __init__(self, args, program=PROGRAM, prefix=(), **kw):
+        super().__init__([*prefix, program, *args], **kw)
+
+    def attached(self, timeout=START_TIMEOUT):
+        line = self.err.find(ATTACHED, timeout)
+        check(line, "the tracer did not say that it is attached")
+        self.attach_seconds = time.monotonic() - self.started
+        return self
+
+    def finish(self, code=0, timeout=END_TIMEOUT):
+        """Wait for its end, which must have that exit status."""
+        got = self.wait(timeout)
+        check(got == code, f"the tracer's exit status is {got}, not {code}")
+        return self
+
+    def stop(self, number=signal.SIGINT, **kw):
+        self.signal(number)
+        return self.finish(**kw)
+
+    def report(self, **kw):
+        """Wait for its end and read the one report it wrote."""
+        self.finish(**kw)
+        return parse_report(self.out.text())
+
+    def reports(self, **kw):
+        """The same with -i: one report a line."""
+        self.finish(**kw)
+        lines = self.out.text().splitlines()
+        check(lines, "no report on standard output")
+        return [parse_report(line) for line in lines]
+
+
+# --- reports
+
+
+def parse_report(text):
+    try:
+        return Report(json.loads(text))
+    except ValueError as e:
+        raise Failed(f"the report is not JSON ({e}): {text[:300]!r}") from None
+
+
+class Report(dict):
+    """A report of --format json; the keys are DESIGN.md's."""
+
+    def process(self, tgid):
+        found = [p for p in self["processes"] if p["tgid"] == tgid]
+        check(
+            len(found) == 1,
+            f"processes[] has {len(found)} entries for {tgid}, there are "
+            f"{[(p['tgid'], p['comm']) for p in self['processes']]}",
+        )
+        return found[0]
+
+    def functions_of(self, target, tgid=None):
+        """functions[] of the target's own files, in that process."""
+        tgid = target.tgid if tgid is None else tgid
+        folder = os.path.dirname(target.script)
+        return [
+            f
+            for f in self["functions"]
+            if f["tgid"] == tgid and os.path.dirname(f["file"]) == folder
+        ]
+
+    def function(self, target, name, tgid=None):
+        found = [f for f in self.functions_of(target, tgid) if short(f["function"]) == name]
+        check(
+            len(found) == 1,
+            f"functions[] has {len(found)} entries for {name}, there are "
+            f"{sorted(f['function'] for f in self.functions_of(target, tgid))}",
+        )
+        return found[0]
+
+    def calls(self, target, name, tgid=None):
+        """Calls of a function, 0 if it is not in the report."""
+        functions = self.functions_of(target, tgid)
+        return sum(f["calls"] or 0 for f in functions if short(f["function"]) == name)
+
+    def waits_of(self, tgid, name=None, wait_class=None):
+        return [
+            w
+            for w in self["waits"]
+            if w["tgid"] == tgid
+            and (name is None or short(w["function"] or "") == name)
+            and (wait_class is None or w["class"] == wait_class)
+        ]
+
+    def wait_sum(self, tgid, name=None, wait_class=None):
+        """(count, seconds) of those waits."""
+        found = self.waits_of(tgid, name, wait_class)
+        return sum(w["count"] for w in found), sum(w["seconds"]["sum"] for w in found)
+
+    def loss(self, cause):
+        return self["losses"].get(cause, 0)
+
+    def excerpt(self):
+        """What a failure should show of it."""
+        lines = [f"duration {self.get('duration_seconds')} losses {self.get('losses')}"]
+        for p in self.get("processes", [])[:5]:
+            lines.append("process " + json.dumps(p)[:300])
+        for f in self.get("functions", [])[:12]:
+            brief = {k: v for k, v in f.items() if k not in ("file", "tail", "stack_seconds")}
+            lines.append("function " + json.dumps(brief)[:400])
+        for w in self.get("waits", [])[:8]:
+            lines.append("wait " + json.dumps(w)[:200])
+        return "\n".join(lines)
+
+
+def short(qualified):
+    """The last component of a qualified name; before 3.11 there is nothing else."""
+    return qualified.rsplit(".", 1)[-1]
+
+
+def quantile(values, q):
+    """The q-quantile of what a target measured itself."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, max(0, int(q * len(ordered) + 0.5) - 1))]
+
+
+def near(got, want, relative, absolute=0.0):
+    return abs(got - want) <= relative * abs(want) + absolute
+
+
+# --- the lab
+
+
+class Lab:
+    """Everything one test has going. Leaving it ends and removes all of it."""
+
+    numbers = itertools.count(1)
+
+    def __init__(self):
+        self.processes = []
+        self.folders = []
+        self.undo = []  # further things to take back, last first
+        self.notes = []
+        self.name = f"pytrace-test-{os.getpid()}-{next(self.numbers)}"
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix=self.name + "-", dir="/tmp"))
+        self.dir.chmod(0o755)
+        self.folders.append(self.dir)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        for process in reversed(self.processes):
+            process.kill()
+        for undo in reversed(self.undo):
+            undo()
+        for folder in self.folders:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def note(self, text):
+        """Something to show if the test fails."""
+        self.notes.append(str(text))
+
+    def describe(self):
+        return "\n".join([p.describe() for p in self.processes] + self.notes)
+
+    def start(self, argv, **kw):
+        process = Process(argv, **kw)
+        self.processes.append(process)
+        return process
+
+    def folder_in(self, py):
+        """A folder for this test in the interpreter's file system: (its path inside, ours)."""
+        inside = pathlib.Path("/tmp") / self.name
+        ours = py.host_path(inside)
+        if not ours.exists():
+            shutil.copytree(TARGETS, ours, ignore=shutil.ignore_patterns("__pycache__"))
+            ours.chmod(0o755)
+            self.folders.append(ours)
+        return inside, ours
+
+    def command(self, py, script, *args, exe=None):
+        """(argv, path of the script inside) to run a target under an interpreter."""
+        inside, _ = self.folder_in(py)
+        argv = py.argv_of(exe) if exe else py.argv
+        return [*argv, str(inside / script), *map(str, args)], str(inside / script)
+
+    def target(self, py, script, *args, exe=None, prefix=(), **kw):
+        """Start a target and wait until it says that it is ready."""
+        argv, path = self.command(py, script, *args, exe=exe)
+        target = Target([*prefix, *argv], path, env=target_environment(), **kw)
+        self.processes.append(target)
+        return target.ready()
+
+    def tracer(self, *args, **kw):
+        """Start the tracer, without waiting for it."""
+        check(os.access(kw.get("program", PROGRAM), os.X_OK), f"{PROGRAM} is not there: run make")
+        tracer = Tracer([str(a) for a in args], **kw)
+        self.processes.append(tracer)
+        return tracer
+
+    def trace(self, target, *args, **kw):
+        """A tracer attached to a target that is not released yet."""
+        return self.tracer("-p", target.tgid, "--format", "json", *args, **kw).attached()
+
+    def run(self, target, *args, timeout=END_TIMEOUT, **kw):
+        """Trace a target from before its work to its end: (its own result, the report)."""
+        tracer = self.trace(target, *args, **kw)
+        target.release()
+        result = target.result(timeout)
+        report = tracer.report()
+        self.note(report.excerpt())
+        return result, report
+
+    def refused(self, code, *args, timeout=10, **kw):
+        """The tracer must refuse, with that exit status and one line that says why. The line."""
+        tracer = self.tracer(*args, **kw).finish(code=code, timeout=timeout)
+        lines = [line for line in tracer.err.text().splitlines() if line.strip()]
+        check(len(lines) == 1, f"one line of explanation expected, got {len(lines)}: {lines}")
+        check(lines[0].startswith("pytrace-bpf: "), f"not prefixed by the program: {lines[0]!r}")
+        return lines[0]
+
+    def listed(self):
+        """{tgid: line} of `pytrace-bpf list`."""
+        tracer = self.tracer("list").finish()
+        found = {}
+        for line in tracer.out.text().splitlines():
+            first = re.match(r"\s*(\d+)\s", line)
+            if first:
+                found[int(first[1])] = line
+        return found
+
+
+def target_environment():
+    """The machine's own Python settings must not reach the targets."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+    return dict(env, PYTHONDONTWRITEBYTECODE="1", LC_ALL="C.UTF-8")
+
+
+def children_of(pid):
+    """The processes whose parent is pid."""
+    found = []
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue  # it ended meanwhile
+        if int(fields[1]) == pid:
+            found.append(int(folder.name))
+    return found
+
+
+def thread_runtime_ns(tgid, tid):
+    """How long the kernel says that thread has run."""
+    return int(pathlib.Path(f"/proc/{tgid}/task/{tid}/schedstat").read_text().split()[0])
+
+
+def wait_until(condition, timeout, what):
+    deadline = time.monotonic() + timeout
+    while not condition():
+        check(time.monotonic() < deadline, f"{what}: not within {timeout} s")
+        time.sleep(0.02)

@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+"""Every function's `segments` is cProfile's `ncalls`, in a second run of the same program."""
+import json
+import os
+import subprocess
+
+from harness import (
+    DEBIAN,
+    PYENV,
+    Failed,
+    check,
+    check_none,
+    limit,
+    over,
+    parse_report,
+    short,
+    target_environment,
+)
+
+
+def oracle(lab, py, section):
+    """{(file, function, line): ncalls} of the target's own files, as cProfile counts them."""
+    argv, _ = lab.command(py, "counts.py", "--cprofile", section)
+    out = subprocess.run(
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        env=target_environment(),
+    )
+    line = out.stdout.splitlines()[-1] if out.stdout else ""
+    if not line.startswith("result "):
+        raise Failed(f"the oracle failed: {out.stderr[-1000:]}")
+    return {(file, name, at): n for file, name, at, n in json.loads(line[len("result ") :])}
+
+
+def observed(report, target):
+    """The same from a report. Functions that only waited are no calls."""
+    counts = {}
+    for f in report.functions_of(target):
+        file = os.path.basename(f["file"])
+        if f["segments"] and file.startswith("counts"):
+            key = (file, f["function"], f["line"])
+            check(key not in counts, f"functions[] has {key} twice")
+            counts[key] = f["segments"]
+    return counts
+
+
+def compare(truth, counts, report):
+    """Fail with a table of what differs, in either direction."""
+    rows = []
+    for key in sorted(truth.keys() | counts.keys()):
+        want, got = truth.get(key, 0), counts.get(key, 0)
+        if want != got:
+            where = f"{key[1]:40} {key[0]}:{key[2]}"
+            rows.append(f"  {where:62} cProfile {want:7}  traced {got:7}")
+    if rows:
+        head = f"{len(rows)} of {len(truth)} functions differ; losses {report['losses']}\n"
+        more = [f"  and {len(rows) - 40} more"] if len(rows) > 40 else []
+        raise Failed(head + "\n".join(rows[:40] + more))
+
+
+def run_and_compare(lab, py, section, *args):
+    truth = oracle(lab, py, section)
+    target = lab.target(py, "counts.py", section)
+    _, report = lab.run(target, *args, timeout=60)
+    method = report.process(target.tgid)["calls_method"]
+    check(method != "none", f"calls_method is none: {report.process(target.tgid)['reason']}")
+    compare(truth, observed(report, target), report)
+    return target, report
+
+
+@limit(90)
+@over(*DEBIAN, *PYENV)
+def test_segments_equal_ncalls(lab, py):
+    target, report = run_and_compare(lab, py, "calls")
+    problems = []
+    for f in report.functions_of(target):
+        # each call is either timed, or went on at the end, or was seen to have no seen end
+        wall = f["wall_seconds"]
+        timed = sum(wall["buckets"]["counts"]) + wall["censored"]
+        if f["calls"] != f["ended_unseen"] + timed:
+            problems.append(f"{f['function']}: {f['calls']} calls, {timed} timed, {f}")
+    check_none(problems, "calls that are neither timed nor accounted for")
+
+
+@limit(90)
+@over(*DEBIAN, *PYENV)
+def test_throw_and_close(lab, py):
+    run_and_compare(lab, py, "throw")
+
+
+@limit(90)
+@over(*DEBIAN, *PYENV)
+def test_abandoned_generators(lab, py):
+    run_and_compare(lab, py, "abandon")
+
+
+@limit(90)
+@over(*DEBIAN, *PYENV)
+def test_recursion_limit(lab, py):
+    run_and_compare(lab, py, "limits")
+
+
+@limit(90)
+@over("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14")
+def test_attached_by_perf_events(lab, py):
+    run_and_compare(lab, py, "calls", "--attach", "perf")
+
+
+@limit(90)
+@over("debian-3.11", "debian-3.13")
+def test_attached_by_uprobe_multi(lab, py):
+    run_and_compare(lab, py, "calls", "--attach", "multi")
+
+
+CALLS_AND_EXCEPTIONS = {
+    # function: (calls, exceptions)
+    "raise_value": None,
+    "catch_own": (50, 0),
+    "pass_on": None,
+    "with_finally": (50, 50),
+    "reraise": (50, 50),
+    "chain": (50, 50),
+    "error_in_c": (50, 50),
+    "suppressing": (50, 0),
+    "gives_up": (10, 10),
+    "class_body_fails": (20, 20),
+    "fails_after_wait": (20, 20),
+    "down": (3213, 0),
+    "deep_raise": (966, 966),
+    "count_up": None,
+    "delegate": (40, 0),
+    "wait_once": (140, 0),
+}
+
+
+@limit(90)
+@over(*DEBIAN, *PYENV)
+def test_calls_and_exceptions(lab, py):
+    """`calls` counts a generator once however often it ran; `exceptions` those it left by one."""
+    target = lab.target(py, "counts.py", "calls")
+    _, report = lab.run(target, timeout=60)
+    problems = []
+    for name, wanted in CALLS_AND_EXCEPTIONS.items():
+        f = report.function(target, name)
+        if wanted is None:
+            if name in ("raise_value", "pass_on") and f["exceptions"] != f["calls"]:
+                problems.append(f"{name}: {f['calls']} calls, only {f['exceptions']} exceptions")
+            continue
+        if (f["calls"], f["exceptions"]) != wanted:
+            got = f"{f['calls']} calls, {f['exceptions']} exceptions"
+            problems.append(f"{name}: {got}; it is {wanted[0]} and {wanted[1]}")
+        if f["ended_unseen"]:
+            problems.append(f"{name}: {f['ended_unseen']} calls ended unseen")
+    check_none(problems, f"{py.name}: losses {report['losses']}")
+
+
+@over("pyenv-3.8", "pyenv-3.9", "pyenv-3.10")
+def test_exact_or_a_reason(lab, py):
+    """Builds without USDT before 3.11: either exact too, or no calls and a reason."""
+    truth = oracle(lab, py, "calls")
+    target = lab.target(py, "counts.py", "calls")
+    _, report = lab.run(target, timeout=60)
+    process = report.process(target.tgid)
+    if process["calls_method"] == "none":
+        check(process["reason"], "calls_method is none and no reason is given")
+        check(not observed(report, target), "calls_method is none, and yet there are calls")
+    else:
+        compare(truth, observed(report, target), report)
+
+
+@limit(60)
+@over("debian-3.9", "debian-3.13", "pyenv-3.12")
+def test_intervals_add_up(lab, py):
+    """With -i, one report a line; what they count adds up to the truth."""
+    truth = oracle(lab, py, "calls")
+    target = lab.target(py, "counts.py", "calls")
+    tracer = lab.trace(target, "-i", "0.2")
+    target.release().result()
+    reports = tracer.reports()
+    check(len(reports) > 1, f"{len(reports)} reports for several intervals")
+    counts = {}
+    for report in reports:
+        for key, n in observed(report, target).items():
+            counts[key] = counts.get(key, 0) + n
+    compare(truth, counts, reports[-1])
+
+
+@limit(60)
+@over("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14", "pyenv-3.12")
+def test_threads_that_end(lab, py):
+    target = lab.target(py, "threads.py", 100)
+    truth, report = lab.run(target)
+    for name, calls in truth.items():
+        got = report.calls(target, name)
+        check(got == calls, f"{name}: {got} calls, {calls} were made; losses {report['losses']}")
+
+
+@limit(60)
+@over("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14", "pyenv-3.12")
+def test_five_thousand_functions(lab, py):
+    target = lab.target(py, "many.py", 5000)
+    truth, report = lab.run(target)
+    made = [f for f in report["functions"] if f["file"] == truth["file"] and f["calls"]]
+    names = {f["function"] for f in made}
+    missing = [i for i in range(truth["functions"]) if f"function_{i}" not in names]
+    check(not missing, f"{len(missing)} functions are missing: {missing[:5]}; {report['losses']}")
+    wrong = [(f["function"], f["calls"]) for f in made if f["calls"] != 3]
+    check(not wrong, f"{len(wrong)} functions were called 3 times, not: {wrong[:5]}")
+
+
+@limit(60)
+@over("debian-3.13")
+def test_more_functions_than_fit(lab, py):
+    """What does not fit is counted as lost, to the call."""
+    target = lab.target(py, "many.py", 40000)
+    truth, report = lab.run(target, timeout=60)
+    recorded = sum(f["calls"] or 0 for f in report["functions"] if f["file"] == truth["file"])
+    lost = report.loss("functions_full")
+    check(recorded and lost, f"{recorded} recorded, {lost} lost: nothing overflowed")
+    short_of = truth["calls"] - recorded - lost
+    # calls of the target's own few functions can be among the lost ones
+    check(-20 <= short_of <= 0, f"{recorded} recorded + {lost} lost of {truth['calls']}")
+
+
+@limit(60)
+@over("debian-3.9", "debian-3.11", "debian-3.14")
+def test_reused_addresses(lab, py):
+    """A code object at the address of a dead one is another function."""
+    target = lab.target(py, "many.py", "reused")
+    truth, report = lab.run(target)
+    got = {
+        short(f["function"]): f["calls"]
+        for f in report["functions"]
+        if f["file"] == truth["file"] and short(f["function"]).startswith("made_")
+    }
+    wrong = [
+        f"{name}: {got.get(name, 0)} calls, {calls} were made"
+        for name, calls in truth["calls"].items()
+        if got.get(name, 0) != calls
+    ]
+    check(
+        not wrong,
+        f"{len(wrong)} of {len(truth['calls'])} functions at {truth['addresses']} addresses "
+        f"differ:\n" + "\n".join(wrong[:10]),
+    )
+
+
+@over("debian-3.9", "debian-3.11", "debian-3.14")
+def test_hard_names(lab, py):
+    """Names reach the report unharmed, whatever characters are in them; cut ones are counted."""
+    target = lab.target(py, "many.py", "names")
+    truth, report = lab.run(target)
+    got = {(short(f["function"]), f["file"]) for f in report["functions"] if f["calls"]}
+    missing, cut = [], 0
+    for name, file in truth["functions"]:
+        if (name, file) in got:
+            continue
+        starts = [g for g in got if len(g[0]) > 150 or len(g[1]) > 250]
+        if any(name.startswith(g[0][:150]) and file.startswith(g[1][:250]) for g in starts):
+            cut += 1
+            continue
+        missing.append(f"{name!r} in {file!r}")
+    check_none(missing, f"names that did not arrive; there are {sorted(got)}")
+    lost = report.loss("string_truncated")
+    check(not cut or lost, f"{cut} names were cut and {lost} said to be")
+
+
+@over("debian-3.13")
+def test_text_escapes_names(lab, py):
+    """A target cannot send control characters to the terminal."""
+    target = lab.target(py, "many.py", "names")
+    tracer = lab.tracer("-p", target.tgid, "--top", "1000").attached()
+    target.release()
+    target.result()
+    text = tracer.finish().out.text()
+    bad = sorted({c for c in text if ord(c) < 32 and c != "\n" or 127 <= ord(c) < 160})
+    check(not bad, f"control characters in the text report: {bad}")
+
+
+@over("debian-3.13")
+def test_json_is_ascii_safe_with_any_locale(lab, py):
+    """The JSON does not depend on the locale of whoever runs it."""
+    target = lab.target(py, "many.py", "names")
+    tracer = lab.trace(target, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"})
+    target.release()
+    truth = target.result()
+    report = parse_report(tracer.finish().out.text())
+    names = {short(f["function"]) for f in report["functions"]}
+    check(truth["functions"][0][0] in names, f"{truth['functions'][0][0]} is not in {names}")

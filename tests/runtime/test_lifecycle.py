@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+"""Beginnings and ends: forks, execs, exits, signals, and a tracer that is killed."""
+import signal
+import time
+
+from harness import check, check_none, interpreter, limit, over, timing, wait_until
+
+
+def calls_problems(report, target, tgid, wanted):
+    problems = []
+    for name, calls in wanted.items():
+        got = report.calls(target, name, tgid=tgid)
+        if got != calls:
+            problems.append(f"{tgid}: {got} calls of {name}(), {calls} were made")
+    return problems
+
+
+@over("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14", "debian-3.15", "pyenv-3.12")
+def test_forked_children_are_followed(lab, py):
+    """Each with its own numbers, from inside the calls that both sides leave."""
+    target = lab.target(py, "forks.py", 3)
+    result, report = lab.run(target)
+    problems = calls_problems(report, target, target.tgid, result["parent"])
+    problems += calls_problems(report, target, target.tgid, {"in_child": 0, "after": 0})
+    for child, wanted in result["children"].items():
+        problems += calls_problems(report, target, int(child), wanted)
+        problems += calls_problems(report, target, int(child), {"before": 0, "in_parent": 0})
+    known = {target.tgid} | {int(c) for c in result["children"]}
+    grandchildren = [p["tgid"] for p in report["processes"] if p["tgid"] not in known]
+    if len(grandchildren) != 1:
+        problems.append(f"one grandchild expected in processes[], there are {grandchildren}")
+    for tgid in grandchildren:
+        problems += calls_problems(report, target, tgid, {"in_grandchild": 50})
+    check_none(problems, f"losses {report['losses']}")
+
+
+@over("debian-3.9", "debian-3.13", "debian-3.14")
+def test_exec_of_itself(lab, py):
+    """One process, two programs after each other: the numbers of both are kept."""
+    target = lab.target(py, "execs.py", "-")
+    wanted, report = lab.run(target)
+    check_none(calls_problems(report, target, target.tgid, wanted), f"losses {report['losses']}")
+
+
+@over("debian-3.11", "debian-3.14")
+def test_exec_of_an_unknown_build(lab, py):
+    inside, ours = lab.folder_in(py)
+    copy = ours / "another"
+    copy.write_bytes(py.host_path(py.exe).read_bytes())
+    copy.chmod(0o755)
+    target = lab.target(py, "execs.py", inside / "another")
+    wanted, report = lab.run(target)
+    check_none(calls_problems(report, target, target.tgid, wanted), f"losses {report['losses']}")
+
+
+@over("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14")
+def test_exits_in_the_middle(lab, py):
+    """However it ends, what it had done is in the report, and the tracer ends too."""
+    problems = []
+    for how in ("_exit", "system_exit", "uncaught", "abort", "thread"):
+        target = lab.target(py, "exits.py", how)
+        tracer = lab.trace(target)
+        target.release()
+        report = tracer.report()
+        lab.note(f"{how}: {report.excerpt()}")
+        wanted = {"done_before": 100, "in_the_middle": 1}
+        problems += [f"{how}: {p}" for p in calls_problems(report, target, target.tgid, wanted)]
+        middle = report.function(target, "in_the_middle")
+        if how in ("system_exit", "uncaught"):
+            if middle["exceptions"] != 1:
+                problems.append(f"{how}: in_the_middle() left by an exception, and is {middle}")
+        elif middle["ended_unseen"] + middle["wall_seconds"]["censored"] != 1:
+            problems.append(f"{how}: in_the_middle() has no seen end, and is {middle}")
+    check_none(problems)
+
+
+@over("debian-3.11", "debian-3.13")
+def test_target_is_killed(lab, py):
+    target = lab.target(py, "exits.py", "forever")
+    tracer = lab.trace(target)
+    target.release().result()
+    time.sleep(0.3)
+    target.signal(signal.SIGKILL)
+    report = tracer.report(timeout=10)
+    check_none(calls_problems(report, target, target.tgid, {"done_before": 100}))
+    _, slept = report.wait_sum(target.tgid, "in_the_middle", "sleep")
+    check(0.2 < slept < 2, f"{slept:.3f} s of sleep before it was killed")
+
+
+@over("debian-3.13")
+def test_signals_end_with_a_report(lab, py):
+    """SIGINT and SIGTERM: the report, exit status 0, and the target goes on."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        target = lab.target(py, "exits.py", "forever")
+        tracer = lab.trace(target)
+        target.release().result()
+        time.sleep(0.3)
+        report = tracer.stop(number, timeout=5).report()
+        check_none(calls_problems(report, target, target.tgid, {"done_before": 100}))
+        middle = report.function(target, "in_the_middle")
+        check(middle["wall_seconds"]["censored"] == 1, f"in_the_middle() still runs: {middle}")
+        check(target.code is None, "the target ended with the tracer")
+
+
+def rates(target, seconds):
+    """What the target says each call took, for so long."""
+    before = len(target.out.lines)
+    time.sleep(seconds)
+    lines = target.out.lines[before + 1 :]  # the first can be half of the time before
+    return sorted(float(line.split()[1]) for line in lines if line.startswith("rate"))
+
+
+@timing
+@limit(60)
+@over("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14")
+def test_killed_tracer_leaves_no_probe_behind(lab, py):
+    """After kill -9 the target runs on, and as fast as before."""
+    target = lab.target(py, "greedy.py", "rate").release()
+    wait_until(lambda: len(target.out.lines) > 3, 10, "the target's first rates")
+    before = rates(target, 1.5)[0]
+    tracer = lab.trace(target)
+    during = rates(target, 2)[0]
+    tracer.signal(signal.SIGKILL)
+    tracer.wait(10)
+    time.sleep(0.7)  # the kernel takes the breakpoints out
+    after = rates(target, 1.5)[0]
+    figures = f"ns per call: {before:.0f} before, {during:.0f} traced, {after:.0f} after"
+    check(target.code is None, "the target ended")
+    check(during > 3 * before, f"{figures}: it was not traced")
+    check(after < 1.25 * before, f"{figures}: something stayed behind")
+
+
+@timing
+@limit(60)
+@over("debian-3.11", "debian-3.13")
+def test_detaches_at_its_end(lab, py):
+    target = lab.target(py, "greedy.py", "rate").release()
+    wait_until(lambda: len(target.out.lines) > 3, 10, "the target's first rates")
+    before = rates(target, 1.5)[0]
+    lab.trace(target, "-d", "1").report()
+    after = rates(target, 1.5)[0]
+    check(after < 1.25 * before, f"ns per call: {before:.0f} before, {after:.0f} after")
+
+
+@over("debian-3.13")
+def test_tracer_is_stopped_for_a_while(lab, py):
+    """A tracer that gets no CPU loses at most what it counts as lost."""
+    target = lab.target(py, "threads.py", 50)
+    tracer = lab.trace(target)
+    tracer.signal(signal.SIGSTOP)
+    wanted = target.release().result()
+    time.sleep(0.5)
+    tracer.signal(signal.SIGCONT)
+    report = tracer.report()
+    check_none(calls_problems(report, target, target.tgid, wanted), f"losses {report['losses']}")
+
+
+def test_two_tracers_at_once(lab):
+    """Neither disturbs the other's numbers."""
+    py = interpreter("debian-3.13")
+    target = lab.target(py, "greedy.py", 20000)
+    tracers = [lab.trace(target), lab.trace(target)]
+    calls = target.release().result()["calls"]
+    got = [t.report().calls(target, "small") for t in tracers]
+    check(got == [calls, calls], f"calls {got}, made {calls}")
+
+
+@over("debian-3.11", "debian-3.14")
+def test_attached_in_the_middle(lab, py):
+    """Calls that began before are not invented, and those after are exact in number."""
+    target = lab.target(py, "greedy.py", "rate").release()
+    wait_until(lambda: len(target.out.lines) > 3, 10, "the target's first rates")
+    report = lab.trace(target, "-d", "1.5").report()
+    lab.note(report.excerpt())
+    small, many = report.function(target, "small"), report.function(target, "many_small")
+    check(small["calls"] > 1000, f"{small['calls']} calls of small()")
+    open_now = small["calls"] - sum(small["wall_seconds"]["buckets"]["counts"])
+    check(open_now <= 1, f"{open_now} calls of small() without a seen end")
+    check(report.calls(target, "rate") == 0, "rate() was called before the tracer came")
+    check(many["calls"] < 20, f"{many['calls']} calls of many_small() in 1.5 s")

@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+"""The report itself: the JSON schema, what must hold in any of them, and the text."""
+import fcntl
+import os
+import pty
+import re
+import struct
+import termios
+import threading
+
+from harness import DEBIAN, check, check_none, interpreter, limit, near, over
+
+NUMBER = (int, float)
+CLASSES = ("gil", "lock", "sleep", "poll", "net", "disk", "pipe", "child", "fault", "runq", "other")
+
+TOP = {
+    "schema": str,
+    "version": str,
+    "host": str,
+    "kernel": str,
+    "started": str,
+    "duration_seconds": NUMBER,
+    "probed_seconds": NUMBER,
+    "probe_cost": dict,
+    "processes": list,
+    "threads": list,
+    "functions": list,
+    "waits": list,
+    "gil": list,
+    "gc": list,
+    "stacks": list,
+    "losses": dict,
+}
+PROCESS = {
+    "tgid": int,
+    "comm": str,
+    "python": str,
+    "build": str,
+    "calls_method": str,
+    "diagnosis": dict,
+    "cpu_seconds": NUMBER,
+    "memory": dict,
+    "overhead_share": NUMBER,
+}
+THREAD = {"tgid": int, "tid": int, "name": str, "oncpu_seconds": NUMBER, "wait_seconds": dict}
+FUNCTION = {
+    "tgid": int,
+    "function": str,
+    "file": str,
+    "line": int,
+    "method": str,
+    "calls": int,
+    "ended_unseen": int,
+    "exceptions": int,
+    "segments": int,
+    "suspended_seconds": NUMBER,
+    "wall_seconds": dict,
+    "self_seconds": NUMBER,
+    "probe_seconds": NUMBER,
+    "breakdown_seconds": dict,
+    "probed_seconds": NUMBER,
+}
+WAIT = {"tgid": int, "class": str, "function": str, "count": int, "seconds": dict}
+QUANTILES = ("min", "p50", "p90", "p95", "p99", "max")
+
+
+def shape_problems(what, entry, shape):
+    problems = [f"{what} has no {key}" for key in shape if key not in entry]
+    problems += [
+        f"{what}: {key} is {entry[key]!r}"
+        for key, kind in shape.items()
+        if key in entry and (not isinstance(entry[key], kind) or isinstance(entry[key], bool))
+    ]
+    return problems
+
+
+def bucket_quantile_range(buckets, q):
+    """The bounds of the bucket a quantile lies in."""
+    need, seen = q * sum(buckets["counts"]), 0
+    for i, n in enumerate(buckets["counts"]):
+        seen += n
+        if seen >= need:
+            low = buckets["offset"] + i
+            return 2 ** (low / 8), 2 ** ((low + 1) / 8)
+    return None
+
+
+def histogram_problems(what, h):
+    """What must hold between the numbers of one histogram."""
+    problems = [f"{what} has no {k}" for k in ("sum", "buckets", "censored", *QUANTILES) if k not in h]
+    if problems:
+        return problems
+    buckets = h["buckets"]
+    count = sum(buckets["counts"])
+    if buckets["scale"] != 3:
+        problems.append(f"{what}: scale {buckets['scale']}")
+    if count == 0:
+        return problems
+    values = [h[k] for k in QUANTILES]
+    if None in values:
+        return problems + [f"{what}: {count} in buckets, and no quantile: {h}"]
+    # quantiles are read from buckets, so the ends can differ by a bucket from min and max
+    if any(a > b * 1.1 for a, b in zip(values, values[1:])):
+        problems.append(f"{what}: quantiles do not rise: {values}")
+    if not h["min"] * count <= h["sum"] * 1.000001 or not h["sum"] <= h["max"] * count * 1.000001:
+        problems.append(f"{what}: sum {h['sum']} of {count} between {h['min']} and {h['max']}")
+    for key, q in (("p50", 0.5), ("p99", 0.99)):
+        low, high = bucket_quantile_range(buckets, q)
+        if not low * 0.9 <= h[key] <= high * 1.1:
+            problems.append(f"{what}: {key} {h[key]} is not in its bucket {low:.3g} to {high:.3g}")
+    first, last = buckets["counts"][0], buckets["counts"][-1]
+    if first == 0 or last == 0:
+        problems.append(f"{what}: empty buckets at the ends")
+    return problems
+
+
+def function_problems(f):
+    what = f"{f['function']} ({f['tgid']})"
+    problems = shape_problems(what, f, FUNCTION)
+    if problems:
+        return problems
+    if f["method"] not in ("exact", "watch", "window", "none"):
+        problems.append(f"{what}: method {f['method']}")
+    if f["method"] == "none":
+        if f["calls"] or f["segments"]:
+            problems.append(f"{what}: method none and {f['calls']} calls")
+        return problems
+    problems += histogram_problems(what, f["wall_seconds"])
+    timed = sum(f["wall_seconds"]["buckets"]["counts"])
+    if f["exceptions"] > f["calls"] or f["ended_unseen"] > f["calls"] or timed > f["calls"]:
+        problems.append(f"{what}: more of a kind than calls: {f}")
+    if f["segments"] < f["calls"]:
+        problems.append(f"{what}: {f['segments']} segments, {f['calls']} calls")
+    if set(f["breakdown_seconds"]) != {"oncpu", *CLASSES}:
+        problems.append(f"{what}: breakdown of {sorted(f['breakdown_seconds'])}")
+    parts, wall = sum(f["breakdown_seconds"].values()), f["wall_seconds"]["sum"]
+    if timed and not near(parts, wall, 0.02, 2e-6 * f["calls"]):
+        problems.append(f"{what}: wall {wall}, its parts {parts}")
+    if any(v < 0 for v in f["breakdown_seconds"].values()) or f["self_seconds"] < 0:
+        problems.append(f"{what}: negative time: {f}")
+    return problems
+
+
+def report_problems(report):
+    problems = shape_problems("the report", report, TOP)
+    if problems:
+        return problems
+    if report["schema"] != "pytrace-bpf/1":
+        problems.append(f"schema {report['schema']!r}")
+    if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", report["started"]):
+        problems.append(f"started {report['started']!r}")
+    if any(not isinstance(n, int) or n < 0 for n in report["losses"].values()):
+        problems.append(f"losses {report['losses']}")
+    for p in report["processes"]:
+        problems += shape_problems(f"process {p.get('tgid')}", p, PROCESS)
+        if p.get("calls_method") not in ("usdt", "opcode", "frame-eval", "none"):
+            problems.append(f"process {p.get('tgid')}: calls_method {p.get('calls_method')}")
+    for t in report["threads"]:
+        problems += shape_problems(f"thread {t.get('tid')}", t, THREAD)
+        if not set(t["wait_seconds"]) <= set(CLASSES):
+            problems.append(f"thread {t['tid']}: classes {sorted(t['wait_seconds'])}")
+    for f in report["functions"]:
+        problems += function_problems(f)
+    for w in report["waits"]:
+        what = f"wait {w.get('class')} in {w.get('function')}"
+        problems += shape_problems(what, w, WAIT) or histogram_problems(what, w["seconds"])
+        if w["class"] not in CLASSES:
+            problems.append(f"{what}: no such class")
+    keys = [(f["tgid"], f["file"], f["line"], f["function"]) for f in report["functions"]]
+    problems += [f"functions[] has {k} twice" for k in set(keys) if keys.count(k) > 1]
+    known = {p["tgid"] for p in report["processes"]}
+    for array in ("threads", "functions", "waits"):
+        strangers = {e["tgid"] for e in report[array]} - known
+        if strangers:
+            problems.append(f"{array}[] has processes that are not in processes[]: {strangers}")
+    return problems
+
+
+@limit(60)
+@over(*DEBIAN, "pyenv-3.12")
+def test_schema_and_invariants(lab, py):
+    target = lab.target(py, "times.py", "classes")
+    _, report = lab.run(target)
+    check_none(report_problems(report)[:30])
+
+
+@over("debian-3.9", "debian-3.13")
+def test_schema_with_generators_and_exceptions(lab, py):
+    target = lab.target(py, "counts.py", "calls")
+    _, report = lab.run(target)
+    check_none(report_problems(report)[:30])
+
+
+@over("debian-3.13")
+def test_schema_without_calls(lab, py):
+    target = lab.target(py, "times.py", "classes")
+    _, report = lab.run(target, "--overhead", "0")
+    check_none(report_problems(report)[:30])
+
+
+def test_schema_of_intervals(lab):
+    target = lab.target(interpreter("debian-3.13"), "times.py", "sleep")
+    tracer = lab.trace(target, "-i", "0.5")
+    target.release().result()
+    for report in tracer.reports():
+        problems = report_problems(report)
+        # a call can end in another interval than it began in
+        problems = [p for p in problems if "more of a kind" not in p and "segments" not in p]
+        check_none(problems[:30])
+
+
+# --- text
+
+
+def test_text_report(lab):
+    """Piped: plain, uncut, with the process, the function and its figures."""
+    target = lab.target(interpreter("debian-3.13"), "times.py", "sleep")
+    tracer = lab.tracer("-p", target.tgid).attached()
+    target.release().result()
+    text = tracer.finish().out.text()
+    lab.note(text)
+    check("\x1b" not in text, "escape sequences in piped output")
+    rows = [line for line in text.splitlines() if re.search(r"\bnap\b", line)]
+    check(rows, "nap() is not in the text")
+    check(any(re.search(r"\b200\b", row) for row in rows), f"its 200 calls are not in {rows}")
+    check(str(target.tgid) in text, "the process is not in the text")
+
+
+def test_text_fits_the_terminal(lab):
+    problems = []
+    for width in (60, 80, 132):
+        target = lab.target(interpreter("debian-3.13"), "times.py", "classes")
+        text = on_terminal(lab, target, width)
+        wide = [line for line in text.splitlines() if len(line) > width]
+        if wide:
+            problems.append(f"{width} columns: {len(wide)} lines are wider, such as {wide[0]!r}")
+        if "short_nap" not in text and "ask_tcp" not in text:
+            problems.append(f"{width} columns: no function of the target in it: {text[:300]!r}")
+    check_none(problems)
+
+
+def on_terminal(lab, target, width):
+    """The text report as a terminal of that width gets it, without its escape sequences."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
+    got = []
+
+    def read():
+        try:
+            while data := os.read(ours, 65536):
+                got.append(data)
+        except OSError:
+            pass  # the other side is closed: that is how a terminal ends
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    env = dict(os.environ, TERM="xterm", LC_ALL="C.UTF-8")
+    tracer = lab.tracer("-p", target.tgid, stdout=theirs, env=env).attached()
+    os.close(theirs)
+    target.release().result()
+    tracer.finish()
+    reader.join(5)
+    os.close(ours)
+    text = b"".join(got).decode().replace("\r\n", "\n")
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)

@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+"""Wall times, waits and their classes, against what the targets measure themselves."""
+import os
+import time
+
+from harness import (
+    DEBIAN,
+    check,
+    check_none,
+    limit,
+    near,
+    over,
+    quantile,
+    thread_runtime_ns,
+    timing,
+)
+
+BUCKET = 0.09  # relative width of a bucket: 2^(1/8) - 1
+SLACK = 0.0003  # what a probe, a timer or a wakeup may add
+
+MAIN = ("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14", "debian-3.15", "pyenv-3.12")
+
+
+def breakdown_problem(f):
+    """On-CPU and every class add up to the wall time of the calls that are over."""
+    wall = f["wall_seconds"]["sum"]
+    parts = sum(f["breakdown_seconds"].values())
+    if near(parts, wall, 0.02, 2e-6 * f["calls"]):
+        return None
+    return f"{f['function']}: wall {wall:.6f} s, its parts {parts:.6f}: {f['breakdown_seconds']}"
+
+
+def check_breakdowns(functions):
+    timed = [f for f in functions if f["calls"] and sum(f["wall_seconds"]["buckets"]["counts"])]
+    check(timed, "no function was timed")
+    check_none(filter(None, map(breakdown_problem, timed)), "breakdowns that do not add up")
+
+
+@timing
+@limit(60)
+@over(*MAIN)
+def test_sleep_and_quantiles(lab, py):
+    target = lab.target(py, "times.py", "sleep")
+    result, report = lab.run(target)
+    problems = []
+    for name in ("nap", "nap_unevenly"):
+        stamps = [ns / 1e9 for ns in result["stamps"][name]]
+        f = report.function(target, name)
+        wall, calls = f["wall_seconds"], len(stamps)
+        if f["calls"] != calls or sum(wall["buckets"]["counts"]) != calls:
+            problems.append(f"{name}: {f['calls']} calls, {calls} were made")
+        if not near(wall["sum"], sum(stamps), 0, SLACK * calls):
+            problems.append(f"{name}: wall sum {wall['sum']:.6f}, stamps {sum(stamps):.6f}")
+        for q in (50, 90, 95, 99):
+            want, got = quantile(stamps, q / 100), wall[f"p{q}"]
+            if got is None or not near(got, want, BUCKET, SLACK):
+                problems.append(f"{name}: p{q} {got}, stamps say {want:.6f}")
+        for key, want in (("min", min(stamps)), ("max", max(stamps))):
+            if not near(wall[key], want, 0, SLACK):
+                problems.append(f"{name}: {key} {wall[key]}, stamps say {want:.6f}")
+        slept = f["breakdown_seconds"]["sleep"] / calls
+        want = sum(stamps) / calls
+        if not near(slept, want, BUCKET, SLACK):
+            problems.append(f"{name}: {slept:.6f} s of sleep a call, it slept {want:.6f}")
+        count, seconds = report.wait_sum(target.tgid, name, "sleep")
+        if count != calls:
+            problems.append(f"{name}: {count} waits of class sleep, {calls} were made")
+        if not near(seconds, sum(stamps), BUCKET, SLACK * calls):
+            problems.append(f"{name}: waits of {seconds:.4f} s, stamps say {sum(stamps):.4f}")
+    nap = report.waits_of(target.tgid, "nap", "sleep")
+    if nap and not near(nap[0]["seconds"]["p50"], 0.005, BUCKET, SLACK):
+        problems.append(f"nap: the median wait is {nap[0]['seconds']['p50']}, not 5 ms")
+    check_none(problems)
+    check_breakdowns(report.functions_of(target))
+
+
+@timing
+@limit(60)
+@over("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14", "pyenv-3.12")
+def test_two_spinners_share_the_gil(lab, py):
+    target = lab.target(py, "times.py", "spin")
+    result, report = lab.run(target)
+    f = report.function(target, "spinner")
+    wall = f["wall_seconds"]["sum"]
+    stamped = sum(result["stamps"]["spinner"]) / 1e9
+    share = f["breakdown_seconds"]["gil"] / wall
+    check(near(wall, stamped, 0.02), f"spinner: wall {wall:.3f} s, stamps say {stamped:.3f}")
+    check(abs(share - 0.5) <= 0.07, f"the GIL is {share:.3f} of the wall time, not 0.5 +- 0.07")
+    _, waited = report.wait_sum(target.tgid, wait_class="gil")
+    check(near(waited / wall, 0.5, 0, 0.07), f"waits[] has {waited:.3f} s of gil in {wall:.3f}")
+    check_breakdowns(report.functions_of(target))
+
+
+@timing
+@limit(60)
+@over(*MAIN)
+def test_classes_of_waits(lab, py):
+    target = lab.target(py, "times.py", "classes")
+    result, report = lab.run(target)
+    problems = []
+    for name, wait_class in result["classes"].items():
+        stamps = [ns / 1e9 for ns in result["stamps"][name]]
+        f = report.function(target, name)
+        parts = f["breakdown_seconds"]
+        lost = parts["oncpu"] + parts["runq"] + parts["gil"]  # not the fault of the class
+        want, got = sum(stamps) - lost, parts[wait_class]
+        if not near(got, want, BUCKET, SLACK * len(stamps)):
+            brief = {k: round(v, 5) for k, v in parts.items() if v}
+            problems.append(
+                f"{name}: {got:.4f} s of {wait_class} in {len(stamps)} calls, "
+                f"it is {want:.4f}: {brief}"
+            )
+        if name == "await_child":  # waits further down, in subprocess.py
+            continue
+        count, seconds = report.wait_sum(target.tgid, name, wait_class)
+        if not near(seconds, got, 0.02, 1e-4):
+            problems.append(f"{name}: waits[] has {seconds:.4f} s, its breakdown {got:.4f}")
+        if wait_class != "disk" and count < len(stamps):
+            problems.append(f"{name}: {count} waits in {len(stamps)} calls")
+    check_none(problems, f"losses {report['losses']}")
+    check_breakdowns(report.functions_of(target))
+    server = report.function(target, "answer_slowly", tgid=result["child"])
+    check(
+        server["breakdown_seconds"]["sleep"] > 0.5,
+        f"the forked server slept 0.6 s, it reads {server['breakdown_seconds']}",
+    )
+
+
+@timing
+@limit(60)
+@over(*DEBIAN)
+def test_waits_without_calls(lab, py):
+    """--overhead 0 attributes the same waits to the same functions, and has no calls."""
+    target = lab.target(py, "times.py", "classes")
+    result, report = lab.run(target, "--overhead", "0")
+    problems = []
+    for f in report.functions_of(target):
+        if f["method"] != "none" or f["calls"]:
+            problems.append(f"{f['function']}: method {f['method']}, {f['calls']} calls")
+    for name, wait_class in result["classes"].items():
+        if name == "await_child":
+            continue
+        stamps = [ns / 1e9 for ns in result["stamps"][name]]
+        count, seconds = report.wait_sum(target.tgid, name, wait_class)
+        _, other = report.wait_sum(target.tgid, name)
+        if wait_class == "disk":  # a sync is also work
+            wrong = not seconds
+        else:
+            wrong = count < len(stamps) or not near(
+                seconds, sum(stamps) - (other - seconds), BUCKET, SLACK * len(stamps)
+            )
+        if wrong:
+            problems.append(
+                f"{name}: {count} waits, {seconds:.4f} s of {wait_class}; stamps say "
+                f"{len(stamps)} and {sum(stamps):.4f} (other classes: {other - seconds:.4f})"
+            )
+    process = report.process(target.tgid)
+    if process["calls_method"] != "none":
+        problems.append(f"calls_method is {process['calls_method']}, nothing was probed")
+    if report["probed_seconds"]:
+        problems.append(f"probed_seconds is {report['probed_seconds']}")
+    check_none(problems, f"losses {report['losses']}")
+
+
+@timing
+@limit(60)
+@over("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14")
+def test_threads_add_up(lab, py):
+    """Each thread's on-CPU time is the kernel's, and with its waits fills the elapsed time."""
+    target = lab.target(py, "times.py", "threads")
+    tracer = lab.trace(target, "--overhead", "0")
+    begin = {n: thread_runtime_ns(target.tgid, tid) for n, tid in target.told.items()}
+    time.sleep(2.5)
+    end = {n: thread_runtime_ns(target.tgid, tid) for n, tid in target.told.items()}
+    report = tracer.stop().report()
+    lab.note(report.excerpt())
+    elapsed = report["duration_seconds"]
+    threads = {t["tid"]: t for t in report["threads"] if t["tgid"] == target.tgid}
+    problems = []
+    for name, tid in target.told.items():
+        if tid not in threads:
+            problems.append(f"{name}: thread {tid} is not in threads[]")
+            continue
+        t = threads[tid]
+        kernel = (end[name] - begin[name]) / 1e9
+        if not near(t["oncpu_seconds"], kernel, 0.03, 0.01):
+            problems.append(f"{name}: {t['oncpu_seconds']:.4f} s on CPU, the kernel {kernel:.4f}")
+        total = t["oncpu_seconds"] + sum(t["wait_seconds"].values())
+        if not near(total, elapsed, 0.03):
+            problems.append(f"{name}: adds up to {total:.4f} of {elapsed:.4f} s: {t}")
+    check_none(problems)
+    expected = {"main": "pipe", "napping": "sleep", "blocked": "lock", "computing": "gil"}
+    for name, wait_class in expected.items():
+        waits = threads[target.told[name]]["wait_seconds"]
+        rest = {c: s for c, s in waits.items() if c not in (wait_class, "runq", "gil")}
+        check(waits[wait_class] > 10 * sum(rest.values()), f"{name}: {waits}")
+
+
+@timing
+@limit(60)
+@over("debian-3.9", "debian-3.11", "debian-3.14")
+def test_waits_begun_before(lab, py):
+    """A thread that slept when the tracer came shows what it sleeps in, and where."""
+    target = lab.target(py, "times.py", "threads")
+    tracer = lab.trace(target, "--overhead", "0")
+    time.sleep(1.5)
+    report = tracer.stop().report()
+    lab.note(report.excerpt())
+    blocked = report.wait_sum(target.tgid, "blocked", "lock")
+    check(blocked[1] >= 1.4, f"blocked: {blocked[1]:.3f} s of lock in 1.5 s")
+
+
+@timing
+@over("debian-3.11", "debian-3.13")
+def test_run_queue(lab, py):
+    """Two processes that compute on one CPU: half of the time each waits for it."""
+    cpu = max(os.sched_getaffinity(0))
+    hog = lab.target(py, "greedy.py", "rate", prefix=["taskset", "-c", str(cpu)])
+    target = lab.target(py, "times.py", "runq", prefix=["taskset", "-c", str(cpu)])
+    hog.release()
+    result, report = lab.run(target)
+    f = report.function(target, "spinner")
+    wall = sum(result["stamps"]["spinner"]) / 1e9
+    share = f["breakdown_seconds"]["runq"] / wall
+    check(abs(share - 0.5) < 0.1, f"runq is {share:.3f} of the wall time: {f['breakdown_seconds']}")
+    check_breakdowns(report.functions_of(target))
+
+
+@timing
+@over("debian-3.13")
+def test_own_cpu_and_overhead_are_told(lab, py):
+    """The report says what it cost: hits times calibrated cost, as a share of the process."""
+    target = lab.target(py, "greedy.py", 300000)
+    result, report = lab.run(target)
+    f = report.function(target, "small")
+    check(f["calls"] == result["calls"], f"{f['calls']} calls, {result['calls']} were made")
+    process = report.process(target.tgid)
+    cost = result["ns_per_call"] * 1e-9 * result["calls"]
+    told = process["overhead_share"] * report["duration_seconds"]
+    # an uninstrumented call is some 60 ns, so the run time is nearly all probes
+    check(0.4 * cost < told < 1.2 * cost, f"told {told:.3f} s of probes in {cost:.3f} s of calls")

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+"""Small calls, as fast as it can: where probes cost most.
+
+    greedy.py rate      for ever; prints "rate NS_PER_CALL" five times a second
+    greedy.py COUNT     that many calls; the result is {"calls", "ns_per_call"}
+"""
+import sys
+import time
+
+import target
+
+
+def small(x):
+    return x
+
+
+def many_small(count):
+    for i in range(count):
+        small(i)
+
+
+def rate():
+    count = 1000
+    while True:
+        begin = time.perf_counter_ns()
+        many_small(count)
+        took = time.perf_counter_ns() - begin
+        print(f"rate {took / count:.1f}", flush=True)
+        count = max(1000, int(count * 2e8 / took))
+
+
+def main():
+    target.ready()
+    if sys.argv[1] == "rate":
+        rate()
+    count = int(sys.argv[1])
+    many_small(min(count, 10000))  # let the interpreter specialise
+    begin = time.perf_counter_ns()
+    many_small(count)
+    took = time.perf_counter_ns() - begin
+    target.done({"calls": count + min(count, 10000), "ns_per_call": took / count})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+"""Very many functions, and functions with names that are hard to carry.
+
+    many.py COUNT     COUNT distinct functions, each called three times
+    many.py names     names and files with every kind of character, and very long ones
+    many.py reused    functions that die and leave their addresses to others
+"""
+import gc
+import sys
+
+import target
+
+FILE = "/made/many.py"
+
+
+def distinct(count):
+    source = "".join(f"def function_{i}(x):\n    return x\n" for i in range(count))
+    names = {}
+    exec(compile(source, FILE, "exec"), names)
+    functions = [names[f"function_{i}"] for i in range(count)]
+    target.ready()
+    for _ in range(3):
+        for f in functions:
+            f(0)
+    target.done({"file": FILE, "functions": count, "calls": 3 * count})
+
+
+HARD_NAMES = ("größe", "函数", "имя", "Ω" * 30, "n" * 100, "𝐱" * 20 + "y", "n" * 300)
+HARD_FILES = (
+    "/made/plain.py",
+    "/made/with blank.py",
+    '/made/with"quote\\and.py',
+    "/made/line\nbreak\ttab.py",
+    "/made/\x1b[31mred\x1b[0m.py",
+    "/made/naïve/文件.py",
+    "/made/\U0001f40d.py",
+    "/made/" + "d" * 400 + ".py",
+)
+
+
+def hard_names():
+    functions = []
+    told = []
+    for name in HARD_NAMES:
+        made = {}
+        exec(compile(f"def {name}(x):\n    return x\n", "/made/names.py", "exec"), made)
+        # the parser normalises some letters, so ask the function itself
+        function = next(f for n, f in made.items() if n != "__builtins__")
+        functions.append(function)
+        told.append([function.__name__, "/made/names.py"])
+    for file in HARD_FILES:
+        made = {}
+        exec(compile("def in_file(x):\n    return x\n", file, "exec"), made)
+        functions.append(made["in_file"])
+        told.append(["in_file", file])
+    target.ready()
+    for f in functions:
+        f(0)
+    target.done({"functions": told})
+
+
+def reused():
+    """Each function is dropped before the next is made: code objects share addresses."""
+    target.ready()
+    addresses = set()
+    for i in range(300):
+        made = {}
+        exec(compile(f"def made_{i}(x):\n    return x\n", FILE, "exec"), made)
+        function = made[f"made_{i}"]
+        addresses.add(id(function.__code__))
+        for _ in range(i % 7 + 1):
+            function(0)
+        del function, made
+        gc.collect()
+    calls = {f"made_{i}": i % 7 + 1 for i in range(300)}
+    target.done({"file": FILE, "calls": calls, "addresses": len(addresses)})
+
+
+def main():
+    what = sys.argv[1]
+    if what == "names":
+        hard_names()
+    if what == "reused":
+        reused()
+    distinct(int(what))
+
+
+if __name__ == "__main__":
+    main()

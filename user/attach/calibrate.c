@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Probing a function of our own and timing it with and without the probe. */
+#include "calibrate.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <link.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#define HITS 2000
+#define ROUNDS 5
+
+/* What is probed: an instruction the kernel emulates, like the ones probed in CPython. */
+__attribute__((noinline, noclone)) static void probed_here(void)
+{
+	__asm__ volatile("nop; nop");
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000ull + now.tv_nsec;
+}
+
+static double call_ns(void)
+{
+	uint64_t best = UINT64_MAX;
+
+	for (int round = 0; round < ROUNDS; round++) {
+		uint64_t start = now_ns(), took;
+
+		for (int i = 0; i < HITS; i++)
+			probed_here();
+		took = now_ns() - start;
+		if (took < best)
+			best = took;
+	}
+	return (double)best / HITS;
+}
+
+struct place_of {
+	uintptr_t address;
+	uint64_t offset;
+	int found;
+};
+
+/* Our own program header that holds the address gives the file offset. */
+static int find_offset(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	struct place_of *place = arg;
+
+	(void)size;
+	for (int i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+		uintptr_t start = info->dlpi_addr + segment->p_vaddr;
+
+		if (segment->p_type != PT_LOAD || place->address < start ||
+		    place->address >= start + segment->p_filesz)
+			continue;
+		place->offset = place->address - start + segment->p_offset;
+		place->found = 1;
+		return 1;
+	}
+	return 0;
+}
+
+/* The address of the first nop of probed_here(): its prologue may differ. */
+static uintptr_t nop_address(void)
+{
+	const uint8_t *code = (const uint8_t *)(uintptr_t)probed_here;
+
+	for (int i = 0; i < 32; i++)
+		if (code[i] == 0x90 && code[i + 1] == 0x90)
+			return (uintptr_t)&code[i];
+	return 0;
+}
+
+double uprobe_cost_ns(enum uprobe_way way, int prog_fd)
+{
+	struct place_of place = {.address = nop_address()};
+	struct uprobe_place at = {};
+	size_t fd_count = 0;
+	double with, without;
+	int fds[2];
+
+	if (!place.address || !dl_iterate_phdr(find_offset, &place))
+		return 0;
+	at.file_offset = place.offset;
+	without = call_ns();
+	if (uprobe_attach(way, prog_fd, "/proc/self/exe", getpid(), &at, 1, fds, &fd_count))
+		return 0;
+	with = call_ns();
+	while (fd_count)
+		close(fds[--fd_count]);
+	return with > without ? with - without : 0;
+}

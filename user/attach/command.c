@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Starting the command of -c and following it to its exec of Python. */
+#include "command.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* A number in the environment, -1 if there is none. */
+static long environment_id(const char *name)
+{
+	const char *text = getenv(name);
+	char *end;
+	long value;
+
+	if (!text || !*text)
+		return -1;
+	value = strtol(text, &end, 10);
+	return *end || value < 0 ? -1 : value;
+}
+
+/* sudo tells who called it.  Returns 0 or -1. */
+static int become_caller(void)
+{
+	long uid = environment_id("SUDO_UID"), gid = environment_id("SUDO_GID");
+	const struct passwd *entry;
+
+	if (uid < 0 || gid < 0 || geteuid() != 0)
+		return 0;
+	entry = getpwuid(uid);
+	if (entry) {
+		if (initgroups(entry->pw_name, gid))
+			return -1;
+		setenv("HOME", entry->pw_dir, 1);
+		setenv("USER", entry->pw_name, 1);
+		setenv("LOGNAME", entry->pw_name, 1);
+	} else if (setgroups(0, NULL)) {
+		return -1;
+	}
+	return setgid(gid) || setuid(uid) ? -1 : 0;
+}
+
+static void child_main(const char *text)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (become_caller())
+		_exit(126);
+	/* wait for our tracer; asked for by the child so that setuid() cannot undo it */
+	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL))
+		_exit(126);
+	raise(SIGSTOP);
+	execl("/bin/sh", "sh", "-c", text, (char *)NULL);
+	_exit(127);
+}
+
+int command_start(struct command *command, const char *text)
+{
+	int status;
+	pid_t tgid = fork();
+
+	if (tgid < 0)
+		return -errno;
+	if (!tgid)
+		child_main(text);
+	if (waitpid(tgid, &status, 0) != tgid || !WIFSTOPPED(status))
+		return -ECHILD;
+	if (ptrace(PTRACE_SETOPTIONS, tgid, NULL, (void *)(uintptr_t)PTRACE_O_TRACEEXEC) ||
+	    ptrace(PTRACE_CONT, tgid, NULL, NULL)) {
+		int err = -errno;
+
+		kill(tgid, SIGKILL);
+		return err;
+	}
+	*command = (struct command){.tgid = tgid, .held = true};
+	return 0;
+}
+
+void command_poll(struct command *command, bool (*at_exec)(void *arg, pid_t tgid), void *arg)
+{
+	int status;
+
+	while (!command->ended &&
+	       waitpid(command->tgid, &status, WNOHANG | __WALL) == command->tgid) {
+		if (WIFEXITED(status) || WIFSIGNALED(status)) {
+			command->ended = true;
+			command->status = WIFEXITED(status) ? WEXITSTATUS(status) :
+							      128 + WTERMSIG(status);
+		} else if (WIFSTOPPED(status) && command->held) {
+			int signal = WSTOPSIG(status);
+			bool exec = status >> 8 == (SIGTRAP | PTRACE_EVENT_EXEC << 8);
+
+			if (exec && at_exec(arg, command->tgid)) {
+				command->held = false;
+				ptrace(PTRACE_DETACH, command->tgid, NULL, NULL);
+				continue;
+			}
+			ptrace(PTRACE_CONT, command->tgid, NULL,
+			       (void *)(uintptr_t)(exec ? 0 : signal));
+		}
+	}
+}
+
+void command_end(struct command *command)
+{
+	if (!command->tgid || command->ended)
+		return;
+	kill(command->tgid, SIGTERM);
+	if (command->held) /* it must be stopped to be let go: let it see the signal first */
+		for (int i = 0; i < 50 && !command->ended && command->held; i++) {
+			int status;
+
+			if (waitpid(command->tgid, &status, WNOHANG | __WALL) == command->tgid) {
+				if (WIFSTOPPED(status)) {
+					ptrace(PTRACE_DETACH, command->tgid, NULL,
+					       (void *)(uintptr_t)WSTOPSIG(status));
+					command->held = false;
+				} else {
+					command->ended = true;
+				}
+			}
+			usleep(10000);
+		}
+}

@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Loading the kernel side, its maps, and the probes that come and go. */
+#include "tracer.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "calibrate.h"
+#include "pytrace.skel.h"
+
+#define SITE_KINDS (SITE_LEAVE + 1)
+
+/* The probes of one build in one process, or in all. */
+struct probes {
+	size_t build;
+	pid_t tgid; /* 0: all */
+	int fds[2 * SITE_MAX];
+	size_t fd_count;
+};
+
+struct tracer {
+	struct tracer_config config;
+	struct pytrace_bpf *skel;
+	struct ring_buffer *ring;
+	record_fn record;
+	void *record_arg;
+	struct probes *probes;
+	size_t probe_count;
+	struct function_stats *stats;
+	size_t stats_bytes;
+	int stats_fd; /* keeps the kernel timing our programs; -1: not */
+};
+
+static int on_record(void *arg, void *data, size_t size)
+{
+	struct tracer *tracer = arg;
+
+	return tracer->record ? tracer->record(tracer->record_arg, data, size) : 0;
+}
+
+static int configure(struct tracer *tracer)
+{
+	struct pytrace_bpf *skel = tracer->skel;
+	const struct tracer_config *config = &tracer->config;
+	struct bpf_program *program;
+	int err;
+
+	skel->rodata->admit_all = config->admit_all;
+	skel->rodata->own_tgid = getpid();
+	skel->rodata->ring_wake_bytes = config->ring_bytes / 4;
+	err = bpf_map__set_max_entries(skel->maps.ring, config->ring_bytes);
+	if (!err)
+		err = bpf_map__set_max_entries(skel->maps.functions, config->functions);
+	if (!err)
+		err = bpf_map__set_max_entries(skel->maps.function_slots, config->functions);
+	if (!err)
+		err = bpf_map__set_max_entries(skel->maps.free_slots, config->functions);
+	if (err)
+		return err;
+	if (config->way != UPROBE_MULTI)
+		return 0;
+	bpf_object__for_each_program(program, skel->obj) {
+		if (bpf_program__type(program) != BPF_PROG_TYPE_KPROBE)
+			continue;
+		err = bpf_program__set_expected_attach_type(program, TRACE_UPROBE_MULTI);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int fill_free_slots(struct tracer *tracer)
+{
+	int fd = bpf_map__fd(tracer->skel->maps.free_slots);
+
+	for (uint32_t slot = 0; slot < tracer->config.functions; slot++)
+		if (bpf_map_update_elem(fd, NULL, &slot, BPF_ANY))
+			return -errno;
+	return 0;
+}
+
+static int map_stats(struct tracer *tracer)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+	size_t bytes = tracer->config.functions * sizeof(struct function_stats);
+	void *at;
+
+	tracer->stats_bytes = (bytes + page - 1) / page * page;
+	at = mmap(NULL, tracer->stats_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
+		  bpf_map__fd(tracer->skel->maps.functions), 0);
+	if (at == MAP_FAILED)
+		return -errno;
+	tracer->stats = at;
+	return 0;
+}
+
+int tracer__new(const struct tracer_config *config, struct tracer **out)
+{
+	struct tracer *tracer = calloc(1, sizeof(*tracer));
+	int err;
+
+	if (!tracer)
+		return -ENOMEM;
+	tracer->config = *config;
+	tracer->stats_fd = -1;
+	tracer->skel = pytrace_bpf__open();
+	if (!tracer->skel) {
+		err = -errno;
+		goto cleanup;
+	}
+	err = configure(tracer);
+	if (!err)
+		err = pytrace_bpf__load(tracer->skel);
+	if (!err)
+		err = fill_free_slots(tracer);
+	if (!err)
+		err = map_stats(tracer);
+	if (err)
+		goto cleanup;
+	tracer->ring = ring_buffer__new(bpf_map__fd(tracer->skel->maps.ring), on_record, tracer,
+					NULL);
+	if (!tracer->ring) {
+		err = -errno;
+		goto cleanup;
+	}
+	*out = tracer;
+	return 0;
+
+cleanup:
+	tracer__free(tracer);
+	return err;
+}
+
+void tracer__free(struct tracer *tracer)
+{
+	if (!tracer)
+		return;
+	tracer__unprobe_all(tracer);
+	free(tracer->probes);
+	ring_buffer__free(tracer->ring);
+	if (tracer->stats)
+		munmap(tracer->stats, tracer->stats_bytes);
+	tracer__time_programs(tracer, false);
+	pytrace_bpf__destroy(tracer->skel);
+	free(tracer);
+}
+
+int tracer__attach_events(struct tracer *tracer)
+{
+	struct pytrace_bpf *skel = tracer->skel;
+	struct {
+		struct bpf_program *program;
+		struct bpf_link **link;
+	} events[] = {
+		{skel->progs.on_exit, &skel->links.on_exit},
+		{skel->progs.on_fork, &skel->links.on_fork},
+		{skel->progs.on_exec, &skel->links.on_exec},
+		{skel->progs.on_wakeup, &skel->links.on_wakeup},
+		{skel->progs.on_switch, &skel->links.on_switch},
+	};
+
+	for (size_t i = 0; i < sizeof(events) / sizeof(*events); i++) {
+		*events[i].link = bpf_program__attach(events[i].program);
+		if (!*events[i].link)
+			return -errno;
+	}
+	return 0;
+}
+
+static uint32_t lower(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b; /* LAYOUT_ABSENT is above all */
+}
+
+static uint32_t upper(uint32_t a, uint32_t offset, uint32_t size)
+{
+	return offset != LAYOUT_ABSENT && offset + size > a ? offset + size : a;
+}
+
+/* The stretches of memory that hold the fields the kernel side reads together. */
+static void derive_heads(struct py_layout *l)
+{
+	uint32_t end;
+
+	l->frame_head = upper(0, l->frame_previous, 8);
+	l->frame_head = upper(l->frame_head, l->frame_code, 8);
+	l->frame_head = upper(l->frame_head, l->frame_instr, l->lasti_unit ? 4 : 8);
+	l->frame_head = upper(l->frame_head, l->frame_owner, 1);
+	l->code_head = lower(lower(l->code_firstlineno, l->code_filename),
+			     lower(l->code_name, l->code_qualname));
+	end = upper(upper(0, l->code_firstlineno, 4), l->code_filename, 8);
+	end = upper(upper(end, l->code_name, 8), l->code_qualname, 8);
+	l->code_head_bytes = end - l->code_head;
+}
+
+int tracer__add_build(struct tracer *tracer, size_t index, const struct build *build)
+{
+	struct py_layout layout = build->layout;
+	uint32_t key = index;
+
+	if (index >= MAX_BUILDS)
+		return -E2BIG;
+	derive_heads(&layout);
+	if (bpf_map_update_elem(bpf_map__fd(tracer->skel->maps.layouts), &key, &layout, BPF_ANY))
+		return -errno;
+	return 0;
+}
+
+static const struct bpf_program *site_program(struct tracer *tracer, enum site_kind kind)
+{
+	struct pytrace_bpf *skel = tracer->skel;
+
+	if (tracer->config.empty_probes)
+		return skel->progs.call_nothing;
+	switch (kind) {
+	case SITE_ENTRY:
+		return skel->progs.call_entry;
+	case SITE_RETURN:
+		return skel->progs.call_return;
+	case SITE_YIELD:
+		return skel->progs.call_yield;
+	case SITE_UNWIND:
+		return skel->progs.call_unwind;
+	case SITE_THROW:
+		return skel->progs.call_throw;
+	case SITE_LEAVE:
+		return skel->progs.call_leave;
+	}
+	return NULL;
+}
+
+static void probes_close(struct probes *probes)
+{
+	while (probes->fd_count)
+		close(probes->fds[--probes->fd_count]);
+}
+
+static struct probes *probes_find(struct tracer *tracer, size_t build, pid_t tgid)
+{
+	for (size_t i = 0; i < tracer->probe_count; i++)
+		if (tracer->probes[i].build == build && tracer->probes[i].tgid == tgid)
+			return &tracer->probes[i];
+	return NULL;
+}
+
+static int probes_open(struct tracer *tracer, size_t index, const struct build *build, pid_t tgid,
+		       struct probes *probes)
+{
+	char path[64];
+	int err = 0;
+
+	memset(probes, 0, sizeof(*probes));
+	probes->build = index;
+	probes->tgid = tgid;
+	/* the open file: right in any mount namespace, and for a deleted one */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", build->fd);
+	/* exits first: an entry seen without its exit would be an open call for ever */
+	for (int kind = SITE_KINDS - 1; kind >= 0 && !err; kind--) {
+		struct uprobe_place places[SITE_MAX];
+		size_t count = 0;
+
+		for (size_t i = 0; i < build->site_count && i < SITE_MAX; i++) {
+			const struct site *site = &build->sites[i];
+
+			if (site->kind != (enum site_kind)kind)
+				continue;
+			places[count++] = (struct uprobe_place){
+				.file_offset = site->file_offset,
+				.semaphore = site->semaphore,
+				.cookie = SITE_COOKIE(index, i, site->vaddr),
+			};
+		}
+		err = uprobe_attach(tracer->config.way,
+				    bpf_program__fd(site_program(tracer, kind)), path, tgid, places,
+				    count, probes->fds, &probes->fd_count);
+	}
+	if (err)
+		probes_close(probes);
+	return err;
+}
+
+int tracer__probe(struct tracer *tracer, size_t index, const struct build *build, pid_t tgid)
+{
+	struct probes *grown, fresh;
+	int err;
+
+	if (tracer->config.way == UPROBE_PERF)
+		tgid = 0; /* perf uprobes of one process see one of its threads only */
+	if (probes_find(tracer, index, tgid))
+		return 0;
+	err = probes_open(tracer, index, build, tgid, &fresh);
+	if (err)
+		return err;
+	grown = reallocarray(tracer->probes, tracer->probe_count + 1, sizeof(*grown));
+	if (!grown) {
+		probes_close(&fresh);
+		return -ENOMEM;
+	}
+	tracer->probes = grown;
+	tracer->probes[tracer->probe_count++] = fresh;
+	return 0;
+}
+
+static void probes_drop(struct tracer *tracer, struct probes *probes)
+{
+	probes_close(probes);
+	*probes = tracer->probes[--tracer->probe_count];
+}
+
+int tracer__unprobe(struct tracer *tracer, size_t index, pid_t tgid)
+{
+	struct probes *probes = probes_find(tracer, index, tgid);
+
+	if (probes)
+		probes_drop(tracer, probes);
+	return 0;
+}
+
+void tracer__unprobe_process(struct tracer *tracer, pid_t tgid)
+{
+	for (size_t i = tracer->probe_count; i-- > 0;)
+		if (tracer->probes[i].tgid == tgid)
+			probes_drop(tracer, &tracer->probes[i]);
+}
+
+void tracer__unprobe_all(struct tracer *tracer)
+{
+	while (tracer->probe_count)
+		probes_drop(tracer, &tracer->probes[0]);
+}
+
+int tracer__add_process(struct tracer *tracer, pid_t tgid, const struct process_entry *entry)
+{
+	uint32_t key = tgid;
+
+	if (bpf_map_update_elem(bpf_map__fd(tracer->skel->maps.processes), &key, entry, BPF_ANY))
+		return -errno;
+	tracer->skel->data->process_epoch++;
+	return 0;
+}
+
+int tracer__remove_process(struct tracer *tracer, pid_t tgid)
+{
+	uint32_t key = tgid;
+
+	if (bpf_map_delete_elem(bpf_map__fd(tracer->skel->maps.processes), &key))
+		return -errno;
+	tracer->skel->data->process_epoch++;
+	return 0;
+}
+
+void tracer__add_thread(struct tracer *tracer, pid_t tgid, uint64_t thread_id, uint64_t tstate)
+{
+	struct thread_key key = {.thread_id = thread_id, .tgid = tgid};
+
+	bpf_map_update_elem(bpf_map__fd(tracer->skel->maps.thread_states), &key, &tstate, BPF_ANY);
+}
+
+int tracer__flush(struct tracer *tracer)
+{
+	struct bpf_link *link = bpf_program__attach_iter(tracer->skel->progs.each_task, NULL);
+	char discard[64];
+	int fd, err = 0;
+
+	if (!link)
+		return -errno;
+	fd = bpf_iter_create(bpf_link__fd(link));
+	if (fd < 0) {
+		err = -errno;
+		goto cleanup;
+	}
+	while (read(fd, discard, sizeof(discard)) > 0)
+		;
+	close(fd);
+cleanup:
+	bpf_link__destroy(link);
+	return err;
+}
+
+int tracer__poll(struct tracer *tracer, record_fn fn, void *arg, int timeout_ms)
+{
+	int err;
+
+	tracer->record = fn;
+	tracer->record_arg = arg;
+	if (timeout_ms) {
+		err = ring_buffer__poll(tracer->ring, timeout_ms);
+		if (err < 0)
+			return err;
+	}
+	return ring_buffer__consume(tracer->ring);
+}
+
+struct function_stats *tracer__stats(struct tracer *tracer)
+{
+	return tracer->stats;
+}
+
+size_t tracer__functions(const struct tracer *tracer)
+{
+	return tracer->config.functions;
+}
+
+void tracer__free_slot(struct tracer *tracer, uint32_t slot)
+{
+	struct function_stats *stats = &tracer->stats[slot];
+
+	bpf_map_delete_elem(bpf_map__fd(tracer->skel->maps.function_slots), &stats->key);
+	memset(stats, 0, sizeof(*stats));
+	bpf_map_update_elem(bpf_map__fd(tracer->skel->maps.free_slots), NULL, &slot, BPF_ANY);
+}
+
+void tracer__losses(struct tracer *tracer, uint64_t losses[LOSS_COUNT])
+{
+	int cpus = libbpf_num_possible_cpus();
+	uint64_t *values = calloc(cpus > 0 ? cpus : 1, sizeof(*values));
+
+	for (uint32_t cause = 0; values && cause < LOSS_COUNT; cause++) {
+		losses[cause] = 0;
+		if (bpf_map_lookup_elem(bpf_map__fd(tracer->skel->maps.losses), &cause, values))
+			continue;
+		for (int cpu = 0; cpu < cpus; cpu++)
+			losses[cause] += values[cpu];
+	}
+	free(values);
+}
+
+void tracer__time_programs(struct tracer *tracer, bool on)
+{
+	if (on && tracer->stats_fd < 0) {
+		tracer->stats_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
+	} else if (!on && tracer->stats_fd >= 0) {
+		close(tracer->stats_fd);
+		tracer->stats_fd = -1;
+	}
+}
+
+static void add_cost(const struct bpf_program *program, uint64_t *runs, uint64_t *ns)
+{
+	struct bpf_prog_info info = {};
+	uint32_t size = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size))
+		return;
+	*runs += info.run_cnt;
+	*ns += info.run_time_ns;
+}
+
+void tracer__costs(struct tracer *tracer, struct tracer_costs *costs)
+{
+	struct pytrace_bpf *skel = tracer->skel;
+	uint64_t runs = 0, ns = 0;
+
+	add_cost(skel->progs.call_entry, &runs, &ns);
+	costs->entry_ns = runs ? (double)ns / runs : 0;
+	runs = ns = 0;
+	add_cost(skel->progs.call_return, &runs, &ns);
+	add_cost(skel->progs.call_yield, &runs, &ns);
+	add_cost(skel->progs.call_leave, &runs, &ns);
+	costs->exit_ns = runs ? (double)ns / runs : 0;
+	runs = ns = 0;
+	add_cost(skel->progs.on_switch, &runs, &ns);
+	costs->switch_ns = runs ? (double)ns / runs : 0;
+}
+
+double tracer__empty_probe_ns(struct tracer *tracer)
+{
+	return uprobe_cost_ns(tracer->config.way,
+			      bpf_program__fd(tracer->skel->progs.call_nothing));
+}

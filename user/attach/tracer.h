@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * The kernel side as userspace sees it: programs loaded once, probes that come
+ * and go per build and process, and the maps both sides share.
+ */
+#ifndef PYTRACE_TRACER_H
+#define PYTRACE_TRACER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "discover/build.h"
+#include "records.h"
+#include "uprobe.h"
+
+struct tracer;
+
+struct tracer_config {
+	bool admit_all;	    /* probes in every process that maps a build; else process by process */
+	bool empty_probes;  /* attach programs that do nothing: for measuring */
+	size_t ring_bytes;  /* a power of two, at least a page */
+	size_t functions;   /* how many functions there can be */
+	enum uprobe_way way;
+};
+
+/*
+ * Load the kernel side.  Returns 0 with *out, to be freed with tracer__free(), or a
+ * negative errno: -EPERM without the privileges, another for what the kernel refused.
+ */
+int tracer__new(const struct tracer_config *config, struct tracer **out);
+void tracer__free(struct tracer *tracer);
+
+/* Attach the scheduler and lifecycle tracepoints: waits, forks, execs, exits.  0 or negative errno. */
+int tracer__attach_events(struct tracer *tracer);
+
+/* Make a build's layout known to the kernel side.  0 or negative errno. */
+int tracer__add_build(struct tracer *tracer, size_t index, const struct build *build);
+
+/*
+ * Put call probes into one process (tgid), or into every process that maps the
+ * build (tgid 0), and take them out again.  May be called at any time and often.
+ * Attaching what is attached, or taking out what is not, does nothing and returns 0.
+ * Otherwise 0 or a negative errno.
+ */
+int tracer__probe(struct tracer *tracer, size_t index, const struct build *build, pid_t tgid);
+int tracer__unprobe(struct tracer *tracer, size_t index, pid_t tgid);
+/* Take out the probes of a process that is gone, whatever its build was. */
+void tracer__unprobe_process(struct tracer *tracer, pid_t tgid);
+void tracer__unprobe_all(struct tracer *tracer);
+
+/* Trace a process (flags: enum process_flags), or stop doing so.  0 or negative errno. */
+int tracer__add_process(struct tracer *tracer, pid_t tgid, const struct process_entry *entry);
+int tracer__remove_process(struct tracer *tracer, pid_t tgid);
+
+/* Tell the kernel side where a thread's state is (saves it the search). */
+void tracer__add_thread(struct tracer *tracer, pid_t tgid, uint64_t thread_id, uint64_t tstate);
+
+/*
+ * Visit every thread of the traced processes: takes in those asleep since before,
+ * and has the stretches still going on told through the ring.  0 or negative errno.
+ */
+int tracer__flush(struct tracer *tracer);
+
+/* Read the ring buffer, waiting up to timeout_ms for it to be worth it.  >= 0 or negative errno. */
+typedef int (*record_fn)(void *arg, void *data, size_t size);
+int tracer__poll(struct tracer *tracer, record_fn fn, void *arg, int timeout_ms);
+
+/* The function counters: an array of tracer__functions() entries, shared with the kernel. */
+struct function_stats *tracer__stats(struct tracer *tracer);
+size_t tracer__functions(const struct tracer *tracer);
+/* Give a slot back; its counters must have been read. */
+void tracer__free_slot(struct tracer *tracer, uint32_t slot);
+
+/* Losses so far, by cause. */
+void tracer__losses(struct tracer *tracer, uint64_t losses[LOSS_COUNT]);
+
+/* Mean nanoseconds and number of runs of our programs since the last call with `restart`. */
+struct tracer_costs {
+	double entry_ns, exit_ns, switch_ns; /* 0: did not run */
+};
+/* Have the kernel time our programs (or stop it; timing has a small cost of its own). */
+void tracer__time_programs(struct tracer *tracer, bool on);
+void tracer__costs(struct tracer *tracer, struct tracer_costs *costs);
+
+/* What one hit of an empty probe costs here, measured on ourselves, in ns; 0 if it cannot be. */
+double tracer__empty_probe_ns(struct tracer *tracer);
+
+#endif

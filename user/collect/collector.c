@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Records from the ring buffer into totals. */
+#include "collector.h"
+#include "collector_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "names.h"
+
+/*
+ * A GIL wait is one from its first futex to the acquire.  Between two of its
+ * sleeps the thread only looks at the clock; if the GIL changed hands meanwhile it may
+ * have been ours for a moment, then only a gap too short for that joins them.
+ */
+#define GIL_GAP_NS 50000
+#define GIL_GAP_SWITCHED_NS 20000
+
+struct collector *collector__new(const struct builds *builds, struct function_stats *stats,
+				 size_t slots, lifecycle_fn lifecycle, void *arg)
+{
+	struct collector *collector = calloc(1, sizeof(*collector));
+
+	if (!collector)
+		return NULL;
+	collector->builds = builds;
+	collector->stats = stats;
+	collector->slot_count = slots;
+	collector->lifecycle = lifecycle;
+	collector->lifecycle_arg = arg;
+	collector->slots = calloc(slots, sizeof(*collector->slots));
+	if (!collector->slots) {
+		free(collector);
+		return NULL;
+	}
+	return collector;
+}
+
+void collector__free(struct collector *collector)
+{
+	struct process_total *total, *next;
+
+	if (!collector)
+		return;
+	for (total = collector->processes; total; total = next) {
+		next = total->next;
+		process_total__free(total);
+	}
+	for (size_t i = 0; i < collector->slot_count; i++)
+		free(collector->slots[i].before);
+	free(collector->slots);
+	free(collector);
+}
+
+struct process_total *collector__find(const struct collector *collector, pid_t tgid)
+{
+	for (struct process_total *total = collector->processes; total; total = total->next)
+		if (total->current && total->process.tgid == tgid)
+			return total;
+	return NULL;
+}
+
+bool collector__knows(const struct collector *collector, pid_t tgid)
+{
+	return collector__find(collector, tgid) != NULL;
+}
+
+size_t collector__living(const struct collector *collector)
+{
+	size_t count = 0;
+
+	for (struct process_total *total = collector->processes; total; total = total->next)
+		count += total->current;
+	return count;
+}
+
+int collector__add_process(struct collector *collector, const struct process *process,
+			   uint64_t now_ns)
+{
+	struct process_total *total = collector__find(collector, process->tgid);
+
+	if (total) {
+		total->process = *process;
+		return 0;
+	}
+	total = calloc(1, sizeof(*total));
+	if (!total)
+		return -ENOMEM;
+	total->process = *process;
+	total->since_ns = now_ns;
+	total->current = true;
+	total->next = collector->processes;
+	collector->processes = total;
+	return 0;
+}
+
+void collector__update_process(struct collector *collector, const struct process *process)
+{
+	struct process_total *total = collector__find(collector, process->tgid);
+
+	if (total)
+		total->process = *process;
+}
+
+void collector__probed(struct collector *collector, pid_t tgid, bool on, uint64_t now_ns)
+{
+	struct process_total *total = collector__find(collector, tgid);
+
+	if (!total || on == (total->probed_since_ns != 0))
+		return;
+	if (!on)
+		total->probed_ns += now_ns - total->probed_since_ns;
+	total->probed_since_ns = on ? now_ns : 0;
+}
+
+void collector__end_process(struct collector *collector, pid_t tgid, uint64_t now_ns)
+{
+	struct process_total *total = collector__find(collector, tgid);
+
+	if (!total)
+		return;
+	collector__probed(collector, tgid, false, now_ns);
+	total->until_ns = now_ns;
+	total->current = false;
+}
+
+static struct function_total *slot_function(struct collector *collector, uint32_t slot,
+					    const struct process_total *process)
+{
+	if (slot >= collector->slot_count || collector->slots[slot].process != process)
+		return NULL;
+	return collector->slots[slot].function;
+}
+
+static void on_code(struct collector *collector, const struct record_code *record)
+{
+	struct process_total *process = collector__find(collector, record->tgid);
+	char function[NAME_MAX_BYTES * 4 + 1], file[FILE_MAX_BYTES * 4 + 1];
+	struct slot *slot;
+
+	if (!process || record->slot >= collector->slot_count)
+		return;
+	name_decode(record->name, sizeof(record->name), record->name_chars, record->name_kind,
+		    function, sizeof(function));
+	name_decode(record->file, sizeof(record->file), record->file_chars, record->file_kind,
+		    file, sizeof(file));
+	slot = &collector->slots[record->slot];
+	slot->process = process;
+	slot->function = process_total__function(process, function[0] ? function : "<unreadable>",
+						 file, record->line);
+	if (record->slot >= collector->slots_used)
+		collector->slots_used = record->slot + 1;
+}
+
+/* The pending GIL wait is over: one wait of all its parts. */
+static void gil_settle(struct process_total *process, struct thread_total *thread)
+{
+	struct wait_total *wait;
+
+	if (!thread->gil.pending)
+		return;
+	thread->gil.pending = false;
+	wait = process_total__wait(process, &thread->gil.key);
+	if (wait)
+		histogram_add_bucket(&wait->time, thread->gil.ns);
+}
+
+static bool gil_goes_on(const struct thread_total *thread, const struct record_wait *record)
+{
+	if (!thread->gil.pending || record->wait_class != WAIT_GIL)
+		return false;
+	return record->oncpu_ns < (record->gil_switches == thread->gil.switches ?
+					   GIL_GAP_NS :
+					   GIL_GAP_SWITCHED_NS);
+}
+
+static void gil_wait_done(struct process_total *process, struct thread_total *thread,
+			  const struct wait_key *key, const struct record_wait *record)
+{
+	if (gil_goes_on(thread, record)) {
+		thread->gil.ns += record->total_ns;
+		thread->gil.switches = record->gil_switches;
+		return;
+	}
+	gil_settle(process, thread);
+	thread->gil.pending = true;
+	thread->gil.key = *key;
+	thread->gil.ns = record->total_ns;
+	thread->gil.switches = record->gil_switches;
+}
+
+static void add_runq(struct process_total *process, const struct wait_key *key,
+		     const struct record_wait *record)
+{
+	struct wait_key runq = *key;
+	struct wait_total *wait;
+
+	runq.wait_class = WAIT_RUNQ;
+	runq.syscall = -1;
+	wait = process_total__wait(process, &runq);
+	if (!wait)
+		return;
+	wait->time.sum_ns += record->runq_ns;
+	if (record->runq_done)
+		histogram_add_bucket(&wait->time, record->runq_ns);
+}
+
+static void on_wait(struct collector *collector, const struct record_wait *record)
+{
+	struct process_total *process = collector__find(collector, record->tgid);
+	struct thread_total *thread;
+	struct wait_key key = {.wait_class = record->wait_class, .syscall = record->syscall};
+	struct wait_total *wait;
+
+	if (!process || record->wait_class >= WAIT_CLASSES)
+		return;
+	thread = process_total__thread(process, record->tid);
+	if (!thread)
+		return;
+	memcpy(thread->name, record->comm, COMM_BYTES);
+	thread->oncpu_ns += record->oncpu_ns;
+	thread->wait_ns[record->wait_class] += record->new_ns;
+	thread->wait_ns[WAIT_RUNQ] += record->runq_ns;
+	thread->open = false;
+	key.function = slot_function(collector, record->function, process);
+	if (record->runq_ns || record->runq_done)
+		add_runq(process, &key, record);
+	if (record->wait_class == WAIT_RUNQ)
+		return;
+	if (!gil_goes_on(thread, record))
+		gil_settle(process, thread);
+	wait = process_total__wait(process, &key);
+	if (!wait)
+		return;
+	wait->time.sum_ns += record->new_ns;
+	if (!(record->flags & WAIT_DONE)) {
+		thread->open = true;
+		thread->open_key = key;
+	} else if (record->wait_class == WAIT_GIL) {
+		gil_wait_done(process, thread, &key, record);
+	} else {
+		histogram_add_bucket(&wait->time, record->total_ns);
+	}
+}
+
+static void on_thread_exit(struct collector *collector, const struct record_task *record)
+{
+	struct process_total *process = collector__find(collector, record->tgid);
+	struct thread_total *thread = NULL;
+
+	if (!process)
+		return;
+	thread = process_total__thread(process, record->tid);
+	if (!thread)
+		return;
+	if (!thread->name[0])
+		memcpy(thread->name, record->comm, COMM_BYTES);
+	gil_settle(process, thread);
+	thread->oncpu_ns += record->oncpu_ns;
+	thread->open = false;
+	thread->exited = true;
+}
+
+int collector__record(void *arg, void *data, size_t size)
+{
+	struct collector *collector = arg;
+	const uint32_t *kind = data;
+
+	if (size < sizeof(*kind))
+		return 0;
+	switch (*kind) {
+	case RECORD_WAIT:
+		if (size >= sizeof(struct record_wait))
+			on_wait(collector, data);
+		break;
+	case RECORD_CODE:
+		if (size >= sizeof(struct record_code))
+			on_code(collector, data);
+		break;
+	case RECORD_THREAD_EXIT:
+		if (size >= sizeof(struct record_task))
+			on_thread_exit(collector, data);
+		break;
+	case RECORD_FORK:
+	case RECORD_EXEC:
+	case RECORD_EXIT:
+	case RECORD_FIRST_HIT:
+		if (size >= sizeof(struct record_task))
+			collector->lifecycle(collector->lifecycle_arg, data);
+		break;
+	}
+	return 0;
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * Drains what the kernel side tells into totals, and makes a struct profile of
+ * them at the end of each window.
+ */
+#ifndef PYTRACE_COLLECTOR_H
+#define PYTRACE_COLLECTOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "discover/process.h"
+#include "profile.h"
+#include "records.h"
+
+struct collector;
+
+/* What the rest of the program hears of: tasks that begin, exec, end, or were first hit. */
+typedef void (*lifecycle_fn)(void *arg, const struct record_task *record);
+
+/*
+ * `stats` are the kernel's counters, one entry a function slot (`slots` of them),
+ * which live longer than the collector.  NULL without memory.
+ */
+struct collector *collector__new(const struct builds *builds, struct function_stats *stats,
+				 size_t slots, lifecycle_fn lifecycle, void *arg);
+void collector__free(struct collector *collector);
+
+/* One ring-buffer record.  Returns 0 always: a malformed one is ignored. */
+int collector__record(void *collector, void *data, size_t size);
+
+/* A process is traced from now_ns (CLOCK_MONOTONIC) on.  0 or -ENOMEM. */
+int collector__add_process(struct collector *collector, const struct process *process,
+			   uint64_t now_ns);
+/* It became something else by exec, but is still traced. */
+void collector__update_process(struct collector *collector, const struct process *process);
+/* Its call probes went on or off. */
+void collector__probed(struct collector *collector, pid_t tgid, bool on, uint64_t now_ns);
+bool collector__knows(const struct collector *collector, pid_t tgid);
+/* It ended; its numbers stay until the next profile. */
+void collector__end_process(struct collector *collector, pid_t tgid, uint64_t now_ns);
+/* Living processes, of those that are traced. */
+size_t collector__living(const struct collector *collector);
+
+/* Take up what the function counters gained.  Slots of processes that ended are handed to `free_slot`. */
+void collector__drain(struct collector *collector, void (*free_slot)(void *arg, uint32_t slot),
+		      void *arg);
+
+/* What a profile says of itself and of the costs; the collector fills in the rest. */
+struct window {
+	uint64_t start_ns, end_ns; /* CLOCK_MONOTONIC */
+	double empty_probe_ns, entry_ns, exit_ns, switch_ns;
+};
+
+/*
+ * The profile of everything since the last one, for profile__free(); NULL
+ * without memory.  Forgets the window's numbers afterwards.
+ */
+struct profile *collector__profile(struct collector *collector, const struct window *window);
+
+#endif

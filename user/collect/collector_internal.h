@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* What the collector's own files share. */
+#ifndef PYTRACE_COLLECTOR_INTERNAL_H
+#define PYTRACE_COLLECTOR_INTERNAL_H
+
+#include "collector.h"
+#include "totals.h"
+
+/* A function slot of the kernel side as we know it. */
+struct slot {
+	struct process_total *process;
+	struct function_total *function;
+	struct function_stats *before; /* the counters when last read */
+};
+
+struct collector {
+	const struct builds *builds;
+	struct function_stats *stats;
+	struct slot *slots;
+	size_t slot_count;
+	size_t slots_used; /* none beyond this one has been told */
+	lifecycle_fn lifecycle;
+	void *lifecycle_arg;
+	struct process_total *processes;
+};
+
+struct process_total *collector__find(const struct collector *collector, pid_t tgid);
+
+/* Count a duration in its bucket, where its sum is added up apart. */
+void histogram_add_bucket(struct histogram *histogram, uint64_t ns);
+
+#endif

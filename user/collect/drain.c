@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* The kernel's function counters into totals. */
+#include "collector_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void histogram_add_bucket(struct histogram *histogram, uint64_t ns)
+{
+	uint64_t sum = histogram->sum_ns;
+
+	histogram_add(histogram, ns);
+	histogram->sum_ns = sum;
+}
+
+/* What a counter that only grows gained; and remember it. */
+static uint64_t gained(const __u64 *now, __u64 *before)
+{
+	__u64 value = __atomic_load_n(now, __ATOMIC_RELAXED);
+	uint64_t gain = value - *before;
+
+	*before = value;
+	return gain;
+}
+
+static void drain_histogram(struct function_stats *stats, struct function_stats *before,
+			    struct histogram *wall)
+{
+	uint64_t min = __atomic_exchange_n(&stats->min_ns, 0, __ATOMIC_RELAXED);
+	uint64_t max = __atomic_exchange_n(&stats->max_ns, 0, __ATOMIC_RELAXED);
+
+	for (int i = 0; i < BUCKET_COUNT; i++) {
+		uint32_t value = __atomic_load_n(&stats->buckets[i], __ATOMIC_RELAXED);
+		uint32_t gain = value - before->buckets[i]; /* right across a wrap, too */
+
+		before->buckets[i] = value;
+		wall->buckets[i] += gain;
+		wall->count += gain;
+	}
+	wall->sum_ns += gained(&stats->wall_ns, &before->wall_ns);
+	if (min && (!wall->min_ns || min < wall->min_ns))
+		wall->min_ns = min;
+	if (max > wall->max_ns)
+		wall->max_ns = max;
+}
+
+static void drain_slot(struct function_stats *stats, struct slot *slot)
+{
+	struct function_total *function = slot->function;
+	struct function_stats *before = slot->before;
+	struct call_counts *window = &function->window;
+	uint64_t calls, exits, unseen;
+
+	/* ends before beginnings: so that no call looks ended before it began */
+	exits = gained(&stats->exits, &before->exits);
+	unseen = gained(&stats->ended_unseen, &before->ended_unseen);
+	drain_histogram(stats, before, &function->wall);
+	window->exceptions += gained(&stats->exceptions, &before->exceptions);
+	window->self_ns += gained(&stats->self_ns, &before->self_ns);
+	window->suspended_ns += gained(&stats->suspended_ns, &before->suspended_ns);
+	for (int c = 0; c < WAIT_CLASSES; c++)
+		window->wait_ns[c] += gained(&stats->wait_ns[c], &before->wait_ns[c]);
+	calls = gained(&stats->calls, &before->calls);
+	window->segments += gained(&stats->segments, &before->segments);
+	window->calls += calls;
+	window->exits += exits;
+	window->ended_unseen += unseen;
+	function->begun += calls;
+	function->over += exits + unseen;
+}
+
+/* A slot whose name has not come (it was lost): count it under a name that says so. */
+static void adopt_slot(struct collector *collector, struct slot *slot,
+		       const struct function_stats *stats)
+{
+	slot->process = collector__find(collector, stats->tgid);
+	if (slot->process)
+		slot->function = process_total__function(slot->process, "<name lost>", "", 0);
+}
+
+static void end_open_calls(struct process_total *total)
+{
+	for (struct function_total *f = total->functions; f; f = f->hh.next) {
+		if (f->begun <= f->over)
+			continue;
+		f->window.ended_unseen += f->begun - f->over;
+		f->over = f->begun;
+	}
+}
+
+void collector__drain(struct collector *collector, void (*free_slot)(void *arg, uint32_t slot),
+		      void *arg)
+{
+	for (size_t i = 0; i < collector->slot_count; i++) {
+		struct function_stats *stats = &collector->stats[i];
+		struct slot *slot = &collector->slots[i];
+
+		if (!__atomic_load_n(&stats->key.code, __ATOMIC_RELAXED)) {
+			if (i >= collector->slots_used)
+				break; /* slots are handed out in order the first time */
+			continue;
+		}
+		if (!slot->function)
+			adopt_slot(collector, slot, stats);
+		if (!slot->function)
+			continue;
+		if (!slot->before)
+			slot->before = calloc(1, sizeof(*slot->before));
+		if (!slot->before)
+			continue;
+		drain_slot(stats, slot);
+		if (slot->process->current)
+			continue;
+		free(slot->before);
+		memset(slot, 0, sizeof(*slot));
+		free_slot(arg, i);
+	}
+	for (struct process_total *total = collector->processes; total; total = total->next)
+		if (!total->current)
+			end_open_calls(total);
+}

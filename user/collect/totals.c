@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Finding, making and forgetting what is added up per process. */
+#include "totals.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void function_free(struct function_total *function)
+{
+	free(function->id);
+	free(function->name.function);
+	free(function->name.file);
+	free(function);
+}
+
+void process_total__free(struct process_total *total)
+{
+	struct function_total *function, *next_function;
+	struct thread_total *thread, *next_thread;
+	struct wait_total *wait, *next_wait;
+
+	if (!total)
+		return;
+	HASH_ITER(hh, total->waits, wait, next_wait) {
+		HASH_DEL(total->waits, wait);
+		free(wait);
+	}
+	HASH_ITER(hh, total->threads, thread, next_thread) {
+		HASH_DEL(total->threads, thread);
+		free(thread);
+	}
+	HASH_ITER(hh, total->functions, function, next_function) {
+		HASH_DEL(total->functions, function);
+		function_free(function);
+	}
+	free(total);
+}
+
+struct function_total *process_total__function(struct process_total *total, const char *function,
+					       const char *file, uint32_t line)
+{
+	struct function_total *found = NULL;
+	char *id;
+
+	if (asprintf(&id, "%u\n%s\n%s", line, file, function) < 0)
+		return NULL;
+	HASH_FIND_STR(total->functions, id, found);
+	if (found) {
+		free(id);
+		return found;
+	}
+	found = calloc(1, sizeof(*found));
+	if (!found) {
+		free(id);
+		return NULL;
+	}
+	found->id = id;
+	found->name.function = strdup(function);
+	found->name.file = strdup(file);
+	found->name.line = line;
+	if (!found->name.function || !found->name.file) {
+		function_free(found);
+		return NULL;
+	}
+	HASH_ADD_KEYPTR(hh, total->functions, found->id, strlen(found->id), found);
+	return found;
+}
+
+struct thread_total *process_total__thread(struct process_total *total, uint32_t tid)
+{
+	struct thread_total *thread = NULL;
+
+	HASH_FIND(hh, total->threads, &tid, sizeof(tid), thread);
+	if (thread)
+		return thread;
+	thread = calloc(1, sizeof(*thread));
+	if (!thread)
+		return NULL;
+	thread->tid = tid;
+	HASH_ADD(hh, total->threads, tid, sizeof(tid), thread);
+	return thread;
+}
+
+struct wait_total *process_total__wait(struct process_total *total, const struct wait_key *key)
+{
+	struct wait_total *wait = NULL;
+
+	HASH_FIND(hh, total->waits, key, sizeof(*key), wait);
+	if (wait)
+		return wait;
+	wait = calloc(1, sizeof(*wait));
+	if (!wait)
+		return NULL;
+	wait->key = *key;
+	HASH_ADD(hh, total->waits, key, sizeof(wait->key), wait);
+	return wait;
+}
+
+void process_total__reset(struct process_total *total)
+{
+	struct function_total *function, *next_function;
+	struct thread_total *thread, *next_thread;
+	struct wait_total *wait, *next_wait;
+
+	HASH_ITER(hh, total->functions, function, next_function) {
+		memset(&function->window, 0, sizeof(function->window));
+		memset(&function->wall, 0, sizeof(function->wall));
+	}
+	HASH_ITER(hh, total->threads, thread, next_thread) {
+		if (thread->exited) {
+			HASH_DEL(total->threads, thread);
+			free(thread);
+			continue;
+		}
+		thread->oncpu_ns = 0;
+		memset(thread->wait_ns, 0, sizeof(thread->wait_ns));
+	}
+	HASH_ITER(hh, total->waits, wait, next_wait) {
+		HASH_DEL(total->waits, wait);
+		free(wait);
+	}
+	total->probed_ns = 0;
+	total->exited_oncpu_ns = 0;
+}

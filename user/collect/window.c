@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* From totals to the profile of a window. */
+#include "collector_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char *const syscall_names[] = {
+#include "syscalls.inc"
+};
+
+static const char *syscall_name(int32_t nr)
+{
+	if (nr < 0 || (size_t)nr >= sizeof(syscall_names) / sizeof(*syscall_names))
+		return NULL;
+	return syscall_names[nr];
+}
+
+/* Resident bytes of a process (0: gone). */
+static uint64_t rss_of(pid_t tgid)
+{
+	char path[64];
+	unsigned long size, resident = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/statm", tgid);
+	file = fopen(path, "re");
+	if (!file)
+		return 0;
+	if (fscanf(file, "%lu %lu", &size, &resident) != 2)
+		resident = 0;
+	fclose(file);
+	return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static char *hex(const uint8_t *bytes, size_t size)
+{
+	char *text = calloc(2 * size + 1, 1);
+
+	for (size_t i = 0; text && i < size; i++)
+		sprintf(text + 2 * i, "%02x", bytes[i]);
+	return text;
+}
+
+/* Estimated cost of the probe hits of one function's calls. */
+static uint64_t hits_of(const struct call_counts *counts)
+{
+	return 2 * counts->segments + counts->exceptions;
+}
+
+static uint64_t cost_of(const struct call_counts *counts, const struct window *window)
+{
+	double entries = counts->segments;
+	double exits = hits_of(counts) - counts->segments;
+
+	return entries * (window->empty_probe_ns + window->entry_ns) +
+	       exits * (window->empty_probe_ns + window->exit_ns);
+}
+
+static void fill_memory(struct profile_process *out, struct process_total *total, uint64_t now_ns)
+{
+	uint64_t rss = total->current ? rss_of(total->process.tgid) : total->rss_bytes;
+
+	out->rss_bytes = rss;
+	if (total->rss_read_ns && total->current && now_ns > total->rss_read_ns)
+		out->rss_growth = ((double)rss - (double)total->rss_bytes) /
+				  ((now_ns - total->rss_read_ns) / 1e9);
+	total->rss_bytes = rss;
+	total->rss_read_ns = now_ns;
+}
+
+static int add_process(struct profile *profile, const struct collector *collector,
+		       struct process_total *total, const struct window *window)
+{
+	struct profile_process *out = profile__add_process(profile);
+	const struct process *process = &total->process;
+	const struct build *build = builds__get(collector->builds, process->build);
+	uint64_t start = total->since_ns > window->start_ns ? total->since_ns : window->start_ns;
+	uint64_t end = total->until_ns ?: window->end_ns;
+
+	if (!out)
+		return -1;
+	out->tgid = process->tgid;
+	out->comm = strdup(process->comm);
+	out->command = strdup(process->command);
+	out->container_id = strdup(process->container_id);
+	out->service = strdup("");
+	out->python = strdup(build ? build->version : "");
+	out->build = strdup(build ? build->path : "");
+	out->build_id = build ? hex(build->build_id, build->build_id_len) : strdup("");
+	out->calls_method = calls_method_name(build ? build->method : CALLS_NONE);
+	out->reason = strdup(process->reason[0] ? process->reason : build ? build->reason : "");
+	out->exited = !total->current;
+	out->observed_ns = end > start ? end - start : 0;
+	out->probed_ns = total->probed_ns;
+	if (total->probed_since_ns)
+		out->probed_ns += window->end_ns - (total->probed_since_ns > window->start_ns ?
+							    total->probed_since_ns :
+							    window->start_ns);
+	for (struct thread_total *t = total->threads; t; t = t->hh.next) {
+		out->threads++;
+		out->oncpu_ns += t->oncpu_ns;
+	}
+	for (struct function_total *f = total->functions; f; f = f->hh.next) {
+		out->probe_hits += hits_of(&f->window);
+		out->probe_cost_ns += cost_of(&f->window, window);
+	}
+	fill_memory(out, total, window->end_ns);
+	return 0;
+}
+
+static int add_threads(struct profile *profile, const struct process_total *total)
+{
+	for (struct thread_total *t = total->threads; t; t = t->hh.next) {
+		struct profile_thread *out = profile__add_thread(profile);
+
+		if (!out)
+			return -1;
+		out->tgid = total->process.tgid;
+		out->tid = t->tid;
+		out->name = strdup(t->name);
+		out->oncpu_ns = t->oncpu_ns;
+		memcpy(out->wait_ns, t->wait_ns, sizeof(out->wait_ns));
+	}
+	return 0;
+}
+
+static int add_functions(struct profile *profile, const struct process_total *total,
+			 uint64_t probed_ns, const struct window *window)
+{
+	for (struct function_total *f = total->functions; f; f = f->hh.next) {
+		struct profile_function *out;
+
+		if (!f->window.segments && !f->wall.count && f->begun == f->over &&
+		    !f->window.self_ns)
+			continue; /* known from waits, or quiet in this window */
+		out = profile__add_function(profile);
+		if (!out)
+			return -1;
+		out->tgid = total->process.tgid;
+		out->function = strdup(f->name.function);
+		out->file = strdup(f->name.file);
+		out->line = f->name.line;
+		out->called = true;
+		out->calls = f->window.calls;
+		out->segments = f->window.segments;
+		out->exceptions = f->window.exceptions;
+		out->ended_unseen = f->window.ended_unseen;
+		out->suspended_ns = f->window.suspended_ns;
+		out->self_ns = f->window.self_ns;
+		out->probe_hits = hits_of(&f->window);
+		out->probe_ns = cost_of(&f->window, window);
+		out->probed_ns = probed_ns;
+		memcpy(out->wait_ns, f->window.wait_ns, sizeof(out->wait_ns));
+		out->wall = f->wall;
+		out->wall.censored = f->begun - f->over;
+	}
+	return 0;
+}
+
+static void count_open_waits(struct process_total *total)
+{
+	for (struct thread_total *t = total->threads; t; t = t->hh.next) {
+		struct wait_total *wait;
+
+		if (t->gil.pending) { /* the window's end cuts it: its sum is told already */
+			wait = process_total__wait(total, &t->gil.key);
+			if (wait)
+				histogram_add_bucket(&wait->time, t->gil.ns);
+			t->gil.pending = false;
+		}
+		if (!t->open)
+			continue;
+		wait = process_total__wait(total, &t->open_key);
+		if (wait)
+			wait->time.censored++;
+	}
+}
+
+static int add_waits(struct profile *profile, const struct process_total *total)
+{
+	for (struct wait_total *w = total->waits; w; w = w->hh.next) {
+		const struct function_name *name = w->key.function ? &w->key.function->name : NULL;
+		struct profile_wait *out;
+
+		if (!w->time.count && !w->time.censored && !w->time.sum_ns)
+			continue;
+		out = profile__add_wait(profile);
+		if (!out)
+			return -1;
+		out->tgid = total->process.tgid;
+		out->wait_class = w->key.wait_class;
+		out->function = strdup(name ? name->function : "");
+		out->file = strdup(name ? name->file : "");
+		out->line = name ? name->line : 0;
+		out->syscall = syscall_name(w->key.syscall);
+		out->time = w->time;
+	}
+	return 0;
+}
+
+static void fill_header(struct profile *profile, const struct window *window)
+{
+	struct utsname name;
+	struct timespec wall, mono;
+	struct rusage usage;
+
+	clock_gettime(CLOCK_REALTIME, &wall);
+	clock_gettime(CLOCK_MONOTONIC, &mono);
+	profile->version = strdup(PYTRACE_VERSION);
+	if (!uname(&name)) {
+		profile->host = strdup(name.nodename);
+		profile->kernel = strdup(name.release);
+	}
+	profile->started_realtime_ns = (wall.tv_sec - mono.tv_sec) * 1000000000ll + wall.tv_nsec -
+				       mono.tv_nsec + window->start_ns;
+	profile->duration_ns = window->end_ns - window->start_ns;
+	profile->empty_probe_ns = window->empty_probe_ns;
+	profile->entry_ns = window->entry_ns;
+	profile->exit_ns = window->exit_ns;
+	profile->switch_ns = window->switch_ns;
+	if (!getrusage(RUSAGE_SELF, &usage))
+		profile->own_cpu_ns = (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) *
+					      1000000000ull +
+				      (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000ull;
+	profile->own_rss_bytes = rss_of(getpid());
+}
+
+static void drop_ended(struct collector *collector)
+{
+	struct process_total **link = &collector->processes, *total;
+
+	while ((total = *link)) {
+		if (total->current) {
+			process_total__reset(total);
+			if (total->probed_since_ns)
+				total->probed_ns = 0;
+			link = &total->next;
+			continue;
+		}
+		*link = total->next;
+		process_total__free(total);
+	}
+}
+
+struct profile *collector__profile(struct collector *collector, const struct window *window)
+{
+	struct profile *profile = profile__new();
+
+	if (!profile)
+		return NULL;
+	fill_header(profile, window);
+	for (struct process_total *total = collector->processes; total; total = total->next) {
+		uint64_t probed;
+
+		count_open_waits(total);
+		if (add_process(profile, collector, total, window))
+			goto no_memory;
+		probed = profile->processes[profile->process_count - 1].probed_ns;
+		if (probed > profile->probed_ns)
+			profile->probed_ns = probed;
+		if (add_threads(profile, total) ||
+		    add_functions(profile, total, probed, window) || add_waits(profile, total))
+			goto no_memory;
+	}
+	drop_ended(collector);
+	return profile;
+
+no_memory:
+	profile__free(profile);
+	return NULL;
+}

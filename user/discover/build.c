@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Everything about one CPython ELF, put together: see build.h. */
+#include "build.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "code.h"
+#include "elf_file.h"
+#include "identify.h"
+#include "sites.h"
+
+const char *calls_method_name(enum calls_method method)
+{
+	switch (method) {
+	case CALLS_USDT:
+		return "usdt";
+	case CALLS_OPCODE:
+		return "opcode";
+	case CALLS_FRAME_EVAL:
+		return "frame-eval";
+	case CALLS_NONE:
+		break;
+	}
+	return "none";
+}
+
+/*
+ * How calls of this build are traced.  A version in which RESUME begins every
+ * call is traced by its opcodes, whatever tracepoints it has: those of 3.15 miss
+ * throw(), and take the making of a generator for a call.  Returns 0 or a negative errno.
+ */
+static int choose_method(const struct elf_file *elf, struct code *code,
+			 const struct py_version_row *row, struct build *out)
+{
+	int err;
+
+	if (row->nogil) {
+		snprintf(out->reason, sizeof(out->reason),
+			 "calls of free-threaded builds are not traced yet");
+		return 0;
+	}
+	if (!row->layout.resume_ops[0]) {
+		err = sites_add_usdt(elf, out);
+		if (!err)
+			out->method = CALLS_USDT;
+		if (err == -ENOENT)
+			snprintf(out->reason, sizeof(out->reason),
+				 "3.%d without the tracepoints function__entry and function__return",
+				 row->minor);
+		return err == -ENOENT ? 0 : err;
+	}
+	err = sites_add_opcodes(elf, code, row->opcodes, out);
+	if (!err)
+		out->method = CALLS_OPCODE;
+	return err == -ENOENT ? 0 : err;
+}
+
+static int add_sites(const struct elf_file *elf, const struct py_version_row *row,
+		     struct build *out)
+{
+	struct code *code;
+	int err;
+
+	err = code__new(elf, &code);
+	if (err)
+		return err;
+	err = choose_method(elf, code, row, out);
+	if (!err && out->method != CALLS_NONE) {
+		err = sites_add_unwind(elf, code, out);
+		if (!err && out->method == CALLS_OPCODE)
+			err = sites_add_throw(elf, code, out);
+		if (err == -ENOENT)
+			err = 0;
+	}
+	code__free(code);
+	return err;
+}
+
+int build_analyse(int fd, const char *path, struct build *out)
+{
+	const struct py_version_row *row;
+	struct elf_file *elf = NULL;
+	struct elf_symbol runtime;
+	struct stat st;
+	int err;
+
+	*out = (struct build){.fd = -1, .method = CALLS_NONE};
+	if (fstat(fd, &st))
+		return -errno;
+	err = elf_file__open(fd, &elf);
+	if (err)
+		goto cleanup;
+	err = elf_file__symbol(elf, "_PyRuntime", &runtime);
+	if (err)
+		goto cleanup;
+	out->dev = st.st_dev;
+	out->ino = st.st_ino;
+	snprintf(out->path, sizeof(out->path), "%s", path);
+	out->build_id_len = elf_file__build_id(elf, out->build_id, sizeof(out->build_id));
+	err = layout_identify(elf, &runtime, out, &row);
+	if (err)
+		goto cleanup;
+	if (row)
+		err = add_sites(elf, row, out);
+cleanup:
+	elf_file__close(elf);
+	if (err == -ENOEXEC)
+		err = -ENOENT; /* no ELF, no CPython */
+	if (!err)
+		out->fd = fd;
+	return err;
+}

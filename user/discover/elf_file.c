@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * Reading an ELF file somebody else made: see elf_file.h.  The only file that
+ * parses ELF.  libelf reads (ELF_C_READ) instead of mapping: touching a mapped
+ * file that was cut short would raise SIGBUS.
+ */
+#include "elf_file.h"
+
+#include <errno.h>
+#include <gelf.h>
+#include <libelf.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MAX_SEGMENTS 32
+#define MAX_SECTIONS 4096
+#define MAX_SECTION_BYTES (256u << 20)
+#define MAX_SEGMENT_BYTES (256u << 20)
+#define SDT_ADDRESSES 3 /* of the probe, of .stapsdt.base, of the semaphore */
+
+struct elf_file {
+	int fd;
+	Elf *elf;
+	uint64_t size;
+	struct elf_segment segments[MAX_SEGMENTS];
+	size_t segment_count;
+};
+
+/* Section header and contents, both checked.  Returns NULL if there is something wrong with it. */
+static Elf_Data *section_data(const struct elf_file *elf, Elf_Scn *scn, const GElf_Shdr *header)
+{
+	if (header->sh_type == SHT_NOBITS || header->sh_size > MAX_SECTION_BYTES ||
+	    header->sh_offset > elf->size || header->sh_size > elf->size - header->sh_offset)
+		return NULL;
+	return elf_getdata(scn, NULL);
+}
+
+/* The next section of a type (SHT_NULL: any), after `scn`. */
+static Elf_Scn *next_section(const struct elf_file *elf, Elf_Scn *scn, uint32_t type,
+			     GElf_Shdr *header)
+{
+	while ((scn = elf_nextscn(elf->elf, scn)) && elf_ndxscn(scn) < MAX_SECTIONS) {
+		if (gelf_getshdr(scn, header) && (type == SHT_NULL || header->sh_type == type))
+			return scn;
+	}
+	return NULL;
+}
+
+static Elf_Scn *named_section(const struct elf_file *elf, const char *name, GElf_Shdr *header)
+{
+	Elf_Scn *scn = NULL;
+	size_t strings;
+
+	if (elf_getshdrstrndx(elf->elf, &strings))
+		return NULL;
+	while ((scn = next_section(elf, scn, SHT_NULL, header))) {
+		const char *found = elf_strptr(elf->elf, strings, header->sh_name);
+
+		if (found && !strcmp(found, name))
+			return scn;
+	}
+	return NULL;
+}
+
+static int read_segments(struct elf_file *elf)
+{
+	size_t count;
+
+	if (elf_getphdrnum(elf->elf, &count))
+		return -ENOEXEC;
+	for (size_t i = 0; i < count && i < 256 && elf->segment_count < MAX_SEGMENTS; i++) {
+		struct elf_segment *segment = &elf->segments[elf->segment_count];
+		GElf_Phdr header;
+
+		if (!gelf_getphdr(elf->elf, (int)i, &header))
+			return -ENOEXEC;
+		if (header.p_type != PT_LOAD || !header.p_filesz)
+			continue;
+		if (header.p_offset > elf->size || header.p_filesz > elf->size - header.p_offset ||
+		    header.p_vaddr > UINT64_MAX - header.p_filesz)
+			return -ENOEXEC;
+		*segment = (struct elf_segment){
+			.vaddr = header.p_vaddr,
+			.offset = header.p_offset,
+			.size = header.p_filesz,
+			.executable = header.p_flags & PF_X,
+		};
+		elf->segment_count++;
+	}
+	return elf->segment_count ? 0 : -ENOEXEC;
+}
+
+int elf_file__open(int fd, struct elf_file **out)
+{
+	struct elf_file *elf = NULL;
+	GElf_Ehdr header;
+	struct stat st;
+	int err;
+
+	if (elf_version(EV_CURRENT) == EV_NONE)
+		return -ENOTSUP;
+	if (fstat(fd, &st))
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -ENOEXEC;
+	elf = calloc(1, sizeof(*elf));
+	if (!elf)
+		return -ENOMEM;
+	elf->fd = fd;
+	elf->size = (uint64_t)st.st_size;
+	err = -ENOEXEC;
+	elf->elf = elf_begin(fd, ELF_C_READ, NULL);
+	if (!elf->elf || elf_kind(elf->elf) != ELF_K_ELF || !gelf_getehdr(elf->elf, &header))
+		goto cleanup;
+	if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_ident[EI_DATA] != ELFDATA2LSB ||
+	    header.e_machine != EM_X86_64 ||
+	    (header.e_type != ET_EXEC && header.e_type != ET_DYN))
+		goto cleanup;
+	err = read_segments(elf);
+cleanup:
+	if (err)
+		elf_file__close(elf);
+	else
+		*out = elf;
+	return err;
+}
+
+void elf_file__close(struct elf_file *elf)
+{
+	if (!elf)
+		return;
+	elf_end(elf->elf);
+	free(elf);
+}
+
+const struct elf_segment *elf_file__segments(const struct elf_file *elf, size_t *count)
+{
+	*count = elf->segment_count;
+	return elf->segments;
+}
+
+/* The segment that holds all of [vaddr, vaddr + length). */
+static const struct elf_segment *segment_of(const struct elf_file *elf, uint64_t vaddr,
+					    uint64_t length)
+{
+	for (size_t i = 0; i < elf->segment_count; i++) {
+		const struct elf_segment *segment = &elf->segments[i];
+
+		if (vaddr >= segment->vaddr && vaddr - segment->vaddr < segment->size &&
+		    length <= segment->size - (vaddr - segment->vaddr))
+			return segment;
+	}
+	return NULL;
+}
+
+int elf_file__offset(const struct elf_file *elf, uint64_t vaddr, uint64_t *offset)
+{
+	const struct elf_segment *segment = segment_of(elf, vaddr, 1);
+
+	if (!segment)
+		return -ENOENT;
+	*offset = vaddr - segment->vaddr + segment->offset;
+	return 0;
+}
+
+static int read_at(int fd, void *buffer, size_t length, uint64_t offset)
+{
+	size_t done = 0;
+
+	while (done < length) {
+		ssize_t n = pread(fd, (char *)buffer + done, length - done,
+				  (off_t)(offset + done));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n ? -errno : -ENODATA;
+		done += (size_t)n;
+	}
+	return 0;
+}
+
+int elf_file__read(const struct elf_file *elf, uint64_t vaddr, void *buffer, size_t length)
+{
+	const struct elf_segment *segment = segment_of(elf, vaddr, length);
+
+	if (!segment)
+		return -ENOENT;
+	return read_at(elf->fd, buffer, length, vaddr - segment->vaddr + segment->offset);
+}
+
+/* Look in one symbol table.  Returns 0 or -ENOENT. */
+static int find_symbol(const struct elf_file *elf, uint32_t type, const char *name,
+		       struct elf_symbol *out)
+{
+	GElf_Shdr header;
+	Elf_Scn *scn = next_section(elf, NULL, type, &header);
+	Elf_Data *data = scn ? section_data(elf, scn, &header) : NULL;
+	GElf_Sym symbol;
+
+	if (!data)
+		return -ENOENT;
+	for (int i = 0; gelf_getsym(data, i, &symbol); i++) {
+		const char *found;
+
+		if (symbol.st_shndx == SHN_UNDEF || !symbol.st_value)
+			continue;
+		found = elf_strptr(elf->elf, header.sh_link, symbol.st_name);
+		if (!found || strcmp(found, name))
+			continue;
+		*out = (struct elf_symbol){.vaddr = symbol.st_value, .size = symbol.st_size};
+		return 0;
+	}
+	return -ENOENT;
+}
+
+int elf_file__symbol(const struct elf_file *elf, const char *name, struct elf_symbol *out)
+{
+	if (!find_symbol(elf, SHT_DYNSYM, name, out))
+		return 0;
+	return find_symbol(elf, SHT_SYMTAB, name, out);
+}
+
+bool elf_file__exports(const struct elf_file *elf, const char *name)
+{
+	struct elf_symbol symbol;
+
+	return !find_symbol(elf, SHT_DYNSYM, name, &symbol);
+}
+
+size_t elf_file__build_id(const struct elf_file *elf, uint8_t *buffer, size_t size)
+{
+	GElf_Shdr header;
+	Elf_Scn *scn = NULL;
+
+	while ((scn = next_section(elf, scn, SHT_NOTE, &header))) {
+		Elf_Data *data = section_data(elf, scn, &header);
+		size_t at = 0, next, name, desc;
+		GElf_Nhdr note;
+
+		while (data && (next = gelf_getnote(data, at, &note, &name, &desc)) > 0) {
+			if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == 4 &&
+			    !memcmp((char *)data->d_buf + name, "GNU", 4) && note.n_descsz &&
+			    note.n_descsz <= size) {
+				memcpy(buffer, (char *)data->d_buf + desc, note.n_descsz);
+				return note.n_descsz;
+			}
+			at = next;
+		}
+	}
+	return 0;
+}
+
+bool elf_file__needs(const struct elf_file *elf, const char *prefix)
+{
+	GElf_Shdr header;
+	Elf_Scn *scn = next_section(elf, NULL, SHT_DYNAMIC, &header);
+	Elf_Data *data = scn ? section_data(elf, scn, &header) : NULL;
+	GElf_Dyn entry;
+
+	for (int i = 0; data && gelf_getdyn(data, i, &entry) && entry.d_tag != DT_NULL; i++) {
+		const char *name;
+
+		if (entry.d_tag != DT_NEEDED)
+			continue;
+		name = elf_strptr(elf->elf, header.sh_link, entry.d_un.d_val);
+		if (name && !strncmp(name, prefix, strlen(prefix)))
+			return true;
+	}
+	return false;
+}
+
+/* What a relocation puts in its place at load bias 0.  False: nothing we know. */
+static bool relocated_value(const GElf_Rela *entry, Elf_Data *symbols, uint64_t *value)
+{
+	GElf_Sym symbol;
+
+	switch (GELF_R_TYPE(entry->r_info)) {
+	case R_X86_64_RELATIVE:
+		*value = (uint64_t)entry->r_addend;
+		return true;
+	case R_X86_64_64:
+		if (!symbols || !gelf_getsym(symbols, (int)GELF_R_SYM(entry->r_info), &symbol) ||
+		    symbol.st_shndx == SHN_UNDEF)
+			return false;
+		*value = symbol.st_value + (uint64_t)entry->r_addend;
+		return true;
+	}
+	return false;
+}
+
+/* Packed relative relocations (SHT_RELR) leave the address in place: nothing to do for them. */
+static void relocate(const struct elf_file *elf, const struct elf_segment *segment, uint8_t *bytes)
+{
+	GElf_Shdr header, symbols_header;
+	Elf_Scn *scn = NULL;
+
+	while ((scn = next_section(elf, scn, SHT_RELA, &header))) {
+		Elf_Data *data = section_data(elf, scn, &header);
+		Elf_Scn *linked = elf_getscn(elf->elf, header.sh_link);
+		Elf_Data *symbols = NULL;
+		GElf_Rela entry;
+
+		if (linked && gelf_getshdr(linked, &symbols_header) &&
+		    symbols_header.sh_type == SHT_DYNSYM)
+			symbols = section_data(elf, linked, &symbols_header);
+		for (int i = 0; data && gelf_getrela(data, i, &entry); i++) {
+			uint64_t at = entry.r_offset - segment->vaddr, value;
+
+			if (entry.r_offset < segment->vaddr || segment->size < sizeof(value) ||
+			    at > segment->size - sizeof(value))
+				continue;
+			if (relocated_value(&entry, symbols, &value))
+				memcpy(bytes + at, &value, sizeof(value));
+		}
+	}
+}
+
+int elf_file__image(const struct elf_file *elf, const struct elf_segment *segment, uint8_t **bytes)
+{
+	uint8_t *image;
+	int err;
+
+	if (segment->size > MAX_SEGMENT_BYTES)
+		return -EFBIG;
+	image = malloc(segment->size);
+	if (!image)
+		return -ENOMEM;
+	err = read_at(elf->fd, image, segment->size, segment->offset);
+	if (err) {
+		free(image);
+		return err;
+	}
+	if (!segment->executable)
+		relocate(elf, segment, image);
+	*bytes = image;
+	return 0;
+}
+
+/*
+ * One note of <sys/sdt.h>: three addresses, then provider, name and arguments,
+ * each ended by a NUL.  Returns false if it is not that.
+ */
+static bool parse_probe(const struct elf_file *elf, const char *desc, size_t length, uint64_t base,
+			struct elf_probe *out)
+{
+	uint64_t address[SDT_ADDRESSES], shift;
+	size_t provider, name;
+
+	if (length <= sizeof(address))
+		return false;
+	memcpy(address, desc, sizeof(address));
+	desc += sizeof(address);
+	length -= sizeof(address);
+	provider = strnlen(desc, length);
+	if (provider == length)
+		return false;
+	name = strnlen(desc + provider + 1, length - provider - 1);
+	if (name == length - provider - 1)
+		return false;
+	/* What prelink or a linker moved since: base is where .stapsdt.base is now. */
+	shift = base ? base - address[1] : 0;
+	*out = (struct elf_probe){
+		.provider = desc,
+		.name = desc + provider + 1,
+		.vaddr = address[0] + shift,
+	};
+	if (!address[2])
+		return true;
+	return !elf_file__offset(elf, address[2] + shift, &out->semaphore);
+}
+
+int elf_file__probes(const struct elf_file *elf,
+		     int (*each)(const struct elf_probe *probe, void *arg), void *arg)
+{
+	GElf_Shdr header, base = {0};
+	Elf_Scn *scn = named_section(elf, ".note.stapsdt", &header);
+	Elf_Data *data = scn ? section_data(elf, scn, &header) : NULL;
+	size_t at = 0, next, name, desc;
+	struct elf_probe probe;
+	GElf_Nhdr note;
+	int err;
+
+	if (!named_section(elf, ".stapsdt.base", &base))
+		base.sh_addr = 0;
+	while (data && (next = gelf_getnote(data, at, &note, &name, &desc)) > 0) {
+		at = next;
+		if (!parse_probe(elf, (char *)data->d_buf + desc, note.n_descsz, base.sh_addr,
+				 &probe))
+			continue;
+		err = each(&probe, arg);
+		if (err)
+			return err;
+	}
+	return 0;
+}

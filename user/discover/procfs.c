@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* The plain facts /proc tells of a process: see procfs.h. */
+#include "procfs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cgroup.h"
+
+ssize_t procfs_read(pid_t tgid, const char *name, char *buffer, size_t size)
+{
+	char path[96];
+	size_t done = 0;
+	ssize_t n = 0;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", tgid, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? -ESRCH : -errno;
+	while (done < size - 1) {
+		n = read(fd, buffer + done, size - 1 - done);
+		if (n <= 0)
+			break;
+		done += (size_t)n;
+	}
+	n = n < 0 ? -errno : (ssize_t)done;
+	buffer[done] = '\0';
+	close(fd);
+	return n;
+}
+
+/* /proc/TGID/stat: the name in it may hold anything, so count from its last bracket. */
+static int describe_stat(struct process *out)
+{
+	char text[1024], *at;
+	ssize_t n;
+	int found;
+
+	n = procfs_read(out->tgid, "stat", text, sizeof(text));
+	if (n < 0)
+		return (int)n;
+	at = strrchr(text, ')');
+	if (!at)
+		return -EIO;
+	found = sscanf(at + 1,
+		       " %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %d %*d"
+		       " %" SCNu64,
+		       &out->parent, &out->threads, &out->start_ticks);
+	return found == 3 ? 0 : -EIO;
+}
+
+/* The effective user. */
+static int describe_user(struct process *out)
+{
+	char text[4096], *at;
+	ssize_t n;
+
+	n = procfs_read(out->tgid, "status", text, sizeof(text));
+	if (n < 0)
+		return (int)n;
+	at = strstr(text, "\nUid:");
+	return at && sscanf(at, "\nUid: %*u %u", &out->uid) == 1 ? 0 : -EIO;
+}
+
+static void describe_names(struct process *out)
+{
+	ssize_t n;
+
+	n = procfs_read(out->tgid, "comm", out->comm, sizeof(out->comm));
+	if (n > 0 && out->comm[n - 1] == '\n')
+		out->comm[n - 1] = '\0';
+	n = procfs_read(out->tgid, "cmdline", out->command, sizeof(out->command));
+	for (ssize_t i = 0; i < n; i++) {
+		if (!out->command[i])
+			out->command[i] = ' ';
+	}
+	while (n > 0 && out->command[n - 1] == ' ')
+		out->command[--n] = '\0';
+}
+
+int procfs_describe(pid_t tgid, struct process *out)
+{
+	char groups[8192], id[CONTAINER_ID_DIGITS + 1];
+	int err;
+
+	out->tgid = tgid;
+	err = describe_stat(out);
+	if (!err)
+		err = describe_user(out);
+	if (err)
+		return err;
+	describe_names(out);
+	if (procfs_read(tgid, "cgroup", groups, sizeof(groups)) > 0) {
+		cgroup_choose(groups, out->cgroup, sizeof(out->cgroup), id);
+		snprintf(out->container_id, sizeof(out->container_id), "%s", id);
+	}
+	return 0;
+}
+
+/* The last number in the NSpid line of /proc/TGID/task/TID/status; 0: gone. */
+static pid_t innermost_tid(pid_t tgid, const char *tid)
+{
+	char name[64], text[4096], *at, *end;
+	long last = 0;
+
+	snprintf(name, sizeof(name), "task/%.20s/status", tid);
+	if (procfs_read(tgid, name, text, sizeof(text)) < 0)
+		return 0;
+	at = strstr(text, "\nNSpid:");
+	if (!at)
+		return atoi(tid); /* a kernel without pid namespaces */
+	at += strlen("\nNSpid:");
+	text[sizeof(text) - 1] = '\0';
+	at[strcspn(at, "\n")] = '\0';
+	for (;; at = end) {
+		long value = strtol(at, &end, 10);
+
+		if (end == at)
+			return (pid_t)last;
+		last = value;
+	}
+}
+
+ssize_t procfs_own_tids(pid_t tgid, pid_t *tids, size_t max)
+{
+	struct dirent *entry;
+	size_t count = 0;
+	char path[64];
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", tgid);
+	dir = opendir(path);
+	if (!dir)
+		return errno == ENOENT ? -ESRCH : -errno;
+	while (count < max && (entry = readdir(dir))) {
+		pid_t tid;
+
+		if (entry->d_name[0] < '0' || entry->d_name[0] > '9')
+			continue;
+		tid = innermost_tid(tgid, entry->d_name);
+		if (tid > 0)
+			tids[count++] = tid;
+	}
+	closedir(dir);
+	return (ssize_t)count;
+}

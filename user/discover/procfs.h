@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* The plain facts /proc tells of a process. What it reads is the process's own word. */
+#ifndef PYTRACE_DISCOVER_PROCFS_H
+#define PYTRACE_DISCOVER_PROCFS_H
+
+#include "process.h"
+
+/*
+ * Read up to size - 1 bytes of /proc/TGID/NAME and end them with a NUL.
+ * Returns how many, or a negative errno (-ESRCH: no such process).
+ */
+ssize_t procfs_read(pid_t tgid, const char *name, char *buffer, size_t size);
+
+/*
+ * Fill all of *out that needs no look at its files: parent, uid, start_ticks,
+ * comm, command, cgroup, container_id, threads. Returns 0 or a negative errno.
+ */
+int procfs_describe(pid_t tgid, struct process *out);
+
+/*
+ * The ids of its threads as they see them themselves, in the innermost pid
+ * namespace. Fills up to `max`; returns how many, or a negative errno.
+ */
+ssize_t procfs_own_tids(pid_t tgid, pid_t *tids, size_t max);
+
+#endif

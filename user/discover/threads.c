@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Walking runtime -> interpreters -> thread states from outside. */
+#include "threads.h"
+
+#include <errno.h>
+#include <sys/uio.h>
+
+#define MAX_INTERPRETERS 64
+#define MAX_THREADS 16384
+
+static int read_u64(pid_t tgid, uint64_t address, uint64_t *value)
+{
+	struct iovec local = {value, sizeof(*value)};
+	struct iovec remote = {(void *)(uintptr_t)address, sizeof(*value)};
+	ssize_t got = process_vm_readv(tgid, &local, 1, &remote, 1, 0);
+
+	if (got == (ssize_t)sizeof(*value))
+		return 0;
+	return got < 0 ? -errno : -EFAULT;
+}
+
+int process_threads(pid_t tgid, const struct py_layout *layout, uint64_t runtime,
+		    void (*each)(void *arg, uint64_t thread_id, uint64_t tstate), void *arg)
+{
+	uint64_t interp, tstate, id;
+	int count = 0, interpreters = 0;
+	int err = read_u64(tgid, runtime + layout->runtime_interpreters_head, &interp);
+
+	while (!err && interp && interpreters++ < MAX_INTERPRETERS) {
+		err = read_u64(tgid, interp + layout->interp_threads_head, &tstate);
+		while (!err && tstate && count < MAX_THREADS) {
+			err = read_u64(tgid, tstate + layout->ts_thread_id, &id);
+			if (err)
+				break;
+			each(arg, id, tstate);
+			count++;
+			err = read_u64(tgid, tstate + layout->ts_next, &tstate);
+		}
+		if (!err)
+			err = read_u64(tgid, interp + layout->interp_next, &interp);
+	}
+	return count ? count : err;
+}

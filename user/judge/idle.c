@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * A worker of a pool that has nothing to do sleeps in a futex just like one that
+ * fights for a lock, and a server in accept() just like a client in recv().  Only
+ * where in the standard library they wait, and by which syscall, tells them apart.
+ */
+#include "idle.h"
+
+#include <string.h>
+
+#include "glob.h"
+
+struct idle_rule {
+	enum wait_class wait_class;
+	const char *file;     /* end of the path, at a '/'; NULL: any */
+	const char *function; /* last component of the name; NULL: any */
+	const char *syscall;  /* NULL: any */
+};
+
+static const struct idle_rule idle_rules[] = {
+	{WAIT_SLEEP, NULL, NULL, NULL},
+	{WAIT_POLL, NULL, NULL, NULL},
+	/* Signals, timers and what we have no name for: no evidence of being held up. */
+	{WAIT_OTHER, NULL, NULL, NULL},
+	/* Conditions, events, queue.Queue and Future.result() all wait here. */
+	{WAIT_LOCK, "threading.py", "wait", NULL},
+	{WAIT_LOCK, "threading.py", "wait_for", NULL},
+	/* Thread.join() and the interpreter's end; up to 3.12, then 3.13+. */
+	{WAIT_LOCK, "threading.py", "_wait_for_tstate_lock", NULL},
+	{WAIT_LOCK, "threading.py", "join", NULL},
+	{WAIT_LOCK, "threading.py", "_shutdown", NULL},
+	/* SimpleQueue.get() is C: the pool's own frame is on top. */
+	{WAIT_LOCK, "concurrent/futures/thread.py", "_worker", NULL},
+	{WAIT_LOCK, "queue.py", "get", NULL},
+	{WAIT_LOCK, "multiprocessing/queues.py", "get", NULL},
+	{WAIT_LOCK, "multiprocessing/synchronize.py", "__enter__", NULL},
+	{WAIT_LOCK, "multiprocessing/pool.py", NULL, NULL},
+	/* Idle workers of multiprocessing read their task queue's pipe. */
+	{WAIT_PIPE, "multiprocessing/connection.py", NULL, NULL},
+	{WAIT_NET, "multiprocessing/connection.py", NULL, NULL},
+	/* No client has come. */
+	{WAIT_NET, NULL, NULL, "accept"},
+	{WAIT_NET, NULL, NULL, "accept4"},
+};
+
+static bool path_ends_with(const char *path, const char *end)
+{
+	size_t length = strlen(path), tail = strlen(end);
+
+	if (length < tail || strcmp(path + length - tail, end))
+		return false;
+	return length == tail || path[length - tail - 1] == '/';
+}
+
+static bool rule_matches(const struct idle_rule *rule, const struct profile_wait *wait)
+{
+	if (rule->wait_class != wait->wait_class)
+		return false;
+	if (rule->file && (!wait->file || !path_ends_with(wait->file, rule->file)))
+		return false;
+	if (rule->function &&
+	    (!wait->function || strcmp(last_component(wait->function), rule->function)))
+		return false;
+	return !rule->syscall || (wait->syscall && !strcmp(wait->syscall, rule->syscall));
+}
+
+bool wait_class_is_idle(enum wait_class wait_class)
+{
+	for (size_t i = 0; i < sizeof(idle_rules) / sizeof(idle_rules[0]); i++) {
+		const struct idle_rule *rule = &idle_rules[i];
+
+		if (rule->wait_class == wait_class && !rule->file && !rule->function &&
+		    !rule->syscall)
+			return true;
+	}
+	return false;
+}
+
+bool wait_is_idle(const struct profile_wait *wait)
+{
+	for (size_t i = 0; i < sizeof(idle_rules) / sizeof(idle_rules[0]); i++) {
+		if (rule_matches(&idle_rules[i], wait))
+			return true;
+	}
+	return false;
+}

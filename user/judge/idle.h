@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Which waits are for want of work, and so slow nothing down. */
+#ifndef PYTRACE_IDLE_H
+#define PYTRACE_IDLE_H
+
+#include "../profile.h"
+
+/* No wait of this class ever counts as being held up. */
+bool wait_class_is_idle(enum wait_class wait_class);
+
+/* A thread waiting for work, or asleep because it was told to. */
+bool wait_is_idle(const struct profile_wait *wait);
+
+#endif

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * The narrow waist: everything aggregated over one window.  What is left of it
+ * knows the kernel and CPython; what is right of it only reads this, and can be
+ * tested from a file.  Times are nanoseconds; names are UTF-8 as the target has
+ * them, unescaped and untrusted.
+ */
+#ifndef PYTRACE_PROFILE_H
+#define PYTRACE_PROFILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "buckets.h"
+#include "loss.h"
+#include "wait_class.h"
+
+struct histogram {
+	uint64_t count; /* sum of buckets */
+	uint64_t sum_ns;
+	uint64_t min_ns; /* 0 when empty */
+	uint64_t max_ns;
+	uint64_t censored; /* begun and not over at the end of the window: not in buckets */
+	uint64_t buckets[BUCKET_COUNT];
+};
+
+struct profile_process {
+	uint32_t tgid;
+	char *comm;
+	char *command;
+	char *python;   /* "3.13.5" */
+	char *build;    /* path */
+	char *build_id; /* hex, or "" */
+	char *service;
+	char *container_id;
+	const char *calls_method; /* static */
+	char *reason;             /* why calls or waits are missing, or "" */
+	uint32_t threads;
+	uint64_t oncpu_ns;    /* of all its threads */
+	uint64_t observed_ns; /* how long it was watched in this window */
+	uint64_t probed_ns;   /* of that, with call probes on */
+	uint64_t probe_hits;
+	uint64_t probe_cost_ns; /* estimated time it lost to our probes */
+	uint64_t rss_bytes;
+	double rss_growth; /* bytes a second */
+	bool exited;
+};
+
+struct profile_thread {
+	uint32_t tgid;
+	uint32_t tid;
+	char *name;
+	uint64_t oncpu_ns;
+	uint64_t wait_ns[WAIT_CLASSES];
+};
+
+struct profile_function {
+	uint32_t tgid;
+	char *function;
+	char *file;
+	uint32_t line;
+	bool called; /* seen by call probes; else only in waits */
+	uint64_t calls, segments, exceptions, ended_unseen;
+	uint64_t suspended_ns;
+	uint64_t self_ns;
+	uint64_t probe_hits;
+	uint64_t probe_ns; /* estimated cost of our probes inside it */
+	uint64_t probed_ns;
+	uint64_t wait_ns[WAIT_CLASSES]; /* inside wall.sum_ns, callees included */
+	struct histogram wall;
+};
+
+struct profile_wait {
+	uint32_t tgid;
+	enum wait_class wait_class;
+	char *function; /* "" where it is not known */
+	char *file;
+	uint32_t line;
+	const char *syscall; /* static name, or NULL: fault or run queue */
+	char *target;        /* what was waited for, or NULL */
+	struct histogram time;
+};
+
+struct profile {
+	char *version; /* of this program */
+	char *host;
+	char *kernel;
+	uint64_t started_realtime_ns;
+	uint64_t duration_ns;
+	uint64_t probed_ns;
+	double empty_probe_ns; /* calibrated cost of one probe hit, with our program */
+	double entry_ns, exit_ns;
+	double switch_ns;    /* one sched_switch of a Python thread */
+	uint64_t own_cpu_ns; /* CPU time of the tracer itself */
+	uint64_t own_rss_bytes;
+
+	struct profile_process *processes;
+	size_t process_count;
+	struct profile_thread *threads;
+	size_t thread_count;
+	struct profile_function *functions;
+	size_t function_count;
+	struct profile_wait *waits;
+	size_t wait_count;
+	uint64_t losses[LOSS_COUNT];
+};
+
+/* An empty profile, or NULL without memory. */
+struct profile *profile__new(void);
+/* Frees the profile with every string in it that is not marked static; NULL is fine. */
+void profile__free(struct profile *profile);
+
+/*
+ * One more zeroed entry at the end of its array, for the caller to fill with
+ * strings of its own malloc, which the profile then owns.  NULL without memory.
+ * The pointer holds until the next entry is added to the same array.
+ */
+struct profile_process *profile__add_process(struct profile *profile);
+struct profile_thread *profile__add_thread(struct profile *profile);
+struct profile_function *profile__add_function(struct profile *profile);
+struct profile_wait *profile__add_wait(struct profile *profile);
+
+void histogram_add(struct histogram *histogram, uint64_t ns);
+void histogram_merge(struct histogram *into, const struct histogram *from);
+
+/* "gil", "lock", ...; `wait_class` below WAIT_CLASSES. */
+const char *wait_class_name(enum wait_class wait_class);
+/* The class of that name, or WAIT_CLASSES when there is none. */
+enum wait_class wait_class_of_name(const char *name);
+/* The JSON key of a cause, and the sentence for people. */
+const char *loss_key(enum loss_cause cause);
+const char *loss_text(enum loss_cause cause);
+
+#endif

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Taking processes in and letting them go. */
+#include "session.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "discover/threads.h"
+#include "scope.h"
+
+/* When to look again at a process whose libpython is not mapped yet. */
+static const uint64_t later_ms[] = {2, 5, 10, 20, 50, 100, 200, 500, 1000};
+#define LATER_TRIES (sizeof(later_ms) / sizeof(*later_ms))
+
+uint64_t monotonic_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000ull + now.tv_nsec;
+}
+
+struct seeding {
+	struct session *session;
+	pid_t tgid;
+};
+
+static void seed_thread(void *arg, uint64_t thread_id, uint64_t tstate)
+{
+	const struct seeding *seeding = arg;
+
+	tracer__add_thread(seeding->session->tracer, seeding->tgid, thread_id, tstate);
+}
+
+/* Put the call probes in.  0, or a negative errno that is remembered for the report. */
+static int probe(struct session *session, size_t build_index, const struct build *build, pid_t tgid)
+{
+	int err = tracer__probe(session->tracer, build_index, build,
+				session->everything ? 0 : tgid);
+
+	if (!err)
+		collector__probed(session->collector, tgid, true, monotonic_ns());
+	else if (!session->error && err != -ESRCH)
+		session->error = err;
+	return err;
+}
+
+int session_take(struct session *session, const struct process *process)
+{
+	const struct build *build = builds__get(session->builds, process->build);
+	struct process_entry entry = {
+		.runtime = process->runtime,
+		.since = monotonic_ns(),
+		.build = process->build,
+		.flags = PROCESS_TRACED | PROCESS_FOLLOW,
+	};
+	struct seeding seeding = {.session = session, .tgid = process->tgid};
+	struct process taken = *process;
+	bool calls = session->options->calls && build->method != CALLS_NONE;
+	int err;
+
+	if (build->layout_known) {
+		err = process_verify(session->builds, process, taken.reason);
+		if (err == -EPROTO) { /* its layout is not what we think: record no more than its waits */
+			entry.runtime = 0;
+			calls = false;
+		}
+		err = tracer__add_build(session->tracer, process->build, build);
+		if (err)
+			return err;
+	} else {
+		entry.runtime = 0;
+		calls = false;
+	}
+	if (calls)
+		entry.flags |= PROCESS_CALLS;
+	err = collector__add_process(session->collector, &taken, entry.since);
+	if (!err)
+		err = tracer__add_process(session->tracer, process->tgid, &entry);
+	if (err)
+		return err;
+	session->taken++;
+	if (entry.runtime)
+		process_threads(process->tgid, &build->layout, process->runtime, seed_thread,
+				&seeding);
+	if (calls)
+		probe(session, process->build, build, process->tgid);
+	return 0;
+}
+
+static void look_later(struct session *session, pid_t tgid, unsigned int tries)
+{
+	struct later *grown;
+
+	if (tries >= LATER_TRIES)
+		return;
+	grown = reallocarray(session->later, session->later_count + 1, sizeof(*grown));
+	if (!grown)
+		return;
+	session->later = grown;
+	session->later[session->later_count++] = (struct later){
+		.tgid = tgid,
+		.due_ns = monotonic_ns() + later_ms[tries] * 1000000,
+		.tries = tries,
+	};
+}
+
+/* Is a process wanted that was not there at the start? */
+static bool wanted(const struct session *session, const struct process *process)
+{
+	return process->tgid == session->child || scope_wants(session->options, process) ||
+	       (!session->options->all_python &&
+		collector__knows(session->collector, process->tgid));
+}
+
+static int consider(struct session *session, pid_t tgid, unsigned int tries)
+{
+	struct process process;
+	int err = process_inspect(session->builds, tgid, &process);
+
+	if (err)
+		return err;
+	if (!wanted(session, &process))
+		return 0;
+	if (process.kind == PYTHON_LATER)
+		look_later(session, tgid, tries);
+	if (process.kind != PYTHON_YES)
+		return 0;
+	err = session_take(session, &process);
+	return err ? err : 1;
+}
+
+int session_consider(struct session *session, pid_t tgid)
+{
+	return consider(session, tgid, 0);
+}
+
+void session_look_again(struct session *session)
+{
+	uint64_t now = monotonic_ns();
+
+	for (size_t i = session->later_count; i-- > 0;) {
+		struct later later = session->later[i];
+
+		if (later.due_ns > now)
+			continue;
+		session->later[i] = session->later[--session->later_count];
+		consider(session, later.tgid, later.tries + 1);
+	}
+}
+
+static void drop_slot(void *arg, uint32_t slot)
+{
+	struct session *session = arg;
+
+	tracer__free_slot(session->tracer, slot);
+}
+
+static void let_go(struct session *session, pid_t tgid)
+{
+	if (!collector__knows(session->collector, tgid))
+		return;
+	collector__end_process(session->collector, tgid, monotonic_ns());
+	collector__drain(session->collector, drop_slot, session);
+	tracer__unprobe_process(session->tracer, tgid);
+}
+
+static void on_exec(struct session *session, const struct record_task *record)
+{
+	bool known = collector__knows(session->collector, record->tgid);
+	int taken;
+
+	if (!known && !session->options->all_python && (pid_t)record->tgid != session->child)
+		return;
+	if (known && !session->everything) /* those probes were for what it was before */
+		tracer__unprobe_process(session->tracer, record->tgid);
+	taken = session_consider(session, record->tgid);
+	if (known && taken <= 0 && (pid_t)record->tgid != session->child) {
+		tracer__remove_process(session->tracer, record->tgid);
+		let_go(session, record->tgid);
+	}
+}
+
+/* The kernel side has taken the child in already, as a copy of its parent. */
+static void on_fork(struct session *session, const struct record_task *record)
+{
+	struct process process;
+	const struct build *build;
+
+	if (process_inspect(session->builds, record->tgid, &process)) {
+		memset(&process, 0, sizeof(process)); /* gone already: its numbers still count */
+		memcpy(process.comm, record->comm, sizeof(process.comm));
+		process.comm[sizeof(process.comm) - 1] = '\0';
+		process.kind = PYTHON_NO;
+	}
+	process.tgid = record->tgid;
+	if (session->options->all_python && process.kind == PYTHON_YES &&
+	    !scope_wants(session->options, &process)) {
+		tracer__remove_process(session->tracer, record->tgid);
+		return;
+	}
+	if (collector__add_process(session->collector, &process, record->ns) ||
+	    process.kind != PYTHON_YES || !session->options->calls)
+		return;
+	build = builds__get(session->builds, process.build);
+	if (build->method == CALLS_NONE)
+		return;
+	if (!session->everything)
+		session->losses[LOSS_FORK_GAP]++;
+	probe(session, process.build, build, record->tgid);
+}
+
+static void on_first_hit(struct session *session, const struct record_task *record)
+{
+	struct process process;
+
+	if (process_inspect(session->builds, record->tgid, &process)) {
+		memset(&process, 0, sizeof(process));
+		process.build = record->build;
+	}
+	process.tgid = record->tgid;
+	if (!process.comm[0]) {
+		memcpy(process.comm, record->comm, sizeof(process.comm));
+		process.comm[sizeof(process.comm) - 1] = '\0';
+	}
+	if (!collector__add_process(session->collector, &process, record->ns)) {
+		session->taken++;
+		collector__probed(session->collector, record->tgid, true, record->ns);
+	}
+}
+
+void session_lifecycle(void *arg, const struct record_task *record)
+{
+	struct session *session = arg;
+
+	switch (record->kind) {
+	case RECORD_EXEC:
+		on_exec(session, record);
+		break;
+	case RECORD_FORK:
+		on_fork(session, record);
+		break;
+	case RECORD_FIRST_HIT:
+		on_first_hit(session, record);
+		break;
+	case RECORD_EXIT:
+		let_go(session, record->tgid);
+		break;
+	}
+}
+
+void session_losses(const struct session *session, uint64_t losses[LOSS_COUNT])
+{
+	tracer__losses(session->tracer, losses);
+	for (int i = 0; i < LOSS_COUNT; i++)
+		losses[i] += session->losses[i];
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * One tracing session: which processes are in it, and what happens when they
+ * begin, fork, exec and end.
+ */
+#ifndef PYTRACE_SESSION_H
+#define PYTRACE_SESSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "attach/tracer.h"
+#include "collect/collector.h"
+#include "discover/process.h"
+#include "options.h"
+
+/* A process that will be Python when its libpython is mapped. */
+struct later {
+	pid_t tgid;
+	uint64_t due_ns;
+	unsigned int tries;
+};
+
+struct session {
+	const struct options *options;
+	struct builds *builds;
+	struct tracer *tracer;
+	struct collector *collector;
+	bool everything; /* one link a build for all processes, else one each */
+	pid_t child;	 /* the command of -c, or 0 */
+	struct later *later;
+	size_t later_count;
+	size_t taken; /* processes taken in so far */
+	uint64_t losses[LOSS_COUNT]; /* our own, beside the kernel side's */
+	int error;    /* first failure to attach, negative errno; 0: none */
+};
+
+uint64_t monotonic_ns(void);
+
+/* Start tracing a CPython process.  0 or a negative errno. */
+int session_take(struct session *session, const struct process *process);
+
+/* lifecycle_fn of the collector; `arg` is the session. */
+void session_lifecycle(void *arg, const struct record_task *record);
+
+/* Look again at processes that were about to become Python. */
+void session_look_again(struct session *session);
+
+/*
+ * Read a process anew and take it if it is Python and wanted.  Returns 1 if it was taken,
+ * 0 if it is not (yet) one of ours, a negative errno if it cannot be looked at.
+ */
+int session_consider(struct session *session, pid_t tgid);
+
+/* Losses of both sides, since the start. */
+void session_losses(const struct session *session, uint64_t losses[LOSS_COUNT]);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Shares of time on one line. */
+#include "breakdown.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const char *format_breakdown(char *out, size_t size, const uint64_t parts[LIMIT_PARTS],
+			     uint64_t whole, int most)
+{
+	uint64_t left[LIMIT_PARTS];
+	size_t used = 0;
+
+	*out = '\0';
+	memcpy(left, parts, sizeof(left));
+	for (int n = 0; whole && n < most && used < size; n++) {
+		double percent;
+		int best = 0;
+
+		for (int i = 1; i < LIMIT_PARTS; i++) {
+			if (left[i] > left[best])
+				best = i;
+		}
+		percent = 100.0 * (double)left[best] / (double)whole;
+		if (percent < 0.5)
+			break;
+		used += snprintf(out + used, size - used, "%s%s %.0f%%", n ? " " : "",
+				 limit_part_name(best), percent);
+		left[best] = 0;
+	}
+	return out;
+}
+
+const char *function_breakdown(char *out, size_t size, const struct profile_function *function)
+{
+	uint64_t parts[LIMIT_PARTS], waited = 0, wall = function->wall.sum_ns;
+
+	for (int c = 0; c < WAIT_CLASSES; c++) {
+		parts[c] = function->wait_ns[c];
+		waited += parts[c];
+	}
+	parts[LIMIT_ONCPU] = wall > waited ? wall - waited : 0;
+	return format_breakdown(out, size, parts, wall, 4);
+}

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* The schema "pytrace-bpf/1": keys may be added, never renamed. */
+#include "json.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "../judge/limit.h"
+#include "../judge/select.h"
+#include "json_value.h"
+
+/* Nanoseconds stay whole up to eleven days, and 0.1 is not 0.10000000000000001. */
+#define DIGITS 15
+
+static json_t *started(uint64_t realtime_ns)
+{
+	time_t seconds = (time_t)(realtime_ns / 1000000000);
+	struct tm tm;
+	char text[32], full[40];
+
+	if (!gmtime_r(&seconds, &tm))
+		return json_null();
+	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(full, sizeof(full), "%s.%03uZ", text, (unsigned)(realtime_ns / 1000000 % 1000));
+	return json_string(full);
+}
+
+static json_t *diagnosis(struct json_builder *b, const struct limit *limit)
+{
+	json_t *object = json_object(), *evidence = json_array();
+	char line[1024];
+
+	json_put(b, object, "verdict", json_string(limit->verdict));
+	json_put(b, object, "function", json_name_or_null(limit->function));
+	json_put(b, object, "cause", json_string(limit->cause));
+	for (int i = 0; i < LIMIT_EVIDENCE && *limit->evidence[i]; i++)
+		json_push(b, evidence, json_string(limit->evidence[i]));
+	json_put(b, object, "evidence", evidence);
+	json_put(b, object, "next_step", json_string(limit->next_step));
+	json_put(b, object, "summary", json_name(limit_line(limit, line, sizeof(line))));
+	return object;
+}
+
+static json_t *process_json(struct json_builder *b, const struct profile *profile,
+			    const struct profile_process *process)
+{
+	json_t *object = json_object(), *gil = json_object(), *memory = json_object();
+	struct limit limit;
+
+	limit_of_process(profile, process, &limit);
+	/* Exact only where it is contended, which is not worked out yet. */
+	json_put(b, gil, "held_share", json_null());
+	json_put(b, gil, "wanted_share", json_null());
+	json_put(b, memory, "rss_bytes", json_count(process->rss_bytes));
+	json_put(b, memory, "growth_bytes_per_second", json_number(process->rss_growth));
+
+	json_put(b, object, "tgid", json_integer(process->tgid));
+	json_put(b, object, "comm", json_name(process->comm));
+	json_put(b, object, "command", json_name(process->command));
+	json_put(b, object, "python", json_name_or_null(process->python));
+	json_put(b, object, "build", json_name(process->build));
+	json_put(b, object, "build_id", json_name(process->build_id));
+	json_put(b, object, "service", json_name_or_null(process->service));
+	json_put(b, object, "container_id", json_name_or_null(process->container_id));
+	json_put(b, object, "calls_method",
+		 json_string(process->calls_method ? process->calls_method : "none"));
+	json_put(b, object, "reason", json_name_or_null(process->reason));
+	json_put(b, object, "diagnosis", diagnosis(b, &limit));
+	json_put(b, object, "threads", json_integer(process->threads));
+	json_put(b, object, "exited", json_boolean(process->exited));
+	json_put(b, object, "observed_seconds", json_seconds((double)process->observed_ns));
+	json_put(b, object, "probed_seconds", json_seconds((double)process->probed_ns));
+	json_put(b, object, "cpu_seconds", json_seconds((double)process->oncpu_ns));
+	json_put(b, object, "gil", gil);
+	json_put(b, object, "memory", memory);
+	json_put(b, object, "probe_hits", json_count(process->probe_hits));
+	json_put(b, object, "overhead_share",
+		 json_number(process->observed_ns
+				     ? (double)process->probe_cost_ns / (double)process->observed_ns
+				     : 0));
+	return object;
+}
+
+static json_t *thread_json(struct json_builder *b, const struct profile_thread *thread)
+{
+	json_t *object = json_object();
+
+	json_put(b, object, "tgid", json_integer(thread->tgid));
+	json_put(b, object, "tid", json_integer(thread->tid));
+	json_put(b, object, "name", json_name(thread->name));
+	json_put(b, object, "oncpu_seconds", json_seconds((double)thread->oncpu_ns));
+	json_put(b, object, "wait_seconds", json_wait_seconds(b, thread->wait_ns));
+	return object;
+}
+
+/* What a call's wall time was spent on; what is no wait was on-CPU. */
+static json_t *breakdown(struct json_builder *b, const struct profile_function *f)
+{
+	json_t *object = json_object(), *waits;
+	uint64_t waited = 0;
+
+	for (int c = 0; c < WAIT_CLASSES; c++)
+		waited += f->wait_ns[c];
+	json_put(b, object, "oncpu",
+		 json_seconds(f->wall.sum_ns > waited ? (double)(f->wall.sum_ns - waited) : 0));
+	waits = json_wait_seconds(b, f->wait_ns);
+	if (json_object_update(object, waits))
+		b->failed = true;
+	json_decref(waits);
+	return object;
+}
+
+static json_t *function_json(struct json_builder *b, const struct profile_function *f)
+{
+	json_t *object = json_object();
+
+	json_put(b, object, "tgid", json_integer(f->tgid));
+	json_put(b, object, "function", json_name(f->function));
+	json_put(b, object, "file", json_name(f->file));
+	json_put(b, object, "line", json_integer(f->line));
+	json_put(b, object, "method", json_string(f->called ? "exact" : "none"));
+	json_put(b, object, "calls", json_count(f->calls));
+	json_put(b, object, "ended_unseen", json_count(f->ended_unseen));
+	json_put(b, object, "exceptions", json_count(f->exceptions));
+	json_put(b, object, "segments", json_count(f->segments));
+	json_put(b, object, "suspended_seconds", json_seconds((double)f->suspended_ns));
+	json_put(b, object, "wall_seconds", json_histogram(b, &f->wall));
+	json_put(b, object, "self_seconds", json_seconds((double)f->self_ns));
+	json_put(b, object, "probe_seconds", json_seconds((double)f->probe_ns));
+	json_put(b, object, "probe_hits", json_count(f->probe_hits));
+	json_put(b, object, "breakdown_seconds", breakdown(b, f));
+	/* From samples and the tail's own waits, which do not exist yet. */
+	json_put(b, object, "stack_seconds", json_null());
+	json_put(b, object, "tail", json_null());
+	json_put(b, object, "probed_seconds", json_seconds((double)f->probed_ns));
+	return object;
+}
+
+static json_t *wait_json(struct json_builder *b, const struct profile_wait *wait)
+{
+	json_t *object = json_object();
+
+	json_put(b, object, "tgid", json_integer(wait->tgid));
+	json_put(b, object, "class", json_string(wait_class_name(wait->wait_class)));
+	json_put(b, object, "function", json_name(wait->function));
+	json_put(b, object, "file", json_name(wait->file));
+	json_put(b, object, "line", json_integer(wait->line));
+	json_put(b, object, "syscall", json_name_or_null(wait->syscall));
+	json_put(b, object, "target", json_name_or_null(wait->target));
+	json_put(b, object, "count", json_count(wait->time.count));
+	json_put(b, object, "seconds", json_histogram(b, &wait->time));
+	return object;
+}
+
+static json_t *losses(struct json_builder *b, const struct profile *profile)
+{
+	json_t *object = json_object();
+
+	for (int i = 0; i < LOSS_COUNT; i++)
+		json_put(b, object, loss_key(i), json_count(profile->losses[i]));
+	return object;
+}
+
+static void put_facts(struct json_builder *b, json_t *root, const struct profile *profile)
+{
+	json_t *cost = json_object(), *own = json_object();
+
+	json_put(b, root, "schema", json_string("pytrace-bpf/1"));
+	json_put(b, root, "version", json_name(profile->version));
+	json_put(b, root, "host", json_name(profile->host));
+	json_put(b, root, "kernel", json_name(profile->kernel));
+	json_put(b, root, "started", started(profile->started_realtime_ns));
+	json_put(b, root, "duration_seconds", json_seconds((double)profile->duration_ns));
+	json_put(b, root, "probed_seconds", json_seconds((double)profile->probed_ns));
+	json_put(b, cost, "entry_seconds", json_seconds(profile->entry_ns));
+	json_put(b, cost, "exit_seconds", json_seconds(profile->exit_ns));
+	json_put(b, cost, "empty_seconds", json_seconds(profile->empty_probe_ns));
+	json_put(b, cost, "switch_seconds", json_seconds(profile->switch_ns));
+	json_put(b, root, "probe_cost", cost);
+	json_put(b, own, "cpu_seconds", json_seconds((double)profile->own_cpu_ns));
+	json_put(b, own, "rss_bytes", json_count(profile->own_rss_bytes));
+	json_put(b, root, "own", own);
+}
+
+/* The first `top` of each process in what is grouped by process; 0: all. */
+static bool within_top(uint32_t tgid, int top, uint32_t *group, int *rank)
+{
+	if (*rank < 0 || *group != tgid)
+		*rank = 0;
+	*group = tgid;
+	return !top || (*rank)++ < top;
+}
+
+static int put_functions(struct json_builder *b, json_t *root, const struct profile *profile,
+			 const struct show_options *options)
+{
+	const struct profile_function **functions;
+	json_t *array = json_array();
+	struct sort_key key;
+	uint32_t group = 0;
+	int err, rank = -1;
+	size_t count;
+
+	err = sort_key_parse(options->sort, &key);
+	if (!err)
+		err = select_functions(profile, options->function_glob, &key, &functions, &count);
+	if (err) {
+		json_decref(array);
+		return err;
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (within_top(functions[i]->tgid, options->top, &group, &rank))
+			json_push(b, array, function_json(b, functions[i]));
+	}
+	free(functions);
+	json_put(b, root, "functions", array);
+	return 0;
+}
+
+static int put_waits(struct json_builder *b, json_t *root, const struct profile *profile,
+		     const struct show_options *options)
+{
+	const struct profile_wait **waits;
+	json_t *array = json_array();
+	uint32_t group = 0;
+	int err, rank = -1;
+	size_t count;
+
+	err = select_waits(profile, options->function_glob, &waits, &count);
+	if (err) {
+		json_decref(array);
+		return err;
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (within_top(waits[i]->tgid, options->top, &group, &rank))
+			json_push(b, array, wait_json(b, waits[i]));
+	}
+	free(waits);
+	json_put(b, root, "waits", array);
+	return 0;
+}
+
+static int build(struct json_builder *b, json_t *root, const struct profile *profile,
+		 const struct show_options *options)
+{
+	json_t *processes = json_array(), *threads = json_array();
+	int err;
+
+	put_facts(b, root, profile);
+	for (size_t i = 0; i < profile->process_count; i++)
+		json_push(b, processes, process_json(b, profile, &profile->processes[i]));
+	json_put(b, root, "processes", processes);
+	for (size_t i = 0; i < profile->thread_count; i++)
+		json_push(b, threads, thread_json(b, &profile->threads[i]));
+	json_put(b, root, "threads", threads);
+	err = put_functions(b, root, profile, options);
+	if (!err)
+		err = put_waits(b, root, profile, options);
+	json_put(b, root, "gil", json_array());
+	json_put(b, root, "gc", json_array());
+	json_put(b, root, "stacks", json_array());
+	json_put(b, root, "losses", losses(b, profile));
+	return err ? err : b->failed ? -ENOMEM : 0;
+}
+
+/* jansson says only that writing failed, so the reason is kept here. */
+struct sink {
+	FILE *out;
+	int err;
+};
+
+static int write_piece(const char *bytes, size_t size, void *data)
+{
+	struct sink *sink = data;
+
+	errno = 0;
+	if (fwrite(bytes, 1, size, sink->out) == size)
+		return 0;
+	sink->err = errno ? -errno : -EIO;
+	return -1;
+}
+
+int show_json(FILE *out, const struct profile *profile, const struct show_options *options)
+{
+	const size_t flags = JSON_COMPACT | JSON_REAL_PRECISION(DIGITS);
+	struct json_builder builder = {.failed = false};
+	struct sink sink = {.out = out};
+	json_t *root = json_object();
+	int err;
+
+	if (!root)
+		return -ENOMEM;
+	err = build(&builder, root, profile, options);
+	if (err)
+		goto cleanup;
+	if (json_dump_callback(root, write_piece, &sink, flags)) {
+		err = sink.err ? sink.err : -ENOMEM;
+		goto cleanup;
+	}
+	errno = 0;
+	if (fputc('\n', out) == EOF || fflush(out))
+		err = errno ? -errno : -EIO;
+cleanup:
+	json_decref(root);
+	return err;
+}

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * The report for people, whole: what was watched, each process, what was lost and
+ * what it cost.  One process is text_process.c's.
+ */
+#include "text.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../judge/select.h"
+#include "escape.h"
+#include "text_process.h"
+#include "units.h"
+
+static int compare_judged(const void *left, const void *right)
+{
+	const struct judged *a = left, *b = right;
+
+	if (a->limit.active_ns != b->limit.active_ns)
+		return a->limit.active_ns > b->limit.active_ns ? -1 : 1;
+	return (a->process->tgid > b->process->tgid) - (a->process->tgid < b->process->tgid);
+}
+
+/* What the tracer did to get these numbers, and what that took. */
+static void put_effort(const struct screen *screen, const struct profile *profile)
+{
+	char hits_text[UNIT_BYTES], share[UNIT_BYTES], cpu[UNIT_BYTES], rss[UNIT_BYTES];
+	char time[UNIT_BYTES], line[512];
+	uint64_t hits = 0, cost = 0, observed = 0;
+	size_t threads = 0, probed = 0;
+	int used;
+
+	for (size_t i = 0; i < profile->process_count; i++) {
+		const struct profile_process *process = &profile->processes[i];
+
+		hits += process->probe_hits;
+		cost += process->probe_cost_ns;
+		threads += process->threads;
+		if (!process->calls_method || !strcmp(process->calls_method, "none"))
+			continue;
+		observed += process->observed_ns;
+		probed++;
+	}
+	used = snprintf(line, sizeof(line), "%zu Python process%s, %zu thread%s. ",
+			profile->process_count, profile->process_count == 1 ? "" : "es", threads,
+			threads == 1 ? "" : "s");
+	if (probed)
+		used += snprintf(
+			line + used, sizeof(line) - used,
+			"Every wait is counted, and every call in %zu process%s (exact) "
+			"for %s: %s probe hits, about %s of their time. ",
+			probed, probed == 1 ? "" : "es",
+			format_duration(time, (double)profile->probed_ns),
+			format_about(hits_text, (double)hits),
+			format_share(share, observed ? (double)cost / (double)observed : 0));
+	else
+		used += snprintf(line + used, sizeof(line) - used,
+				 "Every wait is counted, calls are not. ");
+	snprintf(line + used, sizeof(line) - used, "The tracer itself used %s of a core and %s.",
+		 format_share(cpu, profile->duration_ns ? (double)profile->own_cpu_ns /
+								  (double)profile->duration_ns
+							: 0),
+		 format_bytes(rss, (double)profile->own_rss_bytes));
+	screen_paragraph(screen, STYLE_PLAIN, 0, 0, line);
+}
+
+static int put_header(const struct screen *screen, const struct profile *profile)
+{
+	char duration[UNIT_BYTES], *line = NULL, *safe = NULL;
+	int err = 0;
+
+	if (asprintf(&line, "pytrace-bpf %s: %s on %s, Linux %s", profile->version ?: "",
+		     format_duration(duration, (double)profile->duration_ns),
+		     profile->host ?: "this host", profile->kernel ?: "unknown") < 0)
+		return -ENOMEM;
+	safe = escape_terminal(line, screen->utf8);
+	if (!safe) {
+		err = -ENOMEM;
+		goto cleanup;
+	}
+	screen_paragraph(screen, STYLE_TITLE, 0, 0, safe);
+	put_effort(screen, profile);
+cleanup:
+	free(safe);
+	free(line);
+	return err;
+}
+
+static void put_losses(const struct screen *screen, const struct profile *profile)
+{
+	bool any = false;
+	char line[160];
+
+	for (int i = 0; i < LOSS_COUNT; i++) {
+		if (!profile->losses[i])
+			continue;
+		if (!any)
+			screen_paragraph(
+				screen, STYLE_WARN, 0, 0,
+				"Losses: what could not be recorded, and is missing above");
+		any = true;
+		snprintf(line, sizeof(line), "%10llu  %s", (unsigned long long)profile->losses[i],
+			 loss_text(i));
+		screen_paragraph(screen, STYLE_PLAIN, 2, 14, line);
+	}
+	if (!any)
+		screen_paragraph(screen, STYLE_PLAIN, 0, 0, "Nothing was lost.");
+}
+
+static void put_cost(const struct screen *screen, const struct profile *profile)
+{
+	char call[UNIT_BYTES], turn[UNIT_BYTES], line[256];
+	double pair = profile->entry_ns + profile->exit_ns;
+
+	if (!(pair > 0) && !(profile->switch_ns > 0))
+		return;
+	snprintf(line, sizeof(line),
+		 "Cost of tracing, calibrated at start: %s a call, %s a switch of a Python thread. "
+		 "It is part of the times above.",
+		 format_duration(call, pair), format_duration(turn, profile->switch_ns));
+	screen_paragraph(screen, STYLE_DIM, 0, 0, line);
+}
+
+static int put_processes(const struct screen *screen, const struct profile *profile,
+			 const struct text_request *request)
+{
+	struct judged *judged = calloc(profile->process_count + 1, sizeof(*judged));
+	size_t hidden = 0;
+	char line[96];
+	int err = 0;
+
+	if (!judged)
+		return -ENOMEM;
+	for (size_t i = 0; i < profile->process_count; i++) {
+		judged[i].process = &profile->processes[i];
+		limit_of_process(profile, judged[i].process, &judged[i].limit);
+	}
+	qsort(judged, profile->process_count, sizeof(*judged), compare_judged);
+	for (size_t i = 0; i < profile->process_count && !err; i++) {
+		err = text_process(screen, request, &judged[i]);
+		if (err == TEXT_PROCESS_HIDDEN) {
+			hidden++;
+			err = 0;
+		}
+	}
+	if (hidden) {
+		snprintf(line, sizeof(line), "%zu process%s without a matching function not shown.",
+			 hidden, hidden == 1 ? "" : "es");
+		fputc('\n', screen->out);
+		screen_paragraph(screen, STYLE_DIM, 0, 0, line);
+	}
+	free(judged);
+	return err;
+}
+
+static int put_report(const struct screen *screen, const struct profile *profile,
+		      const struct show_options *options)
+{
+	struct text_request request = {.options = options};
+	int err;
+
+	err = sort_key_parse(options->sort, &request.sort);
+	if (!err)
+		err = put_header(screen, profile);
+	if (!err)
+		err = select_functions(profile, options->function_glob, &request.sort,
+				       &request.functions, &request.function_count);
+	if (!err)
+		err = select_waits(profile, options->function_glob, &request.waits,
+				   &request.wait_count);
+	if (!err)
+		err = put_processes(screen, profile, &request);
+	if (!err) {
+		fputc('\n', screen->out);
+		put_losses(screen, profile);
+		put_cost(screen, profile);
+	}
+	free(request.functions);
+	free(request.waits);
+	return err;
+}
+
+/*
+ * It is put together in memory first: stdio forgets why a write in the middle of
+ * many failed, and a full disk has to be told from a closed pipe.
+ */
+int show_text(FILE *out, const struct profile *profile, const struct show_options *options)
+{
+	struct screen screen = {
+		.width = options->width,
+		.color = options->color,
+		.utf8 = options->utf8,
+	};
+	char *text = NULL;
+	size_t bytes = 0;
+	int err;
+
+	screen.out = open_memstream(&text, &bytes);
+	if (!screen.out)
+		return -errno;
+	err = put_report(&screen, profile, options);
+	if (fclose(screen.out) && !err)
+		err = -ENOMEM;
+	if (err)
+		goto cleanup;
+	errno = 0;
+	if (fwrite(text, 1, bytes, out) != bytes || fflush(out))
+		err = errno ? -errno : -EIO;
+cleanup:
+	free(text);
+	return err;
+}

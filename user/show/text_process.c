@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * One process in the report for people: what it is, what it is limited by, then its
+ * functions and its waits.
+ */
+#include "text_process.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../judge/glob.h"
+#include "../judge/idle.h"
+#include "../judge/quantile.h"
+#include "breakdown.h"
+#include "escape.h"
+#include "table.h"
+#include "units.h"
+
+#define DEFAULT_TOP 20
+/* Idle waits are many and tell little, so fewer unless --top asks for more. */
+#define DEFAULT_TOP_IDLE 4
+#define PLACE_BYTES 640
+#define INDENT 2
+
+static const struct table_spec function_table = {
+	.columns = {{.title = "calls"},
+		    {.title = "p50"},
+		    {.title = "p95"},
+		    {.title = "p99"},
+		    {.title = "max"},
+		    {.title = "total"},
+		    {.title = "self"}},
+	.note_title = "of total",
+	.name_title = "function",
+	.stackable = true,
+};
+
+static const struct table_spec wait_table = {
+	.columns = {{.title = "class", .left = true},
+		    {.title = "count"},
+		    {.title = "total"},
+		    {.title = "p50"},
+		    {.title = "p95"},
+		    {.title = "max"},
+		    {.title = "syscall", .left = true, .optional = true}},
+	.name_title = "waited in",
+};
+
+/* A formatted line with names of the target in it, escaped and printed. */
+__attribute__((format(printf, 4, 5))) static int
+put_line(const struct screen *screen, enum style style, int indent, const char *format, ...)
+{
+	char *line, *safe;
+	va_list arguments;
+	int length;
+
+	va_start(arguments, format);
+	length = vasprintf(&line, format, arguments);
+	va_end(arguments);
+	if (length < 0)
+		return -ENOMEM;
+	safe = escape_terminal(line, screen->utf8);
+	free(line);
+	if (!safe)
+		return -ENOMEM;
+	screen_paragraph(screen, style, indent, INDENT + 2, safe);
+	free(safe);
+	return 0;
+}
+
+static const char *method_text(const char *method)
+{
+	if (!method || !strcmp(method, "none"))
+		return "calls not traced";
+	if (!strcmp(method, "usdt"))
+		return "calls by USDT probes";
+	if (!strcmp(method, "opcode"))
+		return "calls by opcode probes";
+	return "calls by frame-eval probes";
+}
+
+static int put_identity(const struct screen *screen, const struct profile_process *process)
+{
+	const char *command =
+		process->command && *process->command ? process->command : process->comm;
+	char share[UNIT_BYTES], cost[64] = "";
+	int err;
+
+	if (process->probe_cost_ns && process->observed_ns)
+		snprintf(cost, sizeof(cost), " (cost: %s of a core)",
+			 format_share(share, (double)process->probe_cost_ns /
+						     (double)process->observed_ns));
+	err = put_line(screen, STYLE_TITLE, 0, "tgid %u  %s", process->tgid, command ?: "?");
+	if (err)
+		return err;
+	return put_line(
+		screen, STYLE_DIM, INDENT, "Python %s, %u thread%s, %s%s%s%s%s",
+		process->python && *process->python ? process->python : "of unknown version",
+		process->threads, process->threads == 1 ? "" : "s",
+		method_text(process->calls_method), cost, process->exited ? ", has ended" : "",
+		process->reason && *process->reason ? ": " : "", process->reason ?: "");
+}
+
+static int put_limit(const struct screen *screen, const struct limit *limit)
+{
+	char line[1024], busy[128], idle[128], time[UNIT_BYTES];
+	uint64_t idle_sum = 0, all;
+	int err;
+
+	err = put_line(screen, STYLE_TITLE, INDENT, "%s", limit_line(limit, line, sizeof(line)));
+	for (int i = 0; i < LIMIT_PARTS; i++)
+		idle_sum += limit->idle_ns[i];
+	all = limit->active_ns + idle_sum;
+	if (err || !all)
+		return err;
+	format_breakdown(busy, sizeof(busy), limit->busy_ns, all, LIMIT_PARTS);
+	format_breakdown(idle, sizeof(idle), limit->idle_ns, all, LIMIT_PARTS);
+	format_duration(time, (double)all);
+	if (!idle_sum)
+		return put_line(screen, STYLE_PLAIN, INDENT, "Thread time %s: %s", time, busy);
+	return put_line(screen, STYLE_PLAIN, INDENT, "Thread time %s: %s%sidle %.0f%% (%s)", time,
+			busy, *busy ? "; " : "", 100.0 * (double)idle_sum / (double)all, idle);
+}
+
+/* "app.py:41, 12 raised, 1 running": raw, as names are. */
+static void function_place(char *out, size_t size, const char *file,
+			   const struct profile_function *f)
+{
+	size_t used = snprintf(out, size, "%s:%u", file, f->line);
+
+	if (f->exceptions && used < size)
+		used += snprintf(out + used, size - used, ", %llu raised",
+				 (unsigned long long)f->exceptions);
+	if (f->segments > f->calls && used < size)
+		used += snprintf(out + used, size - used, ", %llu resumed",
+				 (unsigned long long)(f->segments - f->calls));
+	if (f->wall.censored && used < size)
+		used += snprintf(out + used, size - used, ", %llu running",
+				 (unsigned long long)f->wall.censored);
+	if (f->ended_unseen && used < size)
+		snprintf(out + used, size - used, ", %llu ended unseen",
+			 (unsigned long long)f->ended_unseen);
+}
+
+/* Adds a row whose name and places come from the target as they are. */
+static int add_named(struct table *table, const struct screen *screen, struct table_row *row)
+{
+	char *name = escape_terminal(row->name, screen->utf8);
+	char *place = escape_terminal(row->place, screen->utf8);
+	char *short_place = escape_terminal(row->short_place, screen->utf8);
+	int err = -ENOMEM;
+
+	if (name && place && short_place) {
+		row->name = name;
+		row->place = place;
+		row->short_place = short_place;
+		err = table__add(table, row);
+	}
+	free(name);
+	free(place);
+	free(short_place);
+	return err;
+}
+
+static const char *quantile(char *buffer, const struct histogram *histogram, double q)
+{
+	return format_duration(buffer, histogram_quantile_ns(histogram, q));
+}
+
+static const char *longest(char *buffer, const struct histogram *histogram)
+{
+	return histogram->count ? format_duration(buffer, (double)histogram->max_ns) : "-";
+}
+
+static int add_function(struct table *table, const struct screen *screen,
+			const struct profile_function *f)
+{
+	char calls[UNIT_BYTES], p50[UNIT_BYTES], p95[UNIT_BYTES], p99[UNIT_BYTES];
+	char most[UNIT_BYTES], total[UNIT_BYTES], self[UNIT_BYTES], shares[128];
+	char place[PLACE_BYTES], short_place[PLACE_BYTES];
+	const char *file = f->file && *f->file ? f->file : "?";
+	bool ended = f->wall.count || f->wall.sum_ns || f->self_ns;
+	struct table_row row = {
+		.cells = {calls, quantile(p50, &f->wall, 0.50), quantile(p95, &f->wall, 0.95),
+			  quantile(p99, &f->wall, 0.99), longest(most, &f->wall),
+			  format_duration(total, ended ? (double)f->wall.sum_ns : NAN),
+			  format_duration(self, ended ? (double)f->self_ns : NAN)},
+		.note = function_breakdown(shares, sizeof(shares), f),
+		.name = f->function,
+		.place = place,
+		.short_place = short_place,
+	};
+
+	snprintf(calls, sizeof(calls), "%llu", (unsigned long long)f->calls);
+	function_place(place, sizeof(place), file, f);
+	function_place(short_place, sizeof(short_place), file_base(file), f);
+	return add_named(table, screen, &row);
+}
+
+static int put_functions(const struct screen *screen, const struct profile_function **functions,
+			 size_t count, size_t top)
+{
+	struct table *table = table__new(&function_table);
+	size_t shown = 0, hidden = 0;
+	int err = 0;
+
+	if (!table)
+		return -ENOMEM;
+	for (size_t i = 0; i < count && !err; i++) {
+		if (!functions[i]->called)
+			continue;
+		if (shown == top) {
+			hidden++;
+			continue;
+		}
+		err = add_function(table, screen, functions[i]);
+		shown++;
+	}
+	if (!err && shown) {
+		fputc('\n', screen->out);
+		table__print(table, screen, INDENT);
+		if (hidden)
+			err = put_line(screen, STYLE_DIM, INDENT, "and %zu more function%s (--top)",
+				       hidden, hidden == 1 ? "" : "s");
+	}
+	table__free(table);
+	return err;
+}
+
+static int add_wait(struct table *table, const struct screen *screen, const struct profile_wait *w)
+{
+	char count[UNIT_BYTES], total[UNIT_BYTES], p50[UNIT_BYTES], p95[UNIT_BYTES];
+	char most[UNIT_BYTES], class[UNIT_BYTES];
+	char place[PLACE_BYTES] = "", short_place[PLACE_BYTES] = "";
+	bool known = w->function && *w->function;
+	struct table_row row = {
+		.cells = {class, count, format_duration(total, (double)w->time.sum_ns),
+			  quantile(p50, &w->time, 0.50), quantile(p95, &w->time, 0.95),
+			  longest(most, &w->time), w->syscall ? w->syscall : "-"},
+		.name = known ? w->function : "(unknown)",
+		.place = place,
+		.short_place = short_place,
+		.dim = wait_is_idle(w),
+	};
+	const char *file = w->file && *w->file ? w->file : "?";
+	const char *target = w->target ? w->target : "", *gap = *target ? " " : "";
+
+	snprintf(class, sizeof(class), "%s%s", wait_class_name(w->wait_class),
+		 row.dim ? " idle" : "");
+	snprintf(count, sizeof(count), "%llu", (unsigned long long)w->time.count);
+	if (known) {
+		snprintf(place, sizeof(place), "%s:%u%s%s", file, w->line, gap, target);
+		snprintf(short_place, sizeof(short_place), "%s:%u%s%s", file_base(file), w->line,
+			 gap, target);
+	} else {
+		snprintf(place, sizeof(place), "%s", target);
+	}
+	return add_named(table, screen, &row);
+}
+
+static int put_waits(const struct screen *screen, const struct profile_wait **waits, size_t count,
+		     size_t top, size_t top_idle)
+{
+	struct table *table = table__new(&wait_table);
+	size_t shown = 0, shown_idle = 0, hidden = 0;
+	int err = 0;
+
+	if (!table)
+		return -ENOMEM;
+	/* The idle ones are last. */
+	for (size_t i = 0; i < count && !err; i++) {
+		bool idle = wait_is_idle(waits[i]);
+
+		if (shown == top || (idle && shown_idle == top_idle)) {
+			hidden++;
+			continue;
+		}
+		err = add_wait(table, screen, waits[i]);
+		shown++;
+		shown_idle += idle;
+	}
+	if (!err && shown) {
+		fputc('\n', screen->out);
+		table__print(table, screen, INDENT);
+		if (hidden)
+			err = put_line(screen, STYLE_DIM, INDENT, "and %zu more wait%s (--top)",
+				       hidden, hidden == 1 ? "" : "s");
+	}
+	table__free(table);
+	return err;
+}
+
+int text_process(const struct screen *screen, const struct text_request *request,
+		 const struct judged *judged)
+{
+	size_t top = request->options->top > 0 ? (size_t)request->options->top : DEFAULT_TOP;
+	size_t top_idle = request->options->top > 0 ? top : DEFAULT_TOP_IDLE;
+	uint32_t tgid = judged->process->tgid;
+	size_t first_function = 0, functions = 0, first_wait = 0, waits = 0;
+	int err;
+
+	while (first_function < request->function_count &&
+	       request->functions[first_function]->tgid != tgid)
+		first_function++;
+	while (first_function + functions < request->function_count &&
+	       request->functions[first_function + functions]->tgid == tgid)
+		functions++;
+	while (first_wait < request->wait_count && request->waits[first_wait]->tgid != tgid)
+		first_wait++;
+	while (first_wait + waits < request->wait_count &&
+	       request->waits[first_wait + waits]->tgid == tgid)
+		waits++;
+	if (request->options->function_glob && !functions && !waits)
+		return TEXT_PROCESS_HIDDEN;
+
+	fputc('\n', screen->out);
+	err = put_identity(screen, judged->process);
+	if (!err)
+		err = put_limit(screen, &judged->limit);
+	if (!err && !functions && !request->options->function_glob &&
+	    judged->process->calls_method && strcmp(judged->process->calls_method, "none") != 0)
+		err = put_line(screen, STYLE_PLAIN, INDENT, "No call was seen.");
+	if (!err)
+		err = put_functions(screen, request->functions + first_function, functions, top);
+	if (!err)
+		err = put_waits(screen, request->waits + first_wait, waits, top, top_idle);
+	return err;
+}

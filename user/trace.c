@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* One run from its first check to its last report. */
+#include "trace.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bpf/libbpf.h>
+
+#include "attach/command.h"
+#include "attach/features.h"
+#include "message.h"
+#include "output.h"
+#include "scope.h"
+#include "session.h"
+
+#define POLL_MS 100
+#define TIMED_TICKS 10 /* one poll in so many has the kernel time our programs */
+
+static volatile sig_atomic_t stop_signal;
+
+static void on_signal(int signal)
+{
+	stop_signal = signal;
+}
+
+static void on_child(int signal)
+{
+	(void)signal; /* it only has to end the poll */
+}
+
+static void catch_signals(void)
+{
+	struct sigaction stop = {.sa_handler = on_signal}, child = {.sa_handler = on_child};
+	struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+	sigaction(SIGINT, &stop, NULL);
+	sigaction(SIGTERM, &stop, NULL);
+	sigaction(SIGHUP, &stop, NULL);
+	sigaction(SIGCHLD, &child, NULL);
+	sigaction(SIGPIPE, &ignore, NULL); /* told by write(), like a full disk */
+}
+
+struct run {
+	const struct options *options;
+	struct session session;
+	struct command command;
+	struct output output;
+	uint64_t start_ns, window_start_ns;
+	uint64_t losses_before[LOSS_COUNT];
+	double empty_probe_ns;
+	bool attached; /* and said so */
+	enum uprobe_way way;
+};
+
+static int refuse(const struct feature *feature)
+{
+	message("%s: %s", feature->name, feature->detail);
+	return EXIT_REFUSED;
+}
+
+/* What the kernel can do decides how; a refusal has been told. */
+static int choose_way(struct run *run)
+{
+	struct features features;
+
+	features_probe(&features);
+	if (features.refusal)
+		return refuse(features.refusal);
+	run->way = features.uprobe_multi && run->options->attach != ATTACH_PERF ? UPROBE_MULTI :
+										 UPROBE_PERF;
+	if (run->options->attach == ATTACH_MULTI && !features.uprobe_multi) {
+		message("--attach multi: this kernel has no uprobe_multi links; leave it out");
+		return EXIT_REFUSED;
+	}
+	return EXIT_OK;
+}
+
+static int quiet(enum libbpf_print_level level, const char *format, va_list arguments)
+{
+	if (level == LIBBPF_WARN && getenv("PYTRACE_DEBUG"))
+		return vfprintf(stderr, format, arguments);
+	return 0;
+}
+
+static int open_tracer(struct run *run)
+{
+	const struct options *options = run->options;
+	struct session *session = &run->session;
+	struct tracer_config config = {
+		.admit_all = scope_is_everything(options) && options->calls,
+		.empty_probes = options->empty_probes,
+		.ring_bytes = options->ring_bytes,
+		.functions = options->functions,
+		.way = run->way,
+	};
+	int err;
+
+	libbpf_set_print(quiet);
+	session->everything = scope_is_everything(options);
+	err = tracer__new(&config, &session->tracer);
+	if (err) {
+		message("the kernel refused our BPF programs: %s (`pytrace-bpf doctor` tells more; "
+			"PYTRACE_DEBUG=1 shows the kernel's words)",
+			strerror(-err));
+		return EXIT_REFUSED;
+	}
+	session->collector = collector__new(session->builds, tracer__stats(session->tracer),
+					    tracer__functions(session->tracer), session_lifecycle,
+					    session);
+	if (!session->collector) {
+		message("out of memory");
+		return EXIT_OWN_FAILURE;
+	}
+	if (options->calls)
+		run->empty_probe_ns = tracer__empty_probe_ns(session->tracer);
+	err = tracer__attach_events(session->tracer);
+	if (err) {
+		message("cannot attach to the scheduler's tracepoints: %s", strerror(-err));
+		return EXIT_REFUSED;
+	}
+	return EXIT_OK;
+}
+
+static int take_if_wanted(const struct process *process, void *arg)
+{
+	struct run *run = arg;
+
+	if (process->kind == PYTHON_YES && scope_wants(run->options, process))
+		session_take(&run->session, process);
+	return 0;
+}
+
+/* -p: each must be there and be Python, or the user is told at once. */
+static int take_tgids(struct run *run)
+{
+	const struct options *options = run->options;
+
+	for (size_t i = 0; i < options->tgid_count; i++) {
+		struct process process;
+		int err = process_inspect(run->session.builds, options->tgids[i], &process);
+
+		if (err == -ESRCH) {
+			message("there is no process %d", options->tgids[i]);
+			return EXIT_USAGE;
+		}
+		if (err) {
+			message("process %d cannot be looked at: %s", options->tgids[i],
+				strerror(-err));
+			return EXIT_REFUSED;
+		}
+		if (process.kind != PYTHON_YES) {
+			message("process %d (%s) is not CPython%s%s; `pytrace-bpf list` shows those "
+				"that are",
+				options->tgids[i], process.comm, process.reason[0] ? ": " : "",
+				process.reason);
+			return EXIT_USAGE;
+		}
+		err = session_take(&run->session, &process);
+		if (err) {
+			message("process %d cannot be traced: %s", options->tgids[i],
+				strerror(-err));
+			return EXIT_REFUSED;
+		}
+	}
+	return EXIT_OK;
+}
+
+static void say_attached(struct run *run)
+{
+	const struct session *session = &run->session;
+	size_t builds = builds__count(session->builds);
+
+	run->attached = true;
+	message("attached to %zu Python process%s (%zu build%s) in %.2f s; %s", session->taken,
+		session->taken == 1 ? "" : "es", builds, builds == 1 ? "" : "s",
+		(monotonic_ns() - run->start_ns) / 1e9,
+		run->options->duration > 0 || run->options->child ? "tracing" :
+								    "tracing until Ctrl-C");
+}
+
+/* The command stands at an exec: attach if it is Python now. */
+static bool at_exec(void *arg, pid_t tgid)
+{
+	struct run *run = arg;
+
+	if (session_consider(&run->session, tgid) <= 0)
+		return false;
+	say_attached(run);
+	return true;
+}
+
+static int take_targets(struct run *run)
+{
+	const struct options *options = run->options;
+	int err;
+
+	if (options->child) {
+		err = command_start(&run->command, options->child);
+		if (err) {
+			message("cannot run the command of -c: %s", strerror(-err));
+			return EXIT_OWN_FAILURE;
+		}
+		run->session.child = run->command.tgid;
+		return EXIT_OK;
+	}
+	if (options->tgid_count) {
+		err = take_tgids(run);
+		if (err)
+			return err;
+	} else {
+		err = process_scan(run->session.builds, take_if_wanted, run);
+		if (err < 0) {
+			message("/proc cannot be read: %s", strerror(-err));
+			return EXIT_REFUSED;
+		}
+		if (!run->session.taken) {
+			message("no CPython process found%s; `pytrace-bpf list` shows what there is",
+				scope_is_everything(options) ? "" : " that the filters let through");
+			return EXIT_USAGE;
+		}
+	}
+	if (run->session.error && !options->empty_probes)
+		message("call probes could not be attached everywhere: %s",
+			strerror(-run->session.error));
+	tracer__flush(run->session.tracer); /* takes in threads that sleep already */
+	say_attached(run);
+	return EXIT_OK;
+}
+
+static void free_slot(void *arg, uint32_t slot)
+{
+	tracer__free_slot(arg, slot);
+}
+
+/* The report of the window that ends now.  Returns an exit status. */
+static int report(struct run *run)
+{
+	struct session *session = &run->session;
+	struct window window = {.start_ns = run->window_start_ns};
+	uint64_t losses[LOSS_COUNT];
+	struct tracer_costs costs;
+	struct profile *profile;
+	int err;
+
+	tracer__flush(session->tracer);
+	tracer__poll(session->tracer, collector__record, session->collector, 0);
+	collector__drain(session->collector, free_slot, session->tracer);
+	tracer__costs(session->tracer, &costs);
+	window.end_ns = monotonic_ns();
+	window.empty_probe_ns = run->empty_probe_ns;
+	window.entry_ns = costs.entry_ns;
+	window.exit_ns = costs.exit_ns;
+	window.switch_ns = costs.switch_ns;
+	profile = collector__profile(session->collector, &window);
+	if (!profile) {
+		message("out of memory for the report");
+		return EXIT_OWN_FAILURE;
+	}
+	session_losses(session, losses);
+	for (int i = 0; i < LOSS_COUNT; i++) {
+		profile->losses[i] = losses[i] - run->losses_before[i];
+		run->losses_before[i] = losses[i];
+	}
+	run->window_start_ns = window.end_ns;
+	err = output_report(&run->output, profile, run->options);
+	profile__free(profile);
+	if (err) {
+		message("cannot write the report%s%s: %s", run->options->output ? " to " : "",
+			run->options->output ?: "", strerror(-err));
+		return EXIT_OUTPUT;
+	}
+	return EXIT_OK;
+}
+
+static bool over(const struct run *run, uint64_t now)
+{
+	const struct options *options = run->options;
+
+	if (stop_signal)
+		return true;
+	if (options->duration > 0 && now - run->start_ns >= options->duration * 1e9)
+		return true;
+	if (options->child)
+		return run->command.ended;
+	return options->tgid_count && !collector__living(run->session.collector);
+}
+
+/* Follow the targets until it is over.  Returns an exit status. */
+static int follow(struct run *run)
+{
+	struct session *session = &run->session;
+	uint64_t interval = run->options->interval * 1e9;
+	int status = EXIT_OK;
+
+	for (unsigned int tick = 0; !over(run, monotonic_ns()); tick++) {
+		uint64_t now;
+
+		tracer__time_programs(session->tracer, tick % TIMED_TICKS < 2);
+		tracer__poll(session->tracer, collector__record, session->collector,
+			     session->later_count ? 2 : POLL_MS);
+		if (run->options->child)
+			command_poll(&run->command, at_exec, run);
+		session_look_again(session);
+		now = monotonic_ns();
+		if (!interval || now - run->window_start_ns < interval)
+			continue;
+		status = report(run);
+		if (status)
+			return status;
+	}
+	return status;
+}
+
+static int finish(struct run *run)
+{
+	int status;
+
+	/* what is left in the ring may hold the last target's end */
+	tracer__unprobe_all(run->session.tracer);
+	if (run->options->child && !run->session.taken)
+		message("the command never ran Python: there is nothing to report on");
+	status = report(run);
+	if (status)
+		return status;
+	if (run->options->child)
+		return run->command.ended ? run->command.status : EXIT_OK;
+	return EXIT_OK;
+}
+
+int trace_run(const struct options *options)
+{
+	struct run run = {.options = options, .start_ns = monotonic_ns()};
+	int status, err;
+
+	run.session.options = options;
+	catch_signals();
+	status = choose_way(&run);
+	if (status)
+		return status;
+	err = output_open(&run.output, options->output);
+	if (err) {
+		message("cannot write to %s: %s", options->output, strerror(-err));
+		return EXIT_OUTPUT;
+	}
+	run.session.builds = builds__new();
+	if (!run.session.builds) {
+		message("out of memory");
+		return EXIT_OWN_FAILURE;
+	}
+	status = open_tracer(&run);
+	if (!status)
+		status = take_targets(&run);
+	run.window_start_ns = monotonic_ns();
+	if (!status)
+		status = follow(&run);
+	if (!status)
+		status = finish(&run);
+	command_end(&run.command);
+	tracer__free(run.session.tracer);
+	collector__free(run.session.collector);
+	builds__free(run.session.builds);
+	free(run.session.later);
+	err = output_close(&run.output);
+	if (err && status == EXIT_OK) {
+		message("cannot write to %s: %s", options->output ?: "standard output",
+			strerror(-err));
+		status = EXIT_OUTPUT;
+	}
+	return status;
+}
