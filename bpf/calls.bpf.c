@@ -105,7 +105,7 @@ static __always_inline int hit_begin(struct pt_regs *ctx, struct hit *hit, u64 c
 	hit->l = layout_of(t->build);
 	if (!hit->l)
 		return -1;
-	if (!t->tstate && thread_find(t, hit->l, hit->now)) {
+	if (!t->tstate && thread_find(t, hit->l)) {
 		if (create)
 			lose(LOSS_UNKNOWN_THREAD);
 		return -1;
@@ -218,7 +218,7 @@ static __always_inline bool shadow_top_near(struct hit *hit, u64 frame)
 	return false;
 }
 
-enum entry_kind { ENTRY_UNKNOWN, ENTRY_START, ENTRY_RESUME };
+enum entry_kind { ENTRY_UNKNOWN, ENTRY_START, ENTRY_RESUME, ENTRY_NONE };
 
 static __always_inline bool is_resume(const struct py_layout *l, u8 op)
 {
@@ -226,6 +226,13 @@ static __always_inline bool is_resume(const struct py_layout *l, u8 op)
 		if (l->resume_ops[i] && l->resume_ops[i] == op)
 			return true;
 	return false;
+}
+
+static __always_inline enum entry_kind resume_kind(const struct py_layout *l, u8 oparg)
+{
+	if (l->resume_genexpr && oparg == l->resume_genexpr)
+		return ENTRY_NONE; /* the frame goes on to make a generator, and is gone */
+	return oparg & 3 ? ENTRY_RESUME : ENTRY_START;
 }
 
 /*
@@ -245,9 +252,9 @@ static __always_inline enum entry_kind entry_kind(const struct py_layout *l, con
 	if (read_user(NULL, units, sizeof(units), instr))
 		return ENTRY_UNKNOWN;
 	if (is_resume(l, units[0]))
-		return units[1] & 3 ? ENTRY_RESUME : ENTRY_START;
+		return resume_kind(l, units[1]);
 	if (is_resume(l, units[2]))
-		return units[3] & 3 ? ENTRY_RESUME : ENTRY_START;
+		return resume_kind(l, units[3]);
 	return ENTRY_UNKNOWN;
 }
 
@@ -260,7 +267,7 @@ static __always_inline int thread_again(struct hit *hit)
 	    thread_ident(bpf_get_current_task_btf()))
 		return -1;
 	t->tstate = 0;
-	return thread_find(t, hit->l, hit->now);
+	return thread_find(t, hit->l);
 }
 
 static __always_inline int enter(struct hit *hit, enum entry_kind forced)
@@ -284,10 +291,14 @@ static __always_inline int enter(struct hit *hit, enum entry_kind forced)
 		lose(LOSS_NOT_AT_RESUME);
 		return 0;
 	}
+	if (kind == ENTRY_NONE)
+		return 0;
 	previous = frame_previous(l, t->head);
 	if (!shadow_top_near(hit, previous))
 		reconcile(t, l, previous, hit->now, 0);
 	function = function_slot(l, hit->tgid, frame_code(l, t->head), t->head);
+	if (function == NO_FUNCTION)
+		lose(LOSS_FUNCTIONS_FULL);
 	stats = bpf_map_lookup_elem(&functions, &function);
 	if (stats) {
 		if (!stats->told)
@@ -391,38 +402,43 @@ int call_yield(struct pt_regs *ctx)
 	return hit_begin(ctx, &hit, 0) ? 0 : leave(&hit, ENDED_YIELD);
 }
 
-/* The opcode of the instruction a frame of 3.8-3.10 stands at, 0 if unreadable. */
-static __always_inline u8 opcode_at_lasti(const struct py_layout *l, const u8 *head)
+/*
+ * How a frame of 3.8-3.10 leaves: the instruction it stands at tells.  YIELD_FROM
+ * steps back before it suspends, so that it runs again (Python/ceval.c, 3.9).
+ */
+static __always_inline enum ending ending_at_lasti(const struct py_layout *l, const u8 *head)
 {
 	s32 lasti = (s32)head_u32(head, l->frame_instr);
 	u64 code = frame_code(l, head), bytes;
-	u8 op = 0;
+	u8 units[4] = {};
 
 	if (lasti < 0)
-		return 0;
+		return ENDED_EXCEPTION;
 	bytes = read_user_u64(NULL, code + l->code_units);
-	read_user(NULL, &op, 1, bytes + l->bytes_data + (u64)lasti * l->lasti_unit);
-	return op;
+	if (read_user(NULL, units, sizeof(units),
+		      bytes + l->bytes_data + (u64)lasti * l->lasti_unit))
+		return ENDED_RETURN;
+	if (units[0] == l->op_return_value)
+		return ENDED_RETURN;
+	if (units[0] == l->op_yield_value || (l->op_yield_from && units[2] == l->op_yield_from))
+		return ENDED_YIELD;
+	return ENDED_EXCEPTION;
 }
 
-/* USDT function__return: one probe for every way out, the opcode tells which. */
+/* USDT function__return: one probe for every way out. */
 SEC("uprobe")
 int call_leave(struct pt_regs *ctx)
 {
+	enum ending how = ENDED_RETURN;
 	struct hit hit;
 	u64 frame;
-	u8 op = 0;
 
 	if (hit_begin(ctx, &hit, 0))
 		return 0;
 	frame = current_frame(NULL, hit.l, hit.t->tstate);
 	if (!read_frame(NULL, hit.l, hit.t->head, frame))
-		op = opcode_at_lasti(hit.l, hit.t->head);
-	if (op && op == hit.l->op_return_value)
-		return leave(&hit, ENDED_RETURN);
-	if (op && (op == hit.l->op_yield_value || op == hit.l->op_yield_from))
-		return leave(&hit, ENDED_YIELD);
-	return leave(&hit, ENDED_EXCEPTION);
+		how = ending_at_lasti(hit.l, hit.t->head);
+	return leave(&hit, how);
 }
 
 /* PyTraceBack_Here: an exception was raised in the current frame or arrived in it. */

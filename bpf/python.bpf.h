@@ -142,29 +142,36 @@ static __always_inline int thread_find_listed(struct task_struct *other, struct 
 	return thread_adopt(other, t, l, *listed);
 }
 
-/* Find the current task's thread state by walking the interpreters' lists.  0 if found. */
-__noinline int thread_find(struct thread *t, const struct py_layout *l, u64 now)
+/*
+ * Find the current task's thread state by walking the interpreters' lists.  Threads
+ * come and go meanwhile, so a walk can lose its way: it is tried again.  0 if found.
+ */
+__noinline int thread_find(struct thread *t, const struct py_layout *l)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct thread_search search = {};
-	u64 interp;
+	u64 interp = 0;
 
-	if (!t || !l || now < t->not_before)
+	if (!t || !l)
 		return -1;
 	search.layout = l;
 	search.thread_id = thread_ident(task);
 	t->tstate = 0;
 	if (!thread_find_listed(NULL, t, l, search.thread_id, task->tgid))
 		return 0;
-	interp = read_user_u64(NULL, t->runtime + l->runtime_interpreters_head);
-	for (int i = 0; i < 16 && interp; i++) {
+	for (int i = 0; i < 48; i++) {
+		if (!interp)
+			interp = read_user_u64(NULL, t->runtime + l->runtime_interpreters_head);
+		if (!interp)
+			return -1;
 		search.tstate = read_user_u64(NULL, interp + l->interp_threads_head);
 		bpf_loop(MAX_THREAD_STATES, thread_search_step, &search, 0);
 		if (search.found)
 			return thread_adopt(NULL, t, l, search.found);
 		interp = read_user_u64(NULL, interp + l->interp_next);
+		if (!interp && i >= 2)
+			return -1;
 	}
-	t->not_before = now + RETRY_NS;
 	return -1;
 }
 
@@ -261,16 +268,12 @@ static __always_inline u32 function_new(struct task_struct *other, const struct 
 	struct function_stats *stats;
 	u32 slot, *taken;
 
-	if (bpf_map_pop_elem(&free_slots, &slot)) {
-		lose(LOSS_FUNCTIONS_FULL);
+	if (bpf_map_pop_elem(&free_slots, &slot))
 		return NO_FUNCTION;
-	}
 	if (bpf_map_update_elem(&function_slots, key, &slot, BPF_NOEXIST)) {
 		bpf_map_push_elem(&free_slots, &slot, 0);
 		/* another CPU was first, or the table is full */
 		taken = bpf_map_lookup_elem(&function_slots, key);
-		if (!taken)
-			lose(LOSS_FUNCTIONS_FULL);
 		return taken ? *taken : NO_FUNCTION;
 	}
 	stats = bpf_map_lookup_elem(&functions, &slot);

@@ -60,8 +60,14 @@ static __always_inline u32 running_function(struct thread *t, const struct py_la
 {
 	u64 frame;
 
-	if (!t->tstate && thread_find(t, l, now))
-		return NO_FUNCTION;
+	if (!t->tstate) {
+		if (now < t->not_before)
+			return NO_FUNCTION;
+		if (thread_find(t, l)) { /* no Python thread, or not yet */
+			t->not_before = now + RETRY_NS;
+			return NO_FUNCTION;
+		}
+	}
 	frame = current_frame(NULL, l, t->tstate);
 	for (int i = 0; i < 3 && frame; i++) {
 		if (read_frame(NULL, l, t->off_head, frame))

@@ -78,9 +78,10 @@ struct py_layout {
 	__u8 op_return_const; /* 0: none */
 	__u8 op_yield_value;
 	__u8 op_yield_from; /* 0: none */
+	__u8 resume_genexpr; /* oparg of a RESUME that only makes a generator (3.15+), 0: none */
 	__u8 nogil;	    /* free-threaded build: no GIL, thread_id is not the FS base */
 	__u8 minor;	    /* of the version: for messages, never for decisions */
-	__u8 pad[4];
+	__u8 pad[3];
 };
 
 _Static_assert(sizeof(struct py_layout) == 192, "shared with the kernel side");

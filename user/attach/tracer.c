@@ -194,7 +194,7 @@ static void derive_heads(struct py_layout *l)
 	l->frame_head = upper(l->frame_head, l->frame_instr, l->lasti_unit ? 4 : 8);
 	l->frame_head = upper(l->frame_head, l->frame_owner, 1);
 	l->code_head = lower(lower(l->code_firstlineno, l->code_filename),
-			     lower(l->code_name, l->code_qualname));
+			     lower(l->code_name, l->code_qualname)) & ~7u; /* as its pointers are */
 	end = upper(upper(0, l->code_firstlineno, 4), l->code_filename, 8);
 	end = upper(upper(end, l->code_name, 8), l->code_qualname, 8);
 	l->code_head_bytes = end - l->code_head;

@@ -47,9 +47,10 @@ static int choose_method(const struct elf_file *elf, struct code *code,
 		if (!err)
 			out->method = CALLS_USDT;
 		if (err == -ENOENT)
-			snprintf(out->reason, sizeof(out->reason),
-				 "3.%d without the tracepoints function__entry and function__return",
-				 row->minor);
+			snprintf(
+				out->reason, sizeof(out->reason),
+				"3.%d without the tracepoints function__entry and function__return",
+				row->minor);
 		return err == -ENOENT ? 0 : err;
 	}
 	err = sites_add_opcodes(elf, code, row->opcodes, out);

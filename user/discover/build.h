@@ -28,10 +28,10 @@ enum calls_method {
 /* A probe site. */
 struct site {
 	enum site_kind kind;
-	uint64_t vaddr;	      /* link-time address of the instruction */
+	uint64_t vaddr;       /* link-time address of the instruction */
 	uint64_t file_offset; /* the same place as an offset in the file */
 	uint64_t semaphore;   /* file offset of its USDT semaphore, 0: none */
-	bool stepped;	      /* the kernel cannot emulate it: a hit costs some 17 times as much */
+	bool stepped;         /* the kernel cannot emulate it: a hit costs some 17 times as much */
 };
 
 struct build {
@@ -40,7 +40,7 @@ struct build {
 	uint8_t build_id[BUILD_ID_BYTES];
 	size_t build_id_len;
 	char path[4096]; /* as the process that showed it names it; for people */
-	int fd;		 /* the file, open; attach through /proc/self/fd/N */
+	int fd;          /* the file, open; attach through /proc/self/fd/N */
 	int major, minor, micro;
 	char version[32]; /* "3.13.5" */
 	bool layout_known;

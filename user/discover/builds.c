@@ -102,7 +102,9 @@ static int grow(struct builds *builds)
 		return -ENOMEM;
 	for (size_t i = 0; i < builds->slots; i++) {
 		const struct seen_file *old = &builds->files[i];
-		struct stat st = {.st_dev = old->dev, .st_ino = old->ino, .st_size = old->size,
+		struct stat st = {.st_dev = old->dev,
+				  .st_ino = old->ino,
+				  .st_size = old->size,
 				  .st_mtim = old->changed};
 
 		if (old->used)

@@ -8,8 +8,8 @@
 #include "process.h"
 
 enum file_kind {
-	FILE_PLAIN,	   /* nothing to do with Python */
-	FILE_CPYTHON,	   /* `build` is its index */
+	FILE_PLAIN,        /* nothing to do with Python */
+	FILE_CPYTHON,      /* `build` is its index */
 	FILE_NEEDS_PYTHON, /* links against libpython */
 	FILE_OTHER_PYTHON, /* `reason` says which */
 };

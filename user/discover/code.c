@@ -125,7 +125,7 @@ bool insn_is_emulated(const uint8_t *bytes, size_t length)
 		return bytes[0] == 0x90 || (bytes[0] & 0xf8) == 0x50; /* nop, push */
 	if (length == 2 && bytes[0] == 0x41)
 		return (bytes[1] & 0xf8) == 0x50; /* push %r8 to %r15 */
-	if (length == 5 && bytes[0] == 0xe8) /* call */
+	if (length == 5 && bytes[0] == 0xe8)      /* call */
 		return true;
 	return insn_jump_target(bytes, length, 1) != 0;
 }
@@ -146,8 +146,8 @@ uint64_t insn_jump_target(const uint8_t *bytes, size_t length, uint64_t vaddr)
 
 bool insn_ends_line(const cs_insn *insn)
 {
-	static const uint8_t ends[] = {CS_GRP_JUMP, CS_GRP_CALL, CS_GRP_RET, CS_GRP_INT,
-				       CS_GRP_IRET, CS_GRP_PRIVILEGE};
+	static const uint8_t ends[] = {CS_GRP_JUMP, CS_GRP_CALL, CS_GRP_RET,
+				       CS_GRP_INT,  CS_GRP_IRET, CS_GRP_PRIVILEGE};
 
 	for (uint8_t i = 0; i < insn->detail->groups_count; i++) {
 		if (memchr(ends, insn->detail->groups[i], sizeof(ends)))

@@ -42,11 +42,11 @@ bool insn_ends_line(const cs_insn *insn);
 
 /* A place for a probe at the beginning of straight-line code. */
 struct probe_point {
-	uint64_t from;	  /* where the code begins */
-	uint64_t at;	  /* the first emulated instruction, or else the first that can be probed */
+	uint64_t from; /* where the code begins */
+	uint64_t at;   /* the first emulated instruction, or else the first that can be probed */
 	bool emulated;
 	unsigned int entries; /* direct jumps in this file to `from` */
-	uint64_t landing; /* lowest target of a direct jump inside (from, at]; 0: none */
+	uint64_t landing;     /* lowest target of a direct jump inside (from, at]; 0: none */
 };
 
 /* Fill point->at and ->emulated for point->from. Returns 0 or -ENOENT: no instruction there. */

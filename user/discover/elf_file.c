@@ -115,8 +115,7 @@ int elf_file__open(int fd, struct elf_file **out)
 	if (!elf->elf || elf_kind(elf->elf) != ELF_K_ELF || !gelf_getehdr(elf->elf, &header))
 		goto cleanup;
 	if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_ident[EI_DATA] != ELFDATA2LSB ||
-	    header.e_machine != EM_X86_64 ||
-	    (header.e_type != ET_EXEC && header.e_type != ET_DYN))
+	    header.e_machine != EM_X86_64 || (header.e_type != ET_EXEC && header.e_type != ET_DYN))
 		goto cleanup;
 	err = read_segments(elf);
 cleanup:
@@ -170,8 +169,7 @@ static int read_at(int fd, void *buffer, size_t length, uint64_t offset)
 	size_t done = 0;
 
 	while (done < length) {
-		ssize_t n = pread(fd, (char *)buffer + done, length - done,
-				  (off_t)(offset + done));
+		ssize_t n = pread(fd, (char *)buffer + done, length - done, (off_t)(offset + done));
 
 		if (n < 0 && errno == EINTR)
 			continue;

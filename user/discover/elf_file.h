@@ -67,8 +67,7 @@ bool elf_file__needs(const struct elf_file *elf, const char *prefix);
  * relocations that put addresses of this file in it are done.  Returns 0 with
  * *bytes, segment->size of them, the caller's to free(), or a negative errno.
  */
-int elf_file__image(const struct elf_file *elf, const struct elf_segment *segment,
-		    uint8_t **bytes);
+int elf_file__image(const struct elf_file *elf, const struct elf_segment *segment, uint8_t **bytes);
 
 /* Calls `each` for every tracepoint; its nonzero return ends the walk and is returned. */
 int elf_file__probes(const struct elf_file *elf,

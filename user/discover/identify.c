@@ -13,7 +13,7 @@
 
 #include "tables.inc"
 
-#define HEX_LEVEL_RC 0xc    /* PY_VERSION_HEX (Include/patchlevel.h): a, b, c, f */
+#define HEX_LEVEL_RC 0xc /* PY_VERSION_HEX (Include/patchlevel.h): a, b, c, f */
 #define HEX_LEVEL_FINAL 0xf
 #define PUBLISHED_MAX 4096
 #define COOKIE "xdebugpy"
@@ -70,9 +70,9 @@ static int version_exported(const struct elf_file *elf, struct version *out)
 
 /* What the strings in a file say about its version. */
 struct version_strings {
-	int tag_minor;	       /* of "cpython-3N", -1: none, -2: several */
-	int exact_micro;       /* of a string "3.N.M", same convention */
-	int tail_micro;	       /* of a string that ends so */
+	int tag_minor;   /* of "cpython-3N", -1: none, -2: several */
+	int exact_micro; /* of a string "3.N.M", same convention */
+	int tail_micro;  /* of a string that ends so */
 };
 
 static void note_value(int *slot, long value)
@@ -186,7 +186,10 @@ struct offset_rule {
 	uint32_t limit;
 };
 
-#define RULE(name, align, limit) {offsetof(struct py_layout, name), align, limit}
+#define RULE(name, align, limit)                                                                   \
+	{                                                                                          \
+		offsetof(struct py_layout, name), align, limit                                     \
+	}
 static const struct offset_rule offset_rules[] = {
 	RULE(runtime_interpreters_head, 8, BIG_OFFSET_LIMIT),
 	RULE(interp_next, 8, BIG_OFFSET_LIMIT),
@@ -260,7 +263,8 @@ static int apply_debug_row(const struct elf_file *elf, const struct elf_symbol *
 		return -ENOENT;
 	if (layout_from_debug_offsets(map, published, &layout, &bad)) {
 		snprintf(build->reason, sizeof(build->reason),
-			 "the struct offsets this build publishes make no sense (field at %u)", bad);
+			 "the struct offsets this build publishes make no sense (field at %u)",
+			 bad);
 		return -EPROTO;
 	}
 	layout.runtime_vaddr = runtime->vaddr;
@@ -293,8 +297,8 @@ static const struct py_version_row *find_row(const struct elf_file *elf,
 					     const struct elf_symbol *runtime,
 					     const struct version *version, struct build *build)
 {
-	uint64_t hex = (uint64_t)version->major << 24 | version->minor << 16 |
-		       version->micro << 8 | version->level << 4 | version->serial;
+	uint64_t hex = (uint64_t)version->major << 24 | version->minor << 16 | version->micro << 8 |
+		       version->level << 4 | version->serial;
 	const char *odd = odd_build(elf);
 
 	snprintf(build->reason, sizeof(build->reason), "CPython %s is not a version we know",
@@ -319,7 +323,8 @@ static const struct py_version_row *find_row(const struct elf_file *elf,
 		if (!err)
 			return row;
 		if (err == -ENOENT)
-			refuse(build, "it does not publish its struct offsets as its version should");
+			refuse(build,
+			       "it does not publish its struct offsets as its version should");
 		else
 			return NULL;
 	}

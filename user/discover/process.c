@@ -34,9 +34,9 @@ static bool parse_mapping(char *line, struct mapping *out)
 	int at = 0;
 
 	line[strcspn(line, "\n")] = '\0';
-	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %7s %" SCNx64 " %x:%x %" SCNu64 " %n", &out->start,
-		   &out->end, rights, &out->offset, &out->major, &out->minor, &out->inode,
-		   &at) < 7 ||
+	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %7s %" SCNx64 " %x:%x %" SCNu64 " %n",
+		   &out->start, &out->end, rights, &out->offset, &out->major, &out->minor,
+		   &out->inode, &at) < 7 ||
 	    !at)
 		return false;
 	out->executable = rights[2] == 'x';

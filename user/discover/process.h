@@ -34,12 +34,12 @@ struct process {
 	uid_t uid;
 	uint64_t start_ticks; /* field 22 of /proc/TGID/stat: tells a reused tgid */
 	char comm[16];
-	char command[256];    /* the command line, blanks between arguments */
-	char cgroup[512];     /* path in the hierarchy that names it best */
+	char command[256];     /* the command line, blanks between arguments */
+	char cgroup[512];      /* path in the hierarchy that names it best */
 	char container_id[72]; /* 64 hex digits, or "" */
 	int threads;
 	enum python_kind kind;
-	size_t build;	  /* index in builds */
+	size_t build;     /* index in builds */
 	uint64_t runtime; /* address of _PyRuntime in its memory */
 	char reason[BUILD_REASON_BYTES];
 };

@@ -23,7 +23,8 @@ int sites_add_throw(const struct elf_file *elf, struct code *code, struct build 
 /* PyTraceBack_Here, which runs once for each frame an exception passes. */
 int sites_add_unwind(const struct elf_file *elf, struct code *code, struct build *build);
 
-/* The tracepoints function__entry and function__return, for versions that fire them for every call. */
+/* The tracepoints function__entry and function__return, for versions that fire them for every call.
+ */
 int sites_add_usdt(const struct elf_file *elf, struct build *build);
 
 /*

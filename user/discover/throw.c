@@ -219,8 +219,7 @@ static void add_point(struct search *search, uint64_t test, uint64_t vaddr, bool
 	}
 	search->tests[search->test_count++] = test;
 	/* nothing but a jump on to where others go, too */
-	if (insn && insn->id == X86_INS_JMP &&
-	    insn_jump_target(insn->bytes, insn->size, vaddr)) {
+	if (insn && insn->id == X86_INS_JMP && insn_jump_target(insn->bytes, insn->size, vaddr)) {
 		vaddr = insn_jump_target(insn->bytes, insn->size, vaddr);
 		by_jump = true;
 	}
