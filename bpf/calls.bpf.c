@@ -293,6 +293,8 @@ static __always_inline int enter(struct hit *hit, enum entry_kind forced)
 	}
 	if (kind == ENTRY_NONE)
 		return 0;
+	if (probes_overlap && t->depth && shadow_top_is(hit->task, t, frame))
+		return 0;
 	previous = frame_previous(l, t->head);
 	if (!shadow_top_near(hit, previous))
 		reconcile(t, l, previous, hit->now, 0);

@@ -2,10 +2,13 @@
 /* The preflight check, for people. */
 #include "doctor.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "attach/features.h"
+#include "message.h"
 #include "options.h"
 #include "show/screen.h"
 #include "show/show.h"
@@ -44,10 +47,13 @@ int doctor_run(void)
 				 feature->state == FEATURE_OK ? STYLE_PLAIN : STYLE_WARN, 0, 9,
 				 line);
 	}
-	if (features.refusal) {
+	if (features.refusal)
 		printf("\nTracing cannot work here yet: see %s above.\n", features.refusal->name);
-		return EXIT_REFUSED;
+	else
+		printf("\nReady: sudo pytrace-bpf --all-python -d 10\n");
+	if (fflush(stdout)) {
+		message("cannot write the answer: %s", strerror(errno));
+		return EXIT_OUTPUT;
 	}
-	printf("\nReady: sudo pytrace-bpf --all-python -d 10\n");
-	return EXIT_OK;
+	return features.refusal ? EXIT_REFUSED : EXIT_OK;
 }

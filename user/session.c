@@ -35,16 +35,45 @@ static void seed_thread(void *arg, uint64_t thread_id, uint64_t tstate)
 }
 
 /* Put the call probes in.  0, or a negative errno that is remembered for the report. */
-static int probe(struct session *session, size_t build_index, const struct build *build, pid_t tgid)
+static int probe(struct session *session, size_t index, pid_t tgid)
 {
-	int err = tracer__probe(session->tracer, build_index, build,
-				session->everything ? 0 : tgid);
+	const struct build *build = builds__get(session->builds, index);
+	int err;
 
+	/*
+	 * Where nobody else runs this build, one link for all processes harms nobody
+	 * and has forked children probed from their first instruction.
+	 */
+	if (!session->everything && !session->strangers[index])
+		session->shared[index] = 1;
+	err = tracer__probe(session->tracer, index, build,
+			    session->everything || session->shared[index] ? 0 : tgid);
 	if (!err)
 		collector__probed(session->collector, tgid, true, monotonic_ns());
 	else if (!session->error && err != -ESRCH)
 		session->error = err;
 	return err;
+}
+
+void session_stranger(struct session *session, const struct process *process)
+{
+	size_t index = process->build;
+	const struct build *build = builds__get(session->builds, index);
+	const pid_t *tgids;
+	size_t count;
+
+	session->strangers[index]++;
+	if (!session->shared[index])
+		return;
+	/* from now on each wanted process has a link of its own */
+	session->shared[index] = 0;
+	tracer__overlap(session->tracer, true);
+	tgids = collector__tgids(session->collector, index, &count);
+	for (size_t i = 0; i < count; i++)
+		tracer__probe(session->tracer, index, build, tgids[i]);
+	tracer__unprobe(session->tracer, index, 0);
+	tracer__overlap(session->tracer, false);
+	free((void *)tgids);
 }
 
 int session_take(struct session *session, const struct process *process)
@@ -86,11 +115,11 @@ int session_take(struct session *session, const struct process *process)
 		process_threads(process->tgid, &build->layout, process->runtime, seed_thread,
 				&seeding);
 	if (calls)
-		probe(session, process->build, build, process->tgid);
+		probe(session, process->build, process->tgid);
 	return 0;
 }
 
-static void look_later(struct session *session, pid_t tgid, unsigned int tries)
+static void look_later(struct session *session, pid_t tgid, bool surely, unsigned int tries)
 {
 	struct later *grown;
 
@@ -104,37 +133,41 @@ static void look_later(struct session *session, pid_t tgid, unsigned int tries)
 		.tgid = tgid,
 		.due_ns = monotonic_ns() + later_ms[tries] * 1000000,
 		.tries = tries,
+		.surely = surely,
 	};
 }
 
 /* Is a process wanted that was not there at the start? */
 static bool wanted(const struct session *session, const struct process *process)
 {
-	return process->tgid == session->child || scope_wants(session->options, process) ||
+	return scope_wants(session->options, process) ||
 	       (!session->options->all_python &&
 		collector__knows(session->collector, process->tgid));
 }
 
-static int consider(struct session *session, pid_t tgid, unsigned int tries)
+static int consider(struct session *session, pid_t tgid, bool surely, unsigned int tries)
 {
 	struct process process;
 	int err = process_inspect(session->builds, tgid, &process);
 
 	if (err)
 		return err;
-	if (!wanted(session, &process))
+	if (!surely && !wanted(session, &process)) {
+		if (process.kind == PYTHON_YES)
+			session_stranger(session, &process);
 		return 0;
+	}
 	if (process.kind == PYTHON_LATER)
-		look_later(session, tgid, tries);
+		look_later(session, tgid, surely, tries);
 	if (process.kind != PYTHON_YES)
 		return 0;
 	err = session_take(session, &process);
 	return err ? err : 1;
 }
 
-int session_consider(struct session *session, pid_t tgid)
+int session_consider(struct session *session, pid_t tgid, bool surely)
 {
-	return consider(session, tgid, 0);
+	return consider(session, tgid, surely, 0);
 }
 
 void session_look_again(struct session *session)
@@ -147,7 +180,7 @@ void session_look_again(struct session *session)
 		if (later.due_ns > now)
 			continue;
 		session->later[i] = session->later[--session->later_count];
-		consider(session, later.tgid, later.tries + 1);
+		consider(session, later.tgid, later.surely, later.tries + 1);
 	}
 }
 
@@ -163,7 +196,7 @@ static void let_go(struct session *session, pid_t tgid)
 	if (!collector__knows(session->collector, tgid))
 		return;
 	collector__end_process(session->collector, tgid, monotonic_ns());
-	collector__drain(session->collector, drop_slot, session);
+	collector__drain(session->collector, false, drop_slot, session);
 	tracer__unprobe_process(session->tracer, tgid);
 }
 
@@ -172,12 +205,10 @@ static void on_exec(struct session *session, const struct record_task *record)
 	bool known = collector__knows(session->collector, record->tgid);
 	int taken;
 
-	if (!known && !session->options->all_python && (pid_t)record->tgid != session->child)
-		return;
 	if (known && !session->everything) /* those probes were for what it was before */
 		tracer__unprobe_process(session->tracer, record->tgid);
-	taken = session_consider(session, record->tgid);
-	if (known && taken <= 0 && (pid_t)record->tgid != session->child) {
+	taken = session_consider(session, record->tgid, false);
+	if (known && taken <= 0) {
 		tracer__remove_process(session->tracer, record->tgid);
 		let_go(session, record->tgid);
 	}
@@ -207,9 +238,9 @@ static void on_fork(struct session *session, const struct record_task *record)
 	build = builds__get(session->builds, process.build);
 	if (build->method == CALLS_NONE)
 		return;
-	if (!session->everything)
+	if (!session->everything && !session->shared[process.build])
 		session->losses[LOSS_FORK_GAP]++;
-	probe(session, process.build, build, record->tgid);
+	probe(session, process.build, record->tgid);
 }
 
 static void on_first_hit(struct session *session, const struct record_task *record)

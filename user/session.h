@@ -20,6 +20,7 @@ struct later {
 	pid_t tgid;
 	uint64_t due_ns;
 	unsigned int tries;
+	bool surely; /* it is wanted, whatever the options say */
 };
 
 struct session {
@@ -28,7 +29,8 @@ struct session {
 	struct tracer *tracer;
 	struct collector *collector;
 	bool everything; /* one link a build for all processes, else one each */
-	pid_t child;	 /* the command of -c, or 0 */
+	uint8_t shared[MAX_BUILDS]; /* builds with one link for all, though not all are wanted */
+	unsigned int strangers[MAX_BUILDS]; /* running processes of the build that are not wanted */
 	struct later *later;
 	size_t later_count;
 	size_t taken; /* processes taken in so far */
@@ -48,10 +50,14 @@ void session_lifecycle(void *arg, const struct record_task *record);
 void session_look_again(struct session *session);
 
 /*
- * Read a process anew and take it if it is Python and wanted.  Returns 1 if it was taken,
- * 0 if it is not (yet) one of ours, a negative errno if it cannot be looked at.
+ * Read a process anew and take it if it is Python and wanted (or `surely` is).  Returns 1
+ * if it was taken, 0 if it is not (yet) one of ours, a negative errno if it cannot be
+ * looked at.
  */
-int session_consider(struct session *session, pid_t tgid);
+int session_consider(struct session *session, pid_t tgid, bool surely);
+
+/* A Python process that is not wanted: it shall not pay for those that are. */
+void session_stranger(struct session *session, const struct process *process);
 
 /* Losses of both sides, since the start. */
 void session_losses(const struct session *session, uint64_t losses[LOSS_COUNT]);

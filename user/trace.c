@@ -20,7 +20,9 @@
 #include "session.h"
 
 #define POLL_MS 100
-#define TIMED_TICKS 10 /* one poll in so many has the kernel time our programs */
+/* The kernel times our programs for the first 200 ms of each second. */
+#define TIMED_NS 200000000ull
+#define TIMED_EVERY_NS 1000000000ull
 
 static volatile sig_atomic_t stop_signal;
 
@@ -51,7 +53,8 @@ struct run {
 	struct session session;
 	struct command command;
 	struct output output;
-	uint64_t start_ns, window_start_ns;
+	uint64_t start_ns;	  /* of the program */
+	uint64_t attached_ns, window_start_ns;
 	uint64_t losses_before[LOSS_COUNT];
 	double empty_probe_ns;
 	bool attached; /* and said so */
@@ -136,6 +139,16 @@ static int take_if_wanted(const struct process *process, void *arg)
 	return 0;
 }
 
+/* Before anything is probed: who else runs the builds that will be. */
+static int count_stranger(const struct process *process, void *arg)
+{
+	struct run *run = arg;
+
+	if (process->kind == PYTHON_YES && !scope_wants(run->options, process))
+		session_stranger(&run->session, process);
+	return 0;
+}
+
 /* -p: each must be there and be Python, or the user is told at once. */
 static int take_tgids(struct run *run)
 {
@@ -189,24 +202,30 @@ static bool at_exec(void *arg, pid_t tgid)
 {
 	struct run *run = arg;
 
-	if (session_consider(&run->session, tgid) <= 0)
+	if (session_consider(&run->session, tgid, true) <= 0)
 		return false;
-	say_attached(run);
+	if (!run->attached)
+		say_attached(run);
 	return true;
 }
 
 static int take_targets(struct run *run)
 {
 	const struct options *options = run->options;
-	int err;
+	int err = 0;
 
+	if (!run->session.everything && options->calls)
+		err = process_scan(run->session.builds, count_stranger, run);
+	if (err < 0) {
+		message("/proc cannot be read: %s", strerror(-err));
+		return EXIT_REFUSED;
+	}
 	if (options->child) {
 		err = command_start(&run->command, options->child);
 		if (err) {
 			message("cannot run the command of -c: %s", strerror(-err));
 			return EXIT_OWN_FAILURE;
 		}
-		run->session.child = run->command.tgid;
 		return EXIT_OK;
 	}
 	if (options->tgid_count) {
@@ -250,7 +269,7 @@ static int report(struct run *run)
 
 	tracer__flush(session->tracer);
 	tracer__poll(session->tracer, collector__record, session->collector, 0);
-	collector__drain(session->collector, free_slot, session->tracer);
+	collector__drain(session->collector, true, free_slot, session->tracer);
 	tracer__costs(session->tracer, &costs);
 	window.end_ns = monotonic_ns();
 	window.empty_probe_ns = run->empty_probe_ns;
@@ -284,7 +303,7 @@ static bool over(const struct run *run, uint64_t now)
 
 	if (stop_signal)
 		return true;
-	if (options->duration > 0 && now - run->start_ns >= options->duration * 1e9)
+	if (options->duration > 0 && now - run->attached_ns >= options->duration * 1e9)
 		return true;
 	if (options->child)
 		return run->command.ended;
@@ -298,10 +317,11 @@ static int follow(struct run *run)
 	uint64_t interval = run->options->interval * 1e9;
 	int status = EXIT_OK;
 
-	for (unsigned int tick = 0; !over(run, monotonic_ns()); tick++) {
-		uint64_t now;
+	while (!over(run, monotonic_ns())) {
+		uint64_t now = monotonic_ns();
 
-		tracer__time_programs(session->tracer, tick % TIMED_TICKS < 2);
+		tracer__time_programs(session->tracer,
+				      (now - run->attached_ns) % TIMED_EVERY_NS < TIMED_NS);
 		tracer__poll(session->tracer, collector__record, session->collector,
 			     session->later_count ? 2 : POLL_MS);
 		if (run->options->child)
@@ -356,12 +376,12 @@ int trace_run(const struct options *options)
 	status = open_tracer(&run);
 	if (!status)
 		status = take_targets(&run);
-	run.window_start_ns = monotonic_ns();
+	run.attached_ns = run.window_start_ns = monotonic_ns();
 	if (!status)
 		status = follow(&run);
 	if (!status)
 		status = finish(&run);
-	command_end(&run.command);
+	command_end(&run.command, stop_signal ? stop_signal : SIGTERM);
 	tracer__free(run.session.tracer);
 	collector__free(run.session.collector);
 	builds__free(run.session.builds);

@@ -60,10 +60,16 @@ def over(*names):
     return declare
 
 
-def timing(test):
-    """What the test measures can be disturbed by the machine: it may be tried again."""
-    test.retries = 2
+def alone(test):
+    """Nothing else may run beside the test."""
+    test.alone = True
     return test
+
+
+def timing(test):
+    """What the test measures can be disturbed: nothing runs beside it, and it may be tried again."""
+    test.retries = 2
+    return alone(test)
 
 
 def limit(seconds):

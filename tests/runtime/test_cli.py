@@ -18,6 +18,7 @@ from harness import (
     parse_report,
     short,
     target_environment,
+    timing,
 )
 
 USAGE, REFUSED, UNWRITABLE = 2, 3, 5
@@ -226,6 +227,7 @@ def test_output_file(lab):
     check(mode & 0o111 == 0 and mode & 0o600 == 0o600, f"mode {mode:o}")
 
 
+@timing
 def test_standard_error_is_one_line(lab):
     """In a run without trouble: that it is attached, and nothing else."""
     target = waiting_target(lab)
@@ -236,6 +238,7 @@ def test_standard_error_is_one_line(lab):
     check(tracer.attach_seconds < 2, f"attached after {tracer.attach_seconds:.2f} s")
 
 
+@timing
 def test_duration(lab):
     """-d ends it with a report, the target goes on."""
     target = waiting_target(lab)
@@ -247,6 +250,7 @@ def test_duration(lab):
     check(target.code is None, "the target ended")
 
 
+@timing
 def test_intervals(lab):
     """-i: one JSON object a line, of that length each, with its own figures."""
     target = lab.target(interpreter("debian-3.13"), "times.py", "sleep")
@@ -266,6 +270,7 @@ def test_intervals(lab):
     check(abs(slept - want) < 0.1 * want, f"{slept:.3f} s of sleep in all, it is {want:.3f}")
 
 
+@timing
 def test_intervals_come_when_they_are_over(lab):
     target = lab.target(interpreter("debian-3.13"), "exits.py", "forever")
     tracer = lab.trace(target, "-i", "0.5")
@@ -341,7 +346,7 @@ def test_interrupt_reaches_the_command(lab):
 # --- what is shown
 
 
-@over("debian-3.11", "debian-3.13")
+@over("debian-3.13")
 def test_function_glob(lab, py):
     """--function shows what matches; qualified names, last components, and places alike."""
     globs = {

@@ -19,6 +19,7 @@ from harness import (
     limit,
     over,
     target_environment,
+    timing,
     wait_until,
 )
 
@@ -384,6 +385,7 @@ def test_user(lab):
     check(got == [0, calls[1]], f"calls {got}, made {calls}")
 
 
+@timing
 def test_all_python_attaches_within_two_seconds(lab):
     """With several builds here, and the tests' own interpreter among them."""
     targets = [lab.target(interpreter(name), "greedy.py", 1000) for name in DEBIAN]

@@ -55,14 +55,18 @@ def test_exec_of_an_unknown_build(lab, py):
 
 @over("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14")
 def test_exits_in_the_middle(lab, py):
-    """However it ends, what it had done is in the report, and the tracer ends too."""
-    problems = []
-    for how in ("_exit", "system_exit", "uncaught", "abort", "thread"):
-        target = lab.target(py, "exits.py", how)
-        tracer = lab.trace(target)
+    """However a process ends, what it had done is in the report; after the last the tracer ends."""
+    ways = ("_exit", "system_exit", "uncaught", "abort", "thread")
+    targets = {how: lab.target(py, "exits.py", how) for how in ways}
+    tgids = ",".join(str(t.tgid) for t in targets.values())
+    tracer = lab.tracer("-p", tgids, "--format", "json").attached()
+    for target in targets.values():
         target.release()
-        report = tracer.report()
-        lab.note(f"{how}: {report.excerpt()}")
+        target.wait()
+    report = tracer.report()
+    lab.note(report.excerpt())
+    problems = []
+    for how, target in targets.items():
         wanted = {"done_before": 100, "in_the_middle": 1}
         problems += [f"{how}: {p}" for p in calls_problems(report, target, target.tgid, wanted)]
         middle = report.function(target, "in_the_middle")
@@ -103,10 +107,11 @@ def test_signals_end_with_a_report(lab, py):
 
 
 def rates(target, seconds):
-    """What the target says each call took, for so long."""
+    """What the target says each call took, for so long, the quickest first."""
     before = len(target.out.lines)
     time.sleep(seconds)
     lines = target.out.lines[before + 1 :]  # the first can be half of the time before
+    check(lines, f"the target said nothing in {seconds} s")
     return sorted(float(line.split()[1]) for line in lines if line.startswith("rate"))
 
 
@@ -177,4 +182,4 @@ def test_attached_in_the_middle(lab, py):
     open_now = small["calls"] - sum(small["wall_seconds"]["buckets"]["counts"])
     check(open_now <= 1, f"{open_now} calls of small() without a seen end")
     check(report.calls(target, "rate") == 0, "rate() was called before the tracer came")
-    check(many["calls"] < 20, f"{many['calls']} calls of many_small() in 1.5 s")
+    check(many["calls"] < 500, f"{many['calls']} calls of many_small() in 1.5 s")

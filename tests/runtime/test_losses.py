@@ -100,8 +100,10 @@ def test_nothing_is_lost_normally(lab):
     for name in ("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14"):
         target = lab.target(interpreter(name), "threads.py", 20)
         _, report = lab.run(target)
-        # calls that were open when the tracer came end unmatched: main() and what called it
-        lost = {k: v for k, v in report["losses"].items() if v and k != "began_before"}
+        # The target ends in the middle of done(), and its main() began before the tracer came.
+        # These are what the run is, not what went wrong in it.
+        of_the_run = {"began_before", "ended_unseen"}
+        lost = {k: v for k, v in report["losses"].items() if v and k not in of_the_run}
         if lost:
             problems.append(f"{name}: {lost}")
     check_none(problems)

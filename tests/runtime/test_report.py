@@ -193,7 +193,7 @@ def test_schema_with_generators_and_exceptions(lab, py):
 
 @over("debian-3.13")
 def test_schema_without_calls(lab, py):
-    target = lab.target(py, "times.py", "classes")
+    target = lab.target(py, "times.py", "sleep")
     _, report = lab.run(target, "--overhead", "0")
     check_none(report_problems(report)[:30])
 
@@ -204,8 +204,9 @@ def test_schema_of_intervals(lab):
     target.release().result()
     for report in tracer.reports():
         problems = report_problems(report)
-        # a call can end in another interval than it began in
-        problems = [p for p in problems if "more of a kind" not in p and "segments" not in p]
+        # a call or a wait can end in another interval than it began in
+        across = ("more of a kind", "segments", ": sum ")
+        problems = [p for p in problems if not any(words in p for words in across)]
         check_none(problems[:30])
 
 
@@ -229,12 +230,12 @@ def test_text_report(lab):
 def test_text_fits_the_terminal(lab):
     problems = []
     for width in (60, 80, 132):
-        target = lab.target(interpreter("debian-3.13"), "times.py", "classes")
+        target = lab.target(interpreter("debian-3.13"), "counts.py", "calls")
         text = on_terminal(lab, target, width)
         wide = [line for line in text.splitlines() if len(line) > width]
         if wide:
             problems.append(f"{width} columns: {len(wide)} lines are wider, such as {wide[0]!r}")
-        if "short_nap" not in text and "ask_tcp" not in text:
+        if "down" not in text and "leaf" not in text:
             problems.append(f"{width} columns: no function of the target in it: {text[:300]!r}")
     check_none(problems)
 

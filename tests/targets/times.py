@@ -326,6 +326,9 @@ EXPECTED = {
 }
 
 
+DEEPER = ("take_item", "await_event", "await_child")  # these wait in what they call, in Python
+
+
 def classes():
     talk(tcp_pair(), ask_tcp)
     talk(tcp_pair(), ask_with_timeout, timeout=5)
@@ -339,7 +342,7 @@ def classes():
     use_children()
     use_poll()
     use_sleep()
-    return {"classes": EXPECTED, "child": child}
+    return {"classes": EXPECTED, "deeper": DEEPER, "child": child}
 
 
 # --- threads

@@ -56,8 +56,8 @@ static struct small_elf small_3_13(void)
 
 static struct small_elf small_3_9(void)
 {
-	return (struct small_elf){.row = small_row(9, 0), .strings = {"cpython-39", "3.9.2"},
-				  .usdt = true};
+	return (struct small_elf){
+		.row = small_row(9, 0), .strings = {"cpython-39", "3.9.2"}, .usdt = true};
 }
 
 static void other_files_are_not_cpython(void **state)
@@ -105,9 +105,9 @@ static void opcode_sites_of_3_13(void **state)
 			continue;
 		}
 		assert_non_null(site);
-		assert_int_equal(site->kind, yields			  ? SITE_YIELD
+		assert_int_equal(site->kind, yields                     ? SITE_YIELD
 					     : op->event == PY_OP_START ? SITE_ENTRY
-									  : SITE_RETURN);
+									: SITE_RETURN);
 		assert_int_equal(site->stepped, yields);
 		assert_int_equal(site->file_offset, site->vaddr - SMALL_TEXT_SHIFT);
 	}
@@ -122,8 +122,10 @@ static void every_version_has_a_method(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(py_version_rows) / sizeof(py_version_rows[0]); i++) {
 		const struct py_version_row *row = &py_version_rows[i];
-		struct small_elf s = {.row = row, .nogil = row->nogil,
-				      .hex = 0x030000f0 + (row->minor << 16), .usdt = true};
+		struct small_elf s = {.row = row,
+				      .nogil = row->nogil,
+				      .hex = 0x030000f0 + (row->minor << 16),
+				      .usdt = true};
 
 		assert_int_equal(analyse(&s), 0);
 		assert_true(build.layout_known);
@@ -140,8 +142,8 @@ static void every_version_has_a_method(void **state)
 
 static void unknown_versions_are_refused(void **state)
 {
-	static const unsigned int versions[] = {0x030700f0, 0x036300f0, 0x040d00f0, 0x030d05a1,
-						0x030d05b2, 0xffffffff};
+	static const unsigned int versions[] = {0x030700f0, 0x036300f0, 0x040d00f0,
+						0x030d05a1, 0x030d05b2, 0xffffffff};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(versions) / sizeof(versions[0]); i++) {

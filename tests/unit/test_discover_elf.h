@@ -43,7 +43,7 @@ struct small_elf {
 	unsigned int hex; /* Py_Version; 0: not exported */
 	unsigned int nogil;
 	const struct py_version_row *row; /* table, debug offsets; NULL: none of these */
-	const char *strings[4];		  /* into .rodata, NUL between them */
+	const char *strings[4];           /* into .rodata, NUL between them */
 	const char *extra_symbol;
 	bool usdt;
 	uint64_t sdt_shift; /* .stapsdt.base is so far from where the notes say */
@@ -56,7 +56,7 @@ struct small_elf {
 	size_t name_bytes;
 };
 
-static const struct py_version_row *small_row(unsigned int minor, unsigned int nogil)
+static inline const struct py_version_row *small_row(unsigned int minor, unsigned int nogil)
 {
 	for (size_t i = 0; i < sizeof(py_version_rows) / sizeof(py_version_rows[0]); i++) {
 		if (py_version_rows[i].minor == minor && py_version_rows[i].nogil == nogil)
@@ -80,8 +80,11 @@ static Elf64_Shdr *small_section(struct small_elf *s, const char *name, uint32_t
 {
 	Elf64_Shdr *header = &s->sections[s->section_count++];
 
-	*header = (Elf64_Shdr){.sh_name = (Elf64_Word)s->name_bytes, .sh_type = type,
-			       .sh_offset = offset, .sh_size = size, .sh_addralign = 4};
+	*header = (Elf64_Shdr){.sh_name = (Elf64_Word)s->name_bytes,
+			       .sh_type = type,
+			       .sh_offset = offset,
+			       .sh_size = size,
+			       .sh_addralign = 4};
 	memcpy(s->names + s->name_bytes, name, strlen(name) + 1);
 	s->name_bytes += strlen(name) + 1;
 	return header;
@@ -98,14 +101,14 @@ static uint64_t small_meta(struct small_elf *s, size_t size)
 
 static void small_code(struct small_elf *s)
 {
-	static const uint8_t undefined[] = {0x0f, 0x0b}; /* ud2 */
+	static const uint8_t undefined[] = {0x0f, 0x0b};               /* ud2 */
 	static const uint8_t plain[] = {0x48, 0x89, 0xc3, 0xff, 0xe0}; /* mov; jmp *%rax */
 	static const uint8_t branch[] = {0x48, 0x89, 0xc3, 0x85, 0xc0, 0x74, 0x00, 0xff, 0xe0};
 	static const uint8_t unwind[] = {0xf3, 0x0f, 0x1e, 0xfa, 0x41, 0x57, 0xc3}; /* push %r15 */
 	/* spill %edx, call, reload into %ebx, test, jne COLD, jmp *%rax */
-	static const uint8_t eval[] = {0x55, 0x89, 0x55, 0xf8, 0xff, 0xd0, 0x8b, 0x5d, 0xf8, 0x85,
-				       0xdb, 0x8d, 0x50, 0xff, 0x0f, 0x85, 44,	 0,    0,    0,
-				       0xff, 0xe0};
+	static const uint8_t eval[] = {0x55, 0x89, 0x55, 0xf8, 0xff, 0xd0, 0x8b, 0x5d,
+				       0xf8, 0x85, 0xdb, 0x8d, 0x50, 0xff, 0x0f, 0x85,
+				       44,   0,    0,    0,    0xff, 0xe0};
 	static const uint8_t cold[] = {0x31, 0xc0, 0x50, 0xff, 0xe0}; /* xor; push; jmp */
 	static const uint8_t usdt[] = {0x31, 0xc0, 0x90, 0x31, 0xc0, 0x90, 0xc3};
 	uint64_t shift = SMALL_TEXT_SHIFT;
@@ -192,8 +195,10 @@ static void small_symbols(struct small_elf *s)
 	Elf64_Shdr *header;
 
 	for (size_t i = 0; i < sizeof(symbols) / sizeof(symbols[0]); i++) {
-		Elf64_Sym symbol = {.st_name = (Elf64_Word)used, .st_value = symbols[i].value,
-				    .st_shndx = 1, .st_size = 0xf00};
+		Elf64_Sym symbol = {.st_name = (Elf64_Word)used,
+				    .st_value = symbols[i].value,
+				    .st_shndx = 1,
+				    .st_size = 0xf00};
 
 		if (!symbols[i].name)
 			continue;
@@ -256,17 +261,29 @@ static void small_elf_make(struct small_elf *s)
 {
 	const Elf64_Phdr segments[] = {
 		{.p_type = PT_LOAD, .p_flags = PF_R, .p_filesz = SMALL_TEXT, .p_memsz = SMALL_TEXT},
-		{.p_type = PT_LOAD, .p_flags = PF_R | PF_X, .p_offset = SMALL_TEXT,
-		 .p_vaddr = SMALL_TEXT + SMALL_TEXT_SHIFT, .p_filesz = SMALL_DATA - SMALL_TEXT,
+		{.p_type = PT_LOAD,
+		 .p_flags = PF_R | PF_X,
+		 .p_offset = SMALL_TEXT,
+		 .p_vaddr = SMALL_TEXT + SMALL_TEXT_SHIFT,
+		 .p_filesz = SMALL_DATA - SMALL_TEXT,
 		 .p_memsz = SMALL_DATA - SMALL_TEXT},
-		{.p_type = PT_LOAD, .p_flags = PF_R | PF_W, .p_offset = SMALL_DATA,
-		 .p_vaddr = SMALL_DATA + SMALL_DATA_SHIFT, .p_filesz = 0x2000, .p_memsz = 0x3000},
+		{.p_type = PT_LOAD,
+		 .p_flags = PF_R | PF_W,
+		 .p_offset = SMALL_DATA,
+		 .p_vaddr = SMALL_DATA + SMALL_DATA_SHIFT,
+		 .p_filesz = 0x2000,
+		 .p_memsz = 0x3000},
 	};
 	Elf64_Ehdr header = {
 		.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
-		.e_type = ET_DYN, .e_machine = EM_X86_64, .e_version = EV_CURRENT,
-		.e_phoff = sizeof(header), .e_shoff = SMALL_SECTIONS, .e_ehsize = sizeof(header),
-		.e_phentsize = sizeof(Elf64_Phdr), .e_phnum = 3,
+		.e_type = ET_DYN,
+		.e_machine = EM_X86_64,
+		.e_version = EV_CURRENT,
+		.e_phoff = sizeof(header),
+		.e_shoff = SMALL_SECTIONS,
+		.e_ehsize = sizeof(header),
+		.e_phentsize = sizeof(Elf64_Phdr),
+		.e_phnum = 3,
 		.e_shentsize = sizeof(Elf64_Shdr),
 	};
 	uint64_t names, at = SMALL_RODATA;

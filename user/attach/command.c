@@ -65,6 +65,9 @@ static void child_main(const char *text)
 
 int command_start(struct command *command, const char *text)
 {
+	/* the shell forks for most commands, so its children are held at their execs as well */
+	uintptr_t options = PTRACE_O_TRACEEXEC | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
+			    PTRACE_O_TRACECLONE;
 	int status;
 	pid_t tgid = fork();
 
@@ -74,60 +77,50 @@ int command_start(struct command *command, const char *text)
 		child_main(text);
 	if (waitpid(tgid, &status, 0) != tgid || !WIFSTOPPED(status))
 		return -ECHILD;
-	if (ptrace(PTRACE_SETOPTIONS, tgid, NULL, (void *)(uintptr_t)PTRACE_O_TRACEEXEC) ||
+	if (ptrace(PTRACE_SETOPTIONS, tgid, NULL, (void *)options) ||
 	    ptrace(PTRACE_CONT, tgid, NULL, NULL)) {
 		int err = -errno;
 
 		kill(tgid, SIGKILL);
 		return err;
 	}
-	*command = (struct command){.tgid = tgid, .held = true};
+	*command = (struct command){.tgid = tgid};
 	return 0;
+}
+
+/* One of the held processes stopped: let it go on, or go for good. */
+static void on_stop(pid_t pid, int status, bool (*at_exec)(void *arg, pid_t tgid), void *arg)
+{
+	int event = status >> 16, signal = WSTOPSIG(status);
+
+	if (event == PTRACE_EVENT_EXEC && at_exec(arg, pid)) {
+		ptrace(PTRACE_DETACH, pid, NULL, NULL);
+		return;
+	}
+	/* ptrace's own stops, a new child's first one among them, are no signals to pass on */
+	if (event || signal == SIGSTOP || signal == SIGTRAP)
+		signal = 0;
+	ptrace(PTRACE_CONT, pid, NULL, (void *)(uintptr_t)signal);
 }
 
 void command_poll(struct command *command, bool (*at_exec)(void *arg, pid_t tgid), void *arg)
 {
 	int status;
+	pid_t pid;
 
-	while (!command->ended &&
-	       waitpid(command->tgid, &status, WNOHANG | __WALL) == command->tgid) {
-		if (WIFEXITED(status) || WIFSIGNALED(status)) {
+	while (!command->ended && (pid = waitpid(-1, &status, WNOHANG | __WALL)) > 0) {
+		if (WIFSTOPPED(status)) {
+			on_stop(pid, status, at_exec, arg);
+		} else if (pid == command->tgid) {
 			command->ended = true;
 			command->status = WIFEXITED(status) ? WEXITSTATUS(status) :
 							      128 + WTERMSIG(status);
-		} else if (WIFSTOPPED(status) && command->held) {
-			int signal = WSTOPSIG(status);
-			bool exec = status >> 8 == (SIGTRAP | PTRACE_EVENT_EXEC << 8);
-
-			if (exec && at_exec(arg, command->tgid)) {
-				command->held = false;
-				ptrace(PTRACE_DETACH, command->tgid, NULL, NULL);
-				continue;
-			}
-			ptrace(PTRACE_CONT, command->tgid, NULL,
-			       (void *)(uintptr_t)(exec ? 0 : signal));
 		}
 	}
 }
 
-void command_end(struct command *command)
+void command_end(const struct command *command, int signal)
 {
-	if (!command->tgid || command->ended)
-		return;
-	kill(command->tgid, SIGTERM);
-	if (command->held) /* it must be stopped to be let go: let it see the signal first */
-		for (int i = 0; i < 50 && !command->ended && command->held; i++) {
-			int status;
-
-			if (waitpid(command->tgid, &status, WNOHANG | __WALL) == command->tgid) {
-				if (WIFSTOPPED(status)) {
-					ptrace(PTRACE_DETACH, command->tgid, NULL,
-					       (void *)(uintptr_t)WSTOPSIG(status));
-					command->held = false;
-				} else {
-					command->ended = true;
-				}
-			}
-			usleep(10000);
-		}
+	if (command->tgid && !command->ended)
+		kill(command->tgid, signal);
 }

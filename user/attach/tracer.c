@@ -336,6 +336,11 @@ void tracer__unprobe_all(struct tracer *tracer)
 		probes_drop(tracer, &tracer->probes[0]);
 }
 
+void tracer__overlap(struct tracer *tracer, bool on)
+{
+	tracer->skel->data->probes_overlap = on;
+}
+
 int tracer__add_process(struct tracer *tracer, pid_t tgid, const struct process_entry *entry)
 {
 	uint32_t key = tgid;

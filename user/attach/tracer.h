@@ -49,6 +49,8 @@ int tracer__unprobe(struct tracer *tracer, size_t index, pid_t tgid);
 /* Take out the probes of a process that is gone, whatever its build was. */
 void tracer__unprobe_process(struct tracer *tracer, pid_t tgid);
 void tracer__unprobe_all(struct tracer *tracer);
+/* While two sets of probes stand in one process, have each hit count once. */
+void tracer__overlap(struct tracer *tracer, bool on);
 
 /* Trace a process (flags: enum process_flags), or stop doing so.  0 or negative errno. */
 int tracer__add_process(struct tracer *tracer, pid_t tgid, const struct process_entry *entry);

@@ -75,6 +75,18 @@ size_t collector__living(const struct collector *collector)
 	return count;
 }
 
+pid_t *collector__tgids(const struct collector *collector, size_t build, size_t *count)
+{
+	pid_t *tgids = calloc(collector__living(collector) + 1, sizeof(*tgids));
+
+	*count = 0;
+	for (struct process_total *total = collector->processes; tgids && total;
+	     total = total->next)
+		if (total->current && total->probed_since_ns && total->process.build == build)
+			tgids[(*count)++] = total->process.tgid;
+	return tgids;
+}
+
 int collector__add_process(struct collector *collector, const struct process *process,
 			   uint64_t now_ns)
 {
@@ -149,8 +161,6 @@ static void on_code(struct collector *collector, const struct record_code *recor
 	slot->process = process;
 	slot->function = process_total__function(process, function[0] ? function : "<unreadable>",
 						 file, record->line);
-	if (record->slot >= collector->slots_used)
-		collector->slots_used = record->slot + 1;
 }
 
 /* The pending GIL wait is over: one wait of all its parts. */

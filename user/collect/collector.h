@@ -41,12 +41,18 @@ void collector__probed(struct collector *collector, pid_t tgid, bool on, uint64_
 bool collector__knows(const struct collector *collector, pid_t tgid);
 /* It ended; its numbers stay until the next profile. */
 void collector__end_process(struct collector *collector, pid_t tgid, uint64_t now_ns);
+/* The living processes of a build with call probes on: an array for free(), NULL if *count is 0. */
+pid_t *collector__tgids(const struct collector *collector, size_t build, size_t *count);
 /* Living processes, of those that are traced. */
 size_t collector__living(const struct collector *collector);
 
-/* Take up what the function counters gained.  Slots of processes that ended are handed to `free_slot`. */
-void collector__drain(struct collector *collector, void (*free_slot)(void *arg, uint32_t slot),
-		      void *arg);
+/*
+ * Take up what the function counters gained.  Slots of processes that ended are
+ * handed to `free_slot`.  `all_told` says that the ring has been read to its end:
+ * functions whose names have not come by then have lost them.
+ */
+void collector__drain(struct collector *collector, bool all_told,
+		      void (*free_slot)(void *arg, uint32_t slot), void *arg);
 
 /* What a profile says of itself and of the costs; the collector fills in the rest. */
 struct window {

@@ -18,7 +18,6 @@ struct collector {
 	struct function_stats *stats;
 	struct slot *slots;
 	size_t slot_count;
-	size_t slots_used; /* none beyond this one has been told */
 	lifecycle_fn lifecycle;
 	void *lifecycle_arg;
 	struct process_total *processes;

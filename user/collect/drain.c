@@ -69,11 +69,24 @@ static void drain_slot(struct function_stats *stats, struct slot *slot)
 	function->over += exits + unseen;
 }
 
-/* A slot whose name has not come (it was lost): count it under a name that says so. */
+/* The process that has or had this tgid. */
+static struct process_total *find_any(const struct collector *collector, pid_t tgid)
+{
+	struct process_total *total = collector__find(collector, tgid);
+
+	if (total)
+		return total;
+	for (total = collector->processes; total; total = total->next)
+		if (total->process.tgid == tgid)
+			return total;
+	return NULL;
+}
+
+/* A slot whose name was lost: count it under a name that says so. */
 static void adopt_slot(struct collector *collector, struct slot *slot,
 		       const struct function_stats *stats)
 {
-	slot->process = collector__find(collector, stats->tgid);
+	slot->process = find_any(collector, stats->tgid);
 	if (slot->process)
 		slot->function = process_total__function(slot->process, "<name lost>", "", 0);
 }
@@ -88,19 +101,17 @@ static void end_open_calls(struct process_total *total)
 	}
 }
 
-void collector__drain(struct collector *collector, void (*free_slot)(void *arg, uint32_t slot),
-		      void *arg)
+void collector__drain(struct collector *collector, bool all_told,
+		      void (*free_slot)(void *arg, uint32_t slot), void *arg)
 {
 	for (size_t i = 0; i < collector->slot_count; i++) {
 		struct function_stats *stats = &collector->stats[i];
 		struct slot *slot = &collector->slots[i];
 
 		if (!__atomic_load_n(&stats->key.code, __ATOMIC_RELAXED)) {
-			if (i >= collector->slots_used)
-				break; /* slots are handed out in order the first time */
 			continue;
 		}
-		if (!slot->function)
+		if (!slot->function && all_told)
 			adopt_slot(collector, slot, stats);
 		if (!slot->function)
 			continue;

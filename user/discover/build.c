@@ -59,22 +59,45 @@ static int choose_method(const struct elf_file *elf, struct code *code,
 	return err == -ENOENT ? 0 : err;
 }
 
+/* The sites beside those of calls and returns; without them some ends and entries are not seen. */
+static int add_exceptional_sites(const struct elf_file *elf, struct code *code, struct build *out)
+{
+	int err;
+
+	err = sites_add_unwind(elf, code, out);
+	if (err == -ENOENT) {
+		snprintf(out->reason, sizeof(out->reason), "exceptions leaving calls are not seen");
+		err = 0;
+	}
+	if (err || out->method != CALLS_OPCODE)
+		return err;
+	err = sites_add_throw(elf, code, out);
+	if (err == -ENOENT) {
+		snprintf(out->reason, sizeof(out->reason),
+			 "generators entered by throw() or close() are not seen");
+		err = 0;
+	}
+	return err;
+}
+
 static int add_sites(const struct elf_file *elf, const struct py_version_row *row,
 		     struct build *out)
 {
-	struct code *code;
+	struct code *code = NULL;
 	int err;
 
 	err = code__new(elf, &code);
-	if (err)
-		return err;
-	err = choose_method(elf, code, row, out);
-	if (!err && out->method != CALLS_NONE) {
-		err = sites_add_unwind(elf, code, out);
-		if (!err && out->method == CALLS_OPCODE)
-			err = sites_add_throw(elf, code, out);
-		if (err == -ENOENT)
-			err = 0;
+	if (!err)
+		err = choose_method(elf, code, row, out);
+	if (!err && out->method != CALLS_NONE)
+		err = add_exceptional_sites(elf, code, out);
+	if (err == -EFBIG || err == -E2BIG) {
+		snprintf(out->reason, sizeof(out->reason), "%s",
+			 err == -EFBIG ? "its code is larger than we read"
+				       : "it has more probe sites than a build can have");
+		out->method = CALLS_NONE;
+		out->site_count = 0;
+		err = 0;
 	}
 	code__free(code);
 	return err;

@@ -65,6 +65,6 @@ void cgroup_choose(const char *text, char *path, size_t size, char *id)
 			continue;
 		best = worth;
 		snprintf(path, size, "%s", where);
-		strcpy(id, found);
+		memcpy(id, found, sizeof(found));
 	}
 }

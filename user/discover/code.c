@@ -115,8 +115,8 @@ const cs_insn *code__decode(struct code *code, uint64_t vaddr)
 }
 
 /*
- * arch/x86/kernel/uprobes.c, branch_setup_xol_ops() and push_setup_xol_ops(),
- * from 4.17 on.  Longer nops are emulated by the newest kernels only; of those
+ * arch/x86/kernel/uprobes.c, branch_setup_xol_ops() and push_setup_xol_ops(), as in
+ * Linux 5.x and later.  Longer nops are emulated by the newest kernels only; of those
  * the five-byte one must not be probed at all, for it may become a call.
  */
 bool insn_is_emulated(const uint8_t *bytes, size_t length)

@@ -343,7 +343,7 @@ int layout_identify(const struct elf_file *elf, const struct elf_symbol *runtime
 	err = version_exported(elf, &version);
 	if (err == -ENOENT)
 		err = version_from_strings(elf, &version);
-	if (err == -ENOENT || err == -EPROTO) {
+	if (err == -ENOENT || err == -EPROTO || err == -EFBIG) {
 		refuse(build, "its version cannot be told for sure");
 		return 0;
 	}
