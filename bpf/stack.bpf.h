@@ -173,6 +173,14 @@ static __always_inline int generator_suspend(const struct shadow_frame *f, u32 t
 	return 0;
 }
 
+/* The call will not end where we see it.  Was it known? */
+static __always_inline bool generator_forget(const struct shadow_frame *f, u32 tgid)
+{
+	struct generator_key key = {.frame = f->frame, .tgid = tgid};
+
+	return !bpf_map_delete_elem(&generators, &key);
+}
+
 /* A call that was suspended at least once is over. */
 static __always_inline int generator_finish(const struct shadow_frame *f, struct function_stats *stats,
 				       u32 tgid, u64 now, u32 raised)
@@ -230,6 +238,8 @@ __noinline int shadow_pop(struct thread *t, enum ending how, u64 now)
 		return 0;
 	__sync_fetch_and_add(&stats->self_ns, wall - f->child_ns);
 	if (how == ENDED_UNSEEN) {
+		if (f->resumed && !generator_forget(f, tgid))
+			return 0; /* its beginning was not counted either */
 		__sync_fetch_and_add(&stats->ended_unseen, 1);
 		lose(LOSS_EXIT_UNSEEN);
 	} else if (how == ENDED_YIELD) {

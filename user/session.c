@@ -76,6 +76,46 @@ void session_stranger(struct session *session, const struct process *process)
 	free((void *)tgids);
 }
 
+static void look_later(struct session *session, pid_t tgid, bool surely, unsigned int tries)
+{
+	struct later *grown;
+
+	if (tries >= LATER_TRIES)
+		return;
+	grown = reallocarray(session->later, session->later_count + 1, sizeof(*grown));
+	if (!grown)
+		return;
+	session->later = grown;
+	session->later[session->later_count++] = (struct later){
+		.tgid = tgid,
+		.due_ns = monotonic_ns() + later_ms[tries] * 1000000,
+		.tries = tries,
+		.surely = surely,
+	};
+}
+
+/*
+ * Does the layout hold in this process?  Once it has in one it does in all of the
+ * build.  In a process that only begins it cannot be told yet: it is believed and
+ * looked at again.
+ */
+static bool layout_holds(struct session *session, const struct process *process, char *reason)
+{
+	int err;
+
+	if (session->verified[process->build])
+		return true;
+	err = process_verify(session->builds, process, reason);
+	if (!err)
+		session->verified[process->build] = 1;
+	if (err == -EPROTO && session->started) {
+		reason[0] = '\0';
+		look_later(session, process->tgid, true, LATER_TRIES - 1);
+		return true;
+	}
+	return err != -EPROTO;
+}
+
 int session_take(struct session *session, const struct process *process)
 {
 	const struct build *build = builds__get(session->builds, process->build);
@@ -91,9 +131,8 @@ int session_take(struct session *session, const struct process *process)
 	int err;
 
 	if (build->layout_known) {
-		err = process_verify(session->builds, process, taken.reason);
-		if (err == -EPROTO) { /* its layout is not what we think: record no more than its waits */
-			entry.runtime = 0;
+		if (!layout_holds(session, process, taken.reason)) {
+			entry.runtime = 0; /* nothing in it can be believed but its waits */
 			calls = false;
 		}
 		err = tracer__add_build(session->tracer, process->build, build);
@@ -119,24 +158,6 @@ int session_take(struct session *session, const struct process *process)
 	return 0;
 }
 
-static void look_later(struct session *session, pid_t tgid, bool surely, unsigned int tries)
-{
-	struct later *grown;
-
-	if (tries >= LATER_TRIES)
-		return;
-	grown = reallocarray(session->later, session->later_count + 1, sizeof(*grown));
-	if (!grown)
-		return;
-	session->later = grown;
-	session->later[session->later_count++] = (struct later){
-		.tgid = tgid,
-		.due_ns = monotonic_ns() + later_ms[tries] * 1000000,
-		.tries = tries,
-		.surely = surely,
-	};
-}
-
 /* Is a process wanted that was not there at the start? */
 static bool wanted(const struct session *session, const struct process *process)
 {
@@ -145,10 +166,31 @@ static bool wanted(const struct session *session, const struct process *process)
 		collector__knows(session->collector, process->tgid));
 }
 
+/* A second look at a process that was too young for the first: now it must prove right. */
+static void verify_again(struct session *session, const struct process *process)
+{
+	struct process known = *process;
+
+	if (session->verified[process->build] || process->kind != PYTHON_YES)
+		return;
+	if (process_verify(session->builds, process, known.reason) != -EPROTO) {
+		session->verified[process->build] = 1;
+		return;
+	}
+	collector__update_process(session->collector, &known);
+	collector__probed(session->collector, process->tgid, false, monotonic_ns());
+	tracer__remove_process(session->tracer, process->tgid);
+}
+
 static int consider(struct session *session, pid_t tgid, bool surely, unsigned int tries)
 {
 	struct process process;
 	int err = process_inspect(session->builds, tgid, &process);
+
+	if (!err && tries && collector__knows(session->collector, tgid)) {
+		verify_again(session, &process);
+		return 1;
+	}
 
 	if (err)
 		return err;

@@ -15,7 +15,7 @@
 #include "discover/process.h"
 #include "options.h"
 
-/* A process that will be Python when its libpython is mapped. */
+/* A process that will be Python when its libpython is mapped, or whose layout is to be proved. */
 struct later {
 	pid_t tgid;
 	uint64_t due_ns;
@@ -29,6 +29,8 @@ struct session {
 	struct tracer *tracer;
 	struct collector *collector;
 	bool everything; /* one link a build for all processes, else one each */
+	bool started;		    /* past the first scan: processes may be young */
+	uint8_t verified[MAX_BUILDS]; /* builds whose layout has held in a live process */
 	uint8_t shared[MAX_BUILDS]; /* builds with one link for all, though not all are wanted */
 	unsigned int strangers[MAX_BUILDS]; /* running processes of the build that are not wanted */
 	struct later *later;

@@ -310,6 +310,22 @@ static bool over(const struct run *run, uint64_t now)
 	return options->tgid_count && !collector__living(run->session.collector);
 }
 
+/* How long to sleep at most: something may be due before. */
+static int sleep_ms(const struct run *run, uint64_t now)
+{
+	uint64_t due = now + POLL_MS * 1000000ull, end;
+
+	if (run->session.later_count)
+		return 2;
+	end = run->attached_ns + run->options->duration * 1e9;
+	if (run->options->duration > 0 && end < due)
+		due = end;
+	end = run->window_start_ns + run->options->interval * 1e9;
+	if (run->options->interval > 0 && end < due)
+		due = end;
+	return due > now ? (due - now + 999999) / 1000000 : 0;
+}
+
 /* Follow the targets until it is over.  Returns an exit status. */
 static int follow(struct run *run)
 {
@@ -323,7 +339,7 @@ static int follow(struct run *run)
 		tracer__time_programs(session->tracer,
 				      (now - run->attached_ns) % TIMED_EVERY_NS < TIMED_NS);
 		tracer__poll(session->tracer, collector__record, session->collector,
-			     session->later_count ? 2 : POLL_MS);
+			     sleep_ms(run, now));
 		if (run->options->child)
 			command_poll(&run->command, at_exec, run);
 		session_look_again(session);
@@ -377,6 +393,7 @@ int trace_run(const struct options *options)
 	if (!status)
 		status = take_targets(&run);
 	run.attached_ns = run.window_start_ns = monotonic_ns();
+	run.session.started = true;
 	if (!status)
 		status = follow(&run);
 	if (!status)

@@ -30,7 +30,7 @@ METHODS = {
     "debian-3.11": "opcode",
     "debian-3.13": "opcode",
     "debian-3.14": "opcode",
-    "debian-3.15": "usdt",
+    "debian-3.15": "opcode",
 }
 
 

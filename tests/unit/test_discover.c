@@ -269,6 +269,24 @@ static void without_usdt_3_9_has_waits_only(void **state)
 	assert_non_null(strstr(build.reason, "function__entry"));
 }
 
+static void a_built_in_jit_shows(void **state)
+{
+	static const struct {
+		const char *string;
+		bool jit;
+	} cases[] = {{"PYTHON_JIT", true}, {"PYTHON_JIT_STRESS", false}, {"PYTHON", false}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct small_elf s = small_3_13();
+
+		s.strings[0] = cases[i].string;
+		assert_int_equal(analyse(&s), 0);
+		assert_int_equal(build.method, CALLS_OPCODE);
+		assert_int_equal(build.jit, cases[i].jit);
+	}
+}
+
 /* A jump from elsewhere into a handler: the probe goes ahead of where it lands. */
 static void jumps_into_handlers_are_avoided(void **state)
 {
@@ -453,6 +471,7 @@ int main(void)
 		cmocka_unit_test(debug_builds_are_refused),
 		cmocka_unit_test(usdt_sites_and_semaphores),
 		cmocka_unit_test(without_usdt_3_9_has_waits_only),
+		cmocka_unit_test(a_built_in_jit_shows),
 		cmocka_unit_test(jumps_into_handlers_are_avoided),
 		cmocka_unit_test(a_shared_throw_block_is_no_site),
 		cmocka_unit_test(a_table_that_does_not_fit_is_refused),

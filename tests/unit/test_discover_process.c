@@ -224,7 +224,9 @@ static void a_live_interpreter_verifies(void **state)
 	assert_int_equal(read(up, &byte, 1), 1);
 	assert_int_equal(process_inspect(builds, child, &process), 0);
 	if (process.kind == PYTHON_YES && builds__get(builds, process.build)->layout_known) {
+		strcpy(reason, "untouched");
 		assert_int_equal(process_verify(builds, &process, reason), 0);
+		assert_string_equal(reason, "untouched");
 		assert_int_equal(process.threads, 4);
 		/* somewhere else in its memory there is no runtime */
 		process.runtime += 4096;
@@ -238,6 +240,37 @@ static void a_live_interpreter_verifies(void **state)
 	assert_true(process_verify(builds, &process, reason) < 0);
 	close(up);
 	builds__free(builds);
+}
+
+static void the_jit_variable_counts_as_python_reads_it(void **state)
+{
+	static const struct {
+		char *variable;
+		int setting;
+	} cases[] = {
+		{"PYTHON_JIT=1", 1},      {"PYTHON_JIT=yes", 1},      {"PYTHON_JIT=0", 0},
+		{"PYTHON_JIT=", -ENOENT}, {"XPYTHON_JIT=1", -ENOENT}, {"A=PYTHON_JIT=1", -ENOENT},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *environment[] = {"PATH=/bin", cases[i].variable, NULL};
+		struct timespec pause = {.tv_nsec = 5000000};
+		char exe[64] = "";
+		pid_t child = fork();
+
+		if (!child) {
+			execle("/bin/sleep", "sleep", "60", (char *)NULL, environment);
+			_exit(127);
+		}
+		for (int n = 0; n < 400 && strcmp(exe, "sleep\n"); n++) {
+			nanosleep(&pause, NULL);
+			procfs_read(child, "comm", exe, sizeof(exe));
+		}
+		assert_int_equal(procfs_jit_variable(child), cases[i].setting);
+		kill(child, SIGKILL);
+		waitpid(child, NULL, 0);
+	}
 }
 
 static int count_processes(const struct process *process, void *arg)
@@ -267,6 +300,7 @@ int main(void)
 		cmocka_unit_test(files_are_examined_once),
 		cmocka_unit_test(load_bias_of_a_mapping),
 		cmocka_unit_test(a_live_interpreter_verifies),
+		cmocka_unit_test(the_jit_variable_counts_as_python_reads_it),
 		cmocka_unit_test(a_scan_of_this_machine),
 	};
 

@@ -61,6 +61,18 @@ struct process_total *collector__find(const struct collector *collector, pid_t t
 	return NULL;
 }
 
+struct process_total *collector__find_any(const struct collector *collector, pid_t tgid)
+{
+	struct process_total *total = collector__find(collector, tgid);
+
+	if (total)
+		return total;
+	for (total = collector->processes; total; total = total->next)
+		if (total->process.tgid == tgid)
+			return total;
+	return NULL;
+}
+
 bool collector__knows(const struct collector *collector, pid_t tgid)
 {
 	return collector__find(collector, tgid) != NULL;
@@ -147,7 +159,7 @@ static struct function_total *slot_function(struct collector *collector, uint32_
 
 static void on_code(struct collector *collector, const struct record_code *record)
 {
-	struct process_total *process = collector__find(collector, record->tgid);
+	struct process_total *process = collector__find_any(collector, record->tgid);
 	char function[NAME_MAX_BYTES * 4 + 1], file[FILE_MAX_BYTES * 4 + 1];
 	struct slot *slot;
 

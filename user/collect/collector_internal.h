@@ -23,7 +23,9 @@ struct collector {
 	struct process_total *processes;
 };
 
+/* The process that has this tgid, or that has or had it. */
 struct process_total *collector__find(const struct collector *collector, pid_t tgid);
+struct process_total *collector__find_any(const struct collector *collector, pid_t tgid);
 
 /* Count a duration in its bucket, where its sum is added up apart. */
 void histogram_add_bucket(struct histogram *histogram, uint64_t ns);

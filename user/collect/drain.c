@@ -69,24 +69,11 @@ static void drain_slot(struct function_stats *stats, struct slot *slot)
 	function->over += exits + unseen;
 }
 
-/* The process that has or had this tgid. */
-static struct process_total *find_any(const struct collector *collector, pid_t tgid)
-{
-	struct process_total *total = collector__find(collector, tgid);
-
-	if (total)
-		return total;
-	for (total = collector->processes; total; total = total->next)
-		if (total->process.tgid == tgid)
-			return total;
-	return NULL;
-}
-
 /* A slot whose name was lost: count it under a name that says so. */
 static void adopt_slot(struct collector *collector, struct slot *slot,
 		       const struct function_stats *stats)
 {
-	slot->process = find_any(collector, stats->tgid);
+	slot->process = collector__find_any(collector, stats->tgid);
 	if (slot->process)
 		slot->function = process_total__function(slot->process, "<name lost>", "", 0);
 }

@@ -158,7 +158,7 @@ static int add_functions(struct profile *profile, const struct process_total *to
 		out->probed_ns = probed_ns;
 		memcpy(out->wait_ns, f->window.wait_ns, sizeof(out->wait_ns));
 		out->wall = f->wall;
-		out->wall.censored = f->begun - f->over;
+		out->wall.censored = f->begun > f->over ? f->begun - f->over : 0;
 	}
 	return 0;
 }

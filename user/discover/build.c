@@ -54,9 +54,12 @@ static int choose_method(const struct elf_file *elf, struct code *code,
 		return err == -ENOENT ? 0 : err;
 	}
 	err = sites_add_opcodes(elf, code, row->opcodes, out);
-	if (!err)
-		out->method = CALLS_OPCODE;
-	return err == -ENOENT ? 0 : err;
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	out->method = CALLS_OPCODE;
+	err = jit_built_in(elf);
+	out->jit = err > 0;
+	return err < 0 ? err : 0;
 }
 
 /* The sites beside those of calls and returns; without them some ends and entries are not seen. */

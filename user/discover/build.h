@@ -46,6 +46,7 @@ struct build {
 	bool layout_known;
 	struct py_layout layout;
 	enum calls_method method;
+	bool jit;                        /* it has a JIT, which may be on or off in a process */
 	char reason[BUILD_REASON_BYTES]; /* why not, where something is missing */
 	struct site sites[BUILD_MAX_SITES];
 	size_t site_count;

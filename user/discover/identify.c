@@ -73,6 +73,7 @@ struct version_strings {
 	int tag_minor;   /* of "cpython-3N", -1: none, -2: several */
 	int exact_micro; /* of a string "3.N.M", same convention */
 	int tail_micro;  /* of a string that ends so */
+	bool jit;
 };
 
 static void note_value(int *slot, long value)
@@ -154,13 +155,30 @@ static int search_segments(const struct elf_file *elf, struct version_strings *f
 	return 0;
 }
 
+/* The whole name: other variables only begin like it. */
+static void search_jit(const char *bytes, size_t size, struct version_strings *found)
+{
+	static const char name[] = "PYTHON_JIT";
+
+	if (memmem(bytes, size, name, sizeof(name)))
+		found->jit = true;
+}
+
+int jit_built_in(const struct elf_file *elf)
+{
+	struct version_strings found = {.jit = false};
+	int err = search_segments(elf, &found, search_jit);
+
+	return err ? err : found.jit;
+}
+
 /*
  * Before 3.11 the version is only in strings: the cache tag names the minor
  * version, and one string agrees with it.  -ENOENT if they do not tell.
  */
 static int version_from_strings(const struct elf_file *elf, struct version *out)
 {
-	struct version_strings found = {-1, -1, -1};
+	struct version_strings found = {-1, -1, -1, false};
 	int err, micro;
 
 	err = search_segments(elf, &found, search_tag);

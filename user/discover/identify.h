@@ -17,6 +17,13 @@ int layout_identify(const struct elf_file *elf, const struct elf_symbol *runtime
 		    struct build *build, const struct py_version_row **row);
 
 /*
+ * Can it run bytecode as machine code, or as micro-operations, past the opcode
+ * handlers?  From 3.13 on that can be built in, and PYTHON_JIT in the environment
+ * switches it (Python/pylifecycle.c, _Py_TIER2).  Returns 1, 0 or a negative errno.
+ */
+int jit_built_in(const struct elf_file *elf);
+
+/*
  * Fill the fields that `map` says stand in `published`, map->size bytes of a
  * struct _Py_DebugOffsets, into *layout.  Returns 0, or -EPROTO if one of them
  * makes no sense (then *bad is its offset in struct py_layout).

@@ -92,8 +92,7 @@ static void apply_verdict(const struct builds *builds, const struct mapping *map
 		}
 		break;
 	case FILE_CPYTHON:
-		if (out->kind == PYTHON_YES ||
-		    builds__load_bias(builds, verdict->build, mapping->start, mapping->offset,
+		if (builds__load_bias(builds, verdict->build, mapping->start, mapping->offset,
 				      &bias))
 			break;
 		out->kind = PYTHON_YES;
@@ -105,17 +104,46 @@ static void apply_verdict(const struct builds *builds, const struct mapping *map
 	}
 }
 
+static bool is_anonymous(const struct mapping *mapping)
+{
+	return !mapping->inode && (!mapping->path[0] || !strncmp(mapping->path, "[anon:", 6));
+}
+
+/*
+ * Calls a JIT has compiled pass no opcode handler.  Where the environment does not
+ * say whether it is on, code that comes from no file is a hint that it may be.
+ */
+static void note_jit(const struct builds *builds, bool anonymous_code, struct process *out)
+{
+	const struct build *build = builds__get(builds, out->build);
+	int setting;
+
+	if (out->kind != PYTHON_YES || !build->jit || build->method != CALLS_OPCODE)
+		return;
+	setting = procfs_jit_variable(out->tgid);
+	if (setting == 1)
+		snprintf(out->reason, sizeof(out->reason),
+			 "its JIT is on (PYTHON_JIT): calls it has compiled are not seen");
+	else if (setting < 0 && anonymous_code)
+		snprintf(out->reason, sizeof(out->reason),
+			 "its JIT may be on: calls it has compiled are not seen");
+}
+
 static int inspect_mappings(struct builds *builds, FILE *maps, struct process *out)
 {
 	struct file_verdict verdict = {.kind = FILE_PLAIN};
 	struct mapping mapping, last = {0};
+	bool anonymous_code = false;
 	char *line = NULL;
 	size_t size = 0;
 
 	for (int i = 0; i < MAX_MAPPINGS && getline(&line, &size, maps) > 0; i++) {
 		bool again;
 
-		if (!parse_mapping(line, &mapping) || !mapping.executable || !mapping.inode)
+		if (!parse_mapping(line, &mapping) || !mapping.executable)
+			continue;
+		anonymous_code |= is_anonymous(&mapping);
+		if (!mapping.inode || out->kind == PYTHON_YES)
 			continue;
 		again = mapping.inode == last.inode && mapping.major == last.major &&
 			mapping.minor == last.minor;
@@ -123,10 +151,11 @@ static int inspect_mappings(struct builds *builds, FILE *maps, struct process *o
 			verdict = (struct file_verdict){.kind = FILE_PLAIN};
 		last = mapping;
 		apply_verdict(builds, &mapping, &verdict, out);
-		if (out->kind == PYTHON_YES)
+		if (out->kind == PYTHON_YES && !builds__get(builds, out->build)->jit)
 			break;
 	}
 	free(line);
+	note_jit(builds, anonymous_code, out);
 	return 0;
 }
 

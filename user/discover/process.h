@@ -39,9 +39,9 @@ struct process {
 	char container_id[72]; /* 64 hex digits, or "" */
 	int threads;
 	enum python_kind kind;
-	size_t build;     /* index in builds */
-	uint64_t runtime; /* address of _PyRuntime in its memory */
-	char reason[BUILD_REASON_BYTES];
+	size_t build;                    /* index in builds */
+	uint64_t runtime;                /* address of _PyRuntime in its memory */
+	char reason[BUILD_REASON_BYTES]; /* why not, or what of it is not seen; "" if nothing */
 };
 
 /*
@@ -55,8 +55,8 @@ int process_inspect(struct builds *builds, pid_t tgid, struct process *out);
  * Does what we know of the layout hold in the live process?  Walks runtime ->
  * interpreter -> thread states, and checks them against /proc/TGID/task.
  * Returns 0 if it does, -EAGAIN if the interpreter is not up yet, -EPROTO with
- * a reason (BUILD_REASON_BYTES) if it does not, another negative errno if its memory
- * cannot be read.
+ * a reason (BUILD_REASON_BYTES; untouched otherwise) if it does not, another negative errno if its
+ * memory cannot be read.
  */
 int process_verify(const struct builds *builds, const struct process *process, char *reason);
 

@@ -13,6 +13,8 @@
 
 #include "cgroup.h"
 
+#define ENVIRON_BYTES (256u << 10)
+
 ssize_t procfs_read(pid_t tgid, const char *name, char *buffer, size_t size)
 {
 	char path[96];
@@ -102,6 +104,28 @@ int procfs_describe(pid_t tgid, struct process *out)
 		snprintf(out->container_id, sizeof(out->container_id), "%s", id);
 	}
 	return 0;
+}
+
+int procfs_jit_variable(pid_t tgid)
+{
+	static const char name[] = "PYTHON_JIT=";
+	int setting = -ENOENT;
+	char *text, *at;
+	ssize_t n;
+
+	text = malloc(ENVIRON_BYTES);
+	if (!text)
+		return -ENOMEM;
+	n = procfs_read(tgid, "environ", text, ENVIRON_BYTES);
+	for (at = text; n > 0 && at < text + n; at += strlen(at) + 1) {
+		/* read as Python/pylifecycle.c does: empty is the same as not set */
+		if (!strncmp(at, name, strlen(name)) && at[strlen(name)]) {
+			setting = at[strlen(name)] != '0';
+			break;
+		}
+	}
+	free(text);
+	return n < 0 ? (int)n : setting;
 }
 
 /* The last number in the NSpid line of /proc/TGID/task/TID/status; 0: gone. */

@@ -18,6 +18,12 @@ ssize_t procfs_read(pid_t tgid, const char *name, char *buffer, size_t size);
 int procfs_describe(pid_t tgid, struct process *out);
 
 /*
+ * Does the JIT variable it was started with switch it on (1) or off (0)?
+ * -ENOENT if it says nothing, or another negative errno.
+ */
+int procfs_jit_variable(pid_t tgid);
+
+/*
  * The ids of its threads as they see them themselves, in the innermost pid
  * namespace. Fills up to `max`; returns how many, or a negative errno.
  */

@@ -209,11 +209,11 @@ int process_verify(const struct builds *builds, const struct process *process, c
 {
 	const struct build *build = builds__get(builds, process->build);
 	struct timespec pause = {.tv_nsec = PAUSE_NS};
-	struct check check = {.tgid = process->tgid, .runtime = process->runtime, .reason = reason};
+	char why[BUILD_REASON_BYTES] = "";
+	struct check check = {.tgid = process->tgid, .runtime = process->runtime, .reason = why};
 	ssize_t tids;
 	int err;
 
-	reason[0] = '\0';
 	if (process->kind != PYTHON_YES || !build || !build->layout_known) {
 		snprintf(reason, BUILD_REASON_BYTES, "its layout is not known");
 		return -EPROTO;
@@ -234,5 +234,7 @@ int process_verify(const struct builds *builds, const struct process *process, c
 			break;
 	}
 	free(check.tids);
+	if (err == -EPROTO)
+		snprintf(reason, BUILD_REASON_BYTES, "%s", why);
 	return err;
 }
