@@ -270,6 +270,24 @@ static __always_inline int thread_again(struct hit *hit)
 	return thread_find(t, hit->l);
 }
 
+#define AGAIN_NS 1000000
+
+/*
+ * Is this the entry we have just seen?  Turning on sys.monitoring has the interpreter
+ * run RESUME a second time (3.12+), and while userspace changes from one set of links
+ * to another a hit comes twice.
+ */
+static __always_inline bool entered_already(struct hit *hit, u64 frame, u32 function)
+{
+	struct shadow_frame *f;
+
+	if (!hit->t->depth)
+		return false;
+	f = shadow_at(hit->task, hit->t, hit->t->depth - 1);
+	return f && f->frame == frame && f->function == function && !f->raised_ns &&
+	       !f->child_ns && hit->now - f->start_ns < AGAIN_NS;
+}
+
 static __always_inline int enter(struct hit *hit, enum entry_kind forced)
 {
 	const struct py_layout *l = hit->l;
@@ -293,12 +311,12 @@ static __always_inline int enter(struct hit *hit, enum entry_kind forced)
 	}
 	if (kind == ENTRY_NONE)
 		return 0;
-	if (probes_overlap && t->depth && shadow_top_is(hit->task, t, frame))
-		return 0;
 	previous = frame_previous(l, t->head);
+	function = function_slot(l, hit->tgid, frame_code(l, t->head), t->head);
+	if (entered_already(hit, frame, function))
+		return 0;
 	if (!shadow_top_near(hit, previous))
 		reconcile(t, l, previous, hit->now, 0);
-	function = function_slot(l, hit->tgid, frame_code(l, t->head), t->head);
 	if (function == NO_FUNCTION)
 		lose(LOSS_FUNCTIONS_FULL);
 	stats = bpf_map_lookup_elem(&functions, &function);

@@ -191,8 +191,6 @@ const volatile __u32 own_tgid = 0;
 
 /* Written by userspace: raised whenever `processes` changed under threads that cached it. */
 volatile __u32 process_epoch = 1;
-/* While userspace changes from one set of links to another, a hit can come twice. */
-volatile __u32 probes_overlap SEC(".data") = 0;
 
 static __always_inline void lose(enum loss_cause cause)
 {

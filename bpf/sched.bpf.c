@@ -101,8 +101,8 @@ static __always_inline enum wait_class wait_class_of(struct task_struct *other,
 	return syscall_class(other, task, t->off_syscall, arg0, BPF_CORE_READ(regs, si), fallback);
 }
 
-static __always_inline void switch_out(struct task_struct *task, struct thread *t, u32 state,
-				       u64 now)
+static __always_inline void switch_out(struct task_struct *task, struct thread *t, bool runnable,
+				       u32 state, u64 now)
 {
 	const struct py_layout *l = t->runtime ? layout_of(t->build) : NULL;
 	u64 since = exchange(&t->in_ns, 0);
@@ -112,7 +112,7 @@ static __always_inline void switch_out(struct task_struct *task, struct thread *
 	t->off_function = l ? running_function(t, l, task->tgid, now) : NO_FUNCTION;
 	t->off_flags = 0;
 	t->off_gil_switches = 0;
-	if (state == TASK_RUNNING) {
+	if (runnable) {
 		t->off_class = WAIT_RUNQ;
 		t->off_syscall = SYSCALL_NONE;
 		t->wake_ns = now;
@@ -206,7 +206,8 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 	struct thread *t = traced_thread(prev, now);
 
 	if (t)
-		switch_out(prev, t, prev_state, now);
+		/* a preempted task runs on, even if it was about to sleep */
+		switch_out(prev, t, preempt || prev_state == TASK_RUNNING, prev_state, now);
 	t = traced_thread(next, now);
 	if (t)
 		switch_in(next, t, now);

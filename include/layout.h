@@ -79,7 +79,7 @@ struct py_layout {
 	__u8 op_yield_value;
 	__u8 op_yield_from; /* 0: none */
 	__u8 resume_genexpr; /* oparg of a RESUME that only makes a generator (3.15+), 0: none */
-	__u8 nogil;	    /* free-threaded build: no GIL, thread_id is not the FS base */
+	__u8 nogil;	    /* free-threaded build: no GIL */
 	__u8 minor;	    /* of the version: for messages, never for decisions */
 	__u8 pad[3];
 };

@@ -65,14 +65,12 @@ void session_stranger(struct session *session, const struct process *process)
 	session->strangers[index]++;
 	if (!session->shared[index])
 		return;
-	/* from now on each wanted process has a link of its own */
+	/* from now on each wanted process has a link of its own; a hit of both counts once */
 	session->shared[index] = 0;
-	tracer__overlap(session->tracer, true);
 	tgids = collector__tgids(session->collector, index, &count);
 	for (size_t i = 0; i < count; i++)
 		tracer__probe(session->tracer, index, build, tgids[i]);
 	tracer__unprobe(session->tracer, index, 0);
-	tracer__overlap(session->tracer, false);
 	free((void *)tgids);
 }
 
@@ -274,7 +272,7 @@ static void on_fork(struct session *session, const struct record_task *record)
 		tracer__remove_process(session->tracer, record->tgid);
 		return;
 	}
-	if (collector__add_process(session->collector, &process, record->ns) ||
+	if (collector__add_process(session->collector, &process, record->ns ?: monotonic_ns()) ||
 	    process.kind != PYTHON_YES || !session->options->calls)
 		return;
 	build = builds__get(session->builds, process.build);
@@ -321,6 +319,32 @@ void session_lifecycle(void *arg, const struct record_task *record)
 	case RECORD_EXIT:
 		let_go(session, record->tgid);
 		break;
+	}
+}
+
+void session_resync(struct session *session)
+{
+	uint64_t losses = tracer__lifecycle_losses(session->tracer);
+	struct process_entry entry;
+	pid_t *tgids;
+	size_t count;
+
+	if (losses == session->lifecycle_losses)
+		return;
+	session->lifecycle_losses = losses;
+	tgids = collector__living_tgids(session->collector, &count);
+	for (size_t i = 0; i < count; i++)
+		if (!tracer__has_process(session->tracer, tgids[i], &entry))
+			let_go(session, tgids[i]);
+	free(tgids);
+	for (pid_t tgid = 0; (tgid = tracer__next_process(session->tracer, tgid));) {
+		struct record_task record = {.kind = RECORD_FORK, .tgid = tgid};
+
+		if (collector__knows(session->collector, tgid) ||
+		    !tracer__has_process(session->tracer, tgid, &entry))
+			continue;
+		record.ns = entry.since;
+		on_fork(session, &record);
 	}
 }
 

@@ -37,6 +37,7 @@ struct session {
 	size_t later_count;
 	size_t taken; /* processes taken in so far */
 	uint64_t losses[LOSS_COUNT]; /* our own, beside the kernel side's */
+	uint64_t lifecycle_losses; /* made good for so far */
 	int error;    /* first failure to attach, negative errno; 0: none */
 };
 
@@ -60,6 +61,9 @@ int session_consider(struct session *session, pid_t tgid, bool surely);
 
 /* A Python process that is not wanted: it shall not pay for those that are. */
 void session_stranger(struct session *session, const struct process *process);
+
+/* Make good for lifecycle records that did not fit the ring: who ended, who began. */
+void session_resync(struct session *session);
 
 /* Losses of both sides, since the start. */
 void session_losses(const struct session *session, uint64_t losses[LOSS_COUNT]);

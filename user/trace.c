@@ -343,6 +343,7 @@ static int follow(struct run *run)
 		if (run->options->child)
 			command_poll(&run->command, at_exec, run);
 		session_look_again(session);
+		session_resync(session);
 		now = monotonic_ns();
 		if (!interval || now - run->window_start_ns < interval)
 			continue;

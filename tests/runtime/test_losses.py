@@ -43,6 +43,20 @@ def test_recorded_plus_lost_is_truth(lab, py):
     check(-5 <= missing <= 0, figures)
 
 
+@over("debian-3.9", "debian-3.13")
+def test_every_wait_is_recorded(lab, py):
+    """With room for all there is nothing lost, and not one wait less than the kernel counted."""
+    target = lab.target(py, "sleeps.py", 1, 3000)
+    (truth,), report = lab.run(target, "--overhead", "0")
+    sleeps, _ = report.wait_sum(target.tgid, "nap", "sleep")
+    lost = report.loss("ring_full_wait")
+    check(
+        sleeps == truth["sleeps"] and not lost,
+        f"{sleeps} sleeps recorded, {lost} waits lost; {truth['sleeps']} sleeps were made "
+        f"in {truth['waits']} voluntary context switches",
+    )
+
+
 @over("debian-3.13")
 def test_many_processes_and_a_tiny_ring(lab, py):
     target = lab.target(py, "sleeps.py", 6, 400)

@@ -336,11 +336,6 @@ void tracer__unprobe_all(struct tracer *tracer)
 		probes_drop(tracer, &tracer->probes[0]);
 }
 
-void tracer__overlap(struct tracer *tracer, bool on)
-{
-	tracer->skel->data->probes_overlap = on;
-}
-
 int tracer__add_process(struct tracer *tracer, pid_t tgid, const struct process_entry *entry)
 {
 	uint32_t key = tgid;
@@ -359,6 +354,23 @@ int tracer__remove_process(struct tracer *tracer, pid_t tgid)
 		return -errno;
 	tracer->skel->data->process_epoch++;
 	return 0;
+}
+
+bool tracer__has_process(struct tracer *tracer, pid_t tgid, struct process_entry *entry)
+{
+	uint32_t key = tgid;
+
+	return !bpf_map_lookup_elem(bpf_map__fd(tracer->skel->maps.processes), &key, entry);
+}
+
+pid_t tracer__next_process(struct tracer *tracer, pid_t tgid)
+{
+	uint32_t key = tgid, next;
+
+	if (bpf_map_get_next_key(bpf_map__fd(tracer->skel->maps.processes), tgid ? &key : NULL,
+				 &next))
+		return 0;
+	return next;
 }
 
 void tracer__add_thread(struct tracer *tracer, pid_t tgid, uint64_t thread_id, uint64_t tstate)
@@ -422,19 +434,29 @@ void tracer__free_slot(struct tracer *tracer, uint32_t slot)
 	bpf_map_update_elem(bpf_map__fd(tracer->skel->maps.free_slots), NULL, &slot, BPF_ANY);
 }
 
-void tracer__losses(struct tracer *tracer, uint64_t losses[LOSS_COUNT])
+static uint64_t loss_count(struct tracer *tracer, uint32_t cause)
 {
 	int cpus = libbpf_num_possible_cpus();
 	uint64_t *values = calloc(cpus > 0 ? cpus : 1, sizeof(*values));
+	uint64_t sum = 0;
 
-	for (uint32_t cause = 0; values && cause < LOSS_COUNT; cause++) {
-		losses[cause] = 0;
-		if (bpf_map_lookup_elem(bpf_map__fd(tracer->skel->maps.losses), &cause, values))
-			continue;
+	if (values &&
+	    !bpf_map_lookup_elem(bpf_map__fd(tracer->skel->maps.losses), &cause, values))
 		for (int cpu = 0; cpu < cpus; cpu++)
-			losses[cause] += values[cpu];
-	}
+			sum += values[cpu];
 	free(values);
+	return sum;
+}
+
+void tracer__losses(struct tracer *tracer, uint64_t losses[LOSS_COUNT])
+{
+	for (uint32_t cause = 0; cause < LOSS_COUNT; cause++)
+		losses[cause] = loss_count(tracer, cause);
+}
+
+uint64_t tracer__lifecycle_losses(struct tracer *tracer)
+{
+	return loss_count(tracer, LOSS_RING_LIFECYCLE);
 }
 
 void tracer__time_programs(struct tracer *tracer, bool on)

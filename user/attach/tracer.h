@@ -49,12 +49,17 @@ int tracer__unprobe(struct tracer *tracer, size_t index, pid_t tgid);
 /* Take out the probes of a process that is gone, whatever its build was. */
 void tracer__unprobe_process(struct tracer *tracer, pid_t tgid);
 void tracer__unprobe_all(struct tracer *tracer);
-/* While two sets of probes stand in one process, have each hit count once. */
-void tracer__overlap(struct tracer *tracer, bool on);
 
 /* Trace a process (flags: enum process_flags), or stop doing so.  0 or negative errno. */
 int tracer__add_process(struct tracer *tracer, pid_t tgid, const struct process_entry *entry);
 int tracer__remove_process(struct tracer *tracer, pid_t tgid);
+
+/* Does the kernel side trace it (still)? */
+bool tracer__has_process(struct tracer *tracer, pid_t tgid, struct process_entry *entry);
+/* The next process the kernel side traces after `tgid` (0: the first); 0 after the last. */
+pid_t tracer__next_process(struct tracer *tracer, pid_t tgid);
+/* Lifecycle records lost so far. */
+uint64_t tracer__lifecycle_losses(struct tracer *tracer);
 
 /* Tell the kernel side where a thread's state is (saves it the search). */
 void tracer__add_thread(struct tracer *tracer, pid_t tgid, uint64_t thread_id, uint64_t tstate);

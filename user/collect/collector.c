@@ -4,6 +4,7 @@
 #include "collector_internal.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -99,6 +100,18 @@ pid_t *collector__tgids(const struct collector *collector, size_t build, size_t 
 	return tgids;
 }
 
+pid_t *collector__living_tgids(const struct collector *collector, size_t *count)
+{
+	pid_t *tgids = calloc(collector__living(collector) + 1, sizeof(*tgids));
+
+	*count = 0;
+	for (struct process_total *total = collector->processes; tgids && total;
+	     total = total->next)
+		if (total->current)
+			tgids[(*count)++] = total->process.tgid;
+	return tgids;
+}
+
 int collector__add_process(struct collector *collector, const struct process *process,
 			   uint64_t now_ns)
 {
@@ -149,18 +162,51 @@ void collector__end_process(struct collector *collector, pid_t tgid, uint64_t no
 	total->current = false;
 }
 
-static struct function_total *slot_function(struct collector *collector, uint32_t slot,
-					    const struct process_total *process)
+/*
+ * The process a record is of.  One we have not heard of is traced all the same, or
+ * there would be no record: what told of its fork was lost.
+ */
+static struct process_total *process_of(struct collector *collector, uint32_t tgid)
 {
-	if (slot >= collector->slot_count || collector->slots[slot].process != process)
+	struct record_task fork = {.kind = RECORD_FORK, .tgid = tgid};
+	struct process_total *total = collector__find_any(collector, tgid);
+
+	if (total)
+		return total;
+	collector->lifecycle(collector->lifecycle_arg, &fork);
+	return collector__find_any(collector, tgid);
+}
+
+/* A function whose name has not come (yet): the ring was full. */
+struct function_total *collector__nameless(struct process_total *process, uint32_t slot)
+{
+	char name[48];
+
+	snprintf(name, sizeof(name), "<name lost %u>", slot);
+	return process_total__function(process, name, "", 0);
+}
+
+static struct function_total *slot_function(struct collector *collector, uint32_t index,
+					    struct process_total *process)
+{
+	struct slot *slot;
+
+	if (index >= collector->slot_count)
 		return NULL;
-	return collector->slots[slot].function;
+	slot = &collector->slots[index];
+	if (slot->process != process) {
+		slot->process = process;
+		slot->function = collector__nameless(process, index);
+		slot->nameless = true;
+	}
+	return slot->function;
 }
 
 static void on_code(struct collector *collector, const struct record_code *record)
 {
-	struct process_total *process = collector__find_any(collector, record->tgid);
+	struct process_total *process = process_of(collector, record->tgid);
 	char function[NAME_MAX_BYTES * 4 + 1], file[FILE_MAX_BYTES * 4 + 1];
+	struct function_total *before;
 	struct slot *slot;
 
 	if (!process || record->slot >= collector->slot_count)
@@ -170,9 +216,13 @@ static void on_code(struct collector *collector, const struct record_code *recor
 	name_decode(record->file, sizeof(record->file), record->file_chars, record->file_kind,
 		    file, sizeof(file));
 	slot = &collector->slots[record->slot];
+	before = slot->process == process && slot->nameless ? slot->function : NULL;
 	slot->process = process;
+	slot->nameless = false;
 	slot->function = process_total__function(process, function[0] ? function : "<unreadable>",
 						 file, record->line);
+	if (before && slot->function)
+		process_total__rename(process, before, slot->function);
 }
 
 /* The pending GIL wait is over: one wait of all its parts. */
@@ -230,7 +280,7 @@ static void add_runq(struct process_total *process, const struct wait_key *key,
 
 static void on_wait(struct collector *collector, const struct record_wait *record)
 {
-	struct process_total *process = collector__find(collector, record->tgid);
+	struct process_total *process = process_of(collector, record->tgid);
 	struct thread_total *thread;
 	struct wait_key key = {.wait_class = record->wait_class, .syscall = record->syscall};
 	struct wait_total *wait;
@@ -268,8 +318,8 @@ static void on_wait(struct collector *collector, const struct record_wait *recor
 
 static void on_thread_exit(struct collector *collector, const struct record_task *record)
 {
-	struct process_total *process = collector__find(collector, record->tgid);
-	struct thread_total *thread = NULL;
+	struct process_total *process = process_of(collector, record->tgid);
+	struct thread_total *thread;
 
 	if (!process)
 		return;

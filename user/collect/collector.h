@@ -43,6 +43,8 @@ bool collector__knows(const struct collector *collector, pid_t tgid);
 void collector__end_process(struct collector *collector, pid_t tgid, uint64_t now_ns);
 /* The living processes of a build with call probes on: an array for free(), NULL if *count is 0. */
 pid_t *collector__tgids(const struct collector *collector, size_t build, size_t *count);
+/* All living processes: an array for free(). */
+pid_t *collector__living_tgids(const struct collector *collector, size_t *count);
 /* Living processes, of those that are traced. */
 size_t collector__living(const struct collector *collector);
 

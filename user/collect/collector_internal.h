@@ -10,6 +10,7 @@
 struct slot {
 	struct process_total *process;
 	struct function_total *function;
+	bool nameless;		       /* its name was lost, or is late */
 	struct function_stats *before; /* the counters when last read */
 };
 
@@ -26,6 +27,9 @@ struct collector {
 /* The process that has this tgid, or that has or had it. */
 struct process_total *collector__find(const struct collector *collector, pid_t tgid);
 struct process_total *collector__find_any(const struct collector *collector, pid_t tgid);
+
+/* A stand-in for a function whose name has not come. */
+struct function_total *collector__nameless(struct process_total *process, uint32_t slot);
 
 /* Count a duration in its bucket, where its sum is added up apart. */
 void histogram_add_bucket(struct histogram *histogram, uint64_t ns);

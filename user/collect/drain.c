@@ -70,12 +70,16 @@ static void drain_slot(struct function_stats *stats, struct slot *slot)
 }
 
 /* A slot whose name was lost: count it under a name that says so. */
-static void adopt_slot(struct collector *collector, struct slot *slot,
+static void adopt_slot(struct collector *collector, uint32_t index,
 		       const struct function_stats *stats)
 {
+	struct slot *slot = &collector->slots[index];
+
 	slot->process = collector__find_any(collector, stats->tgid);
-	if (slot->process)
-		slot->function = process_total__function(slot->process, "<name lost>", "", 0);
+	if (!slot->process)
+		return;
+	slot->function = collector__nameless(slot->process, index);
+	slot->nameless = true;
 }
 
 static void end_open_calls(struct process_total *total)
@@ -99,7 +103,7 @@ void collector__drain(struct collector *collector, bool all_told,
 			continue;
 		}
 		if (!slot->function && all_told)
-			adopt_slot(collector, slot, stats);
+			adopt_slot(collector, i, stats);
 		if (!slot->function)
 			continue;
 		if (!slot->before)

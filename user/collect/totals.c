@@ -97,6 +97,48 @@ struct wait_total *process_total__wait(struct process_total *total, const struct
 	return wait;
 }
 
+static void counts_move(struct function_total *to, struct function_total *from)
+{
+	const uint64_t *source = (const uint64_t *)&from->window;
+	uint64_t *target = (uint64_t *)&to->window;
+
+	_Static_assert(sizeof(from->window) % sizeof(uint64_t) == 0, "counters only");
+	for (size_t i = 0; i < sizeof(from->window) / sizeof(uint64_t); i++)
+		target[i] += source[i];
+	to->begun += from->begun;
+	to->over += from->over;
+	histogram_merge(&to->wall, &from->wall);
+}
+
+void process_total__rename(struct process_total *total, struct function_total *from,
+			   struct function_total *to)
+{
+	struct wait_total *wait, *next;
+
+	HASH_ITER(hh, total->waits, wait, next) {
+		struct wait_key key = wait->key;
+		struct wait_total *into;
+
+		if (key.function != from)
+			continue;
+		key.function = to;
+		into = process_total__wait(total, &key);
+		if (into)
+			histogram_merge(&into->time, &wait->time);
+		HASH_DEL(total->waits, wait);
+		free(wait);
+	}
+	for (struct thread_total *t = total->threads; t; t = t->hh.next) {
+		if (t->gil.key.function == from)
+			t->gil.key.function = to;
+		if (t->open_key.function == from)
+			t->open_key.function = to;
+	}
+	counts_move(to, from);
+	HASH_DEL(total->functions, from);
+	function_free(from);
+}
+
 void process_total__reset(struct process_total *total)
 {
 	struct function_total *function, *next_function;

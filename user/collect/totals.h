@@ -45,7 +45,6 @@ struct wait_total {
 	struct wait_key key;
 	UT_hash_handle hh;
 	struct histogram time;
-	uint64_t open; /* still going on when last told */
 };
 
 /* A wait for the GIL that may go on: its futex sleeps time out every switch interval. */
@@ -95,6 +94,10 @@ struct function_total *process_total__function(struct process_total *total, cons
 					       const char *file, uint32_t line);
 struct thread_total *process_total__thread(struct process_total *total, uint32_t tid);
 struct wait_total *process_total__wait(struct process_total *total, const struct wait_key *key);
+
+/* What was added up under `from` belongs to `to`, and `from` goes. */
+void process_total__rename(struct process_total *total, struct function_total *from,
+			   struct function_total *to);
 
 /* Forget the window's numbers; threads that ended go. */
 void process_total__reset(struct process_total *total);
