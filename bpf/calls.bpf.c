@@ -5,6 +5,7 @@
  */
 #include "python.bpf.h"
 #include "stack.bpf.h"
+#include "wait.bpf.h"
 
 /* What every handler needs, found once at its start. */
 struct hit {
@@ -52,6 +53,13 @@ static __always_inline int process_admit(u32 tgid, u32 build, u64 runtime, u64 n
  * What the process table says of this thread's process, cached in the thread.
  * The probe itself tells where _PyRuntime is: it stands at a known distance.
  */
+__noinline int thread_awake(struct thread *t)
+{
+	if (t)
+		switch_in_missed(bpf_get_current_task_btf(), t);
+	return 0;
+}
+
 __noinline int thread_refresh(struct thread *t, u32 tgid, u64 cookie, u64 ip, u64 now)
 {
 	u32 build = SITE_COOKIE_BUILD(cookie);
@@ -98,6 +106,8 @@ static __always_inline int hit_begin(struct pt_regs *ctx, struct hit *hit, u64 c
 		return -1;
 	}
 	hit->t = t;
+	if (t->off_ns)
+		thread_awake(t);
 	if (t->epoch != process_epoch || t->build != SITE_COOKIE_BUILD(hit->cookie) || !t->runtime)
 		thread_refresh(t, hit->tgid, hit->cookie, ctx->ip, hit->now);
 	if (!(t->flags & PROCESS_CALLS))
@@ -341,7 +351,9 @@ int call_entry(struct pt_regs *ctx)
 
 	if (hit_begin(ctx, &hit, BPF_LOCAL_STORAGE_GET_F_CREATE))
 		return 0;
-	return enter(&hit, ENTRY_UNKNOWN);
+	enter(&hit, ENTRY_UNKNOWN);
+	cost_sample(COST_ENTRY, hit.now);
+	return 0;
 }
 
 SEC("uprobe")
@@ -411,7 +423,11 @@ int call_return(struct pt_regs *ctx)
 {
 	struct hit hit;
 
-	return hit_begin(ctx, &hit, 0) ? 0 : leave(&hit, ENDED_RETURN);
+	if (hit_begin(ctx, &hit, 0))
+		return 0;
+	leave(&hit, ENDED_RETURN);
+	cost_sample(COST_EXIT, hit.now);
+	return 0;
 }
 
 SEC("uprobe")
@@ -458,7 +474,9 @@ int call_leave(struct pt_regs *ctx)
 	frame = current_frame(NULL, hit.l, hit.t->tstate);
 	if (!read_frame(NULL, hit.l, hit.t->head, frame))
 		how = ending_at_lasti(hit.l, hit.t->head);
-	return leave(&hit, how);
+	leave(&hit, how);
+	cost_sample(COST_EXIT, hit.now);
+	return 0;
 }
 
 /* PyTraceBack_Here: an exception was raised in the current frame or arrived in it. */

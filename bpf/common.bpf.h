@@ -192,6 +192,33 @@ const volatile __u32 own_tgid = 0;
 /* Written by userspace: raised whenever `processes` changed under threads that cached it. */
 volatile __u32 process_epoch = 1;
 
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, COST_KINDS);
+	__type(key, u32);
+	__type(value, struct cost);
+} costs SEC(".maps");
+
+#define COST_SAMPLE 64 /* one run in so many is timed, by the low bits of the clock */
+
+/*
+ * What one of our programs cost that began at `start`.  (The kernel could time them:
+ * but each time that was turned on or off here, sched_switch events went missing.)
+ */
+static __always_inline void cost_sample(enum cost_kind kind, u64 start)
+{
+	u32 index = kind;
+	struct cost *cost;
+
+	if (start & (COST_SAMPLE - 1))
+		return;
+	cost = bpf_map_lookup_elem(&costs, &index);
+	if (!cost)
+		return;
+	cost->runs++;
+	cost->ns += bpf_ktime_get_ns() - start;
+}
+
 static __always_inline void lose(enum loss_cause cause)
 {
 	u32 index = cause;

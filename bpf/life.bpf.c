@@ -2,6 +2,7 @@
 /* Processes and threads that begin, become something else, and end. */
 #include "python.bpf.h"
 #include "stack.bpf.h"
+#include "wait.bpf.h"
 
 static __always_inline void task_tell(enum record_kind kind, u32 tgid, u32 tid, u32 parent,
 				      u64 oncpu_ns)
@@ -90,6 +91,7 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	u64 ran = 0;
 
 	if (t) {
+		switch_in_missed(task, t);
 		thread_abandon(task);
 		if (t->in_ns)
 			ran = bpf_ktime_get_ns() - t->in_ns;

@@ -5,12 +5,8 @@
  */
 #include "python.bpf.h"
 #include "stack.bpf.h"
+#include "wait.bpf.h"
 #include "wait_class.bpf.h"
-
-static __always_inline u64 exchange(u64 *where, u64 value)
-{
-	return __sync_lock_test_and_set(where, value);
-}
 
 /* The thread's state if its process is traced; made at first sight. */
 static __always_inline struct thread *traced_thread(struct task_struct *task, u64 now)
@@ -105,8 +101,10 @@ static __always_inline void switch_out(struct task_struct *task, struct thread *
 				       u32 state, u64 now)
 {
 	const struct py_layout *l = t->runtime ? layout_of(t->build) : NULL;
-	u64 since = exchange(&t->in_ns, 0);
+	u64 since;
 
+	switch_in_missed(task, t);
+	since = exchange(&t->in_ns, 0);
 	if (since)
 		__sync_fetch_and_add(&t->oncpu_ns, now - since);
 	t->off_function = l ? running_function(t, l, task->tgid, now) : NO_FUNCTION;
@@ -125,37 +123,6 @@ static __always_inline void switch_out(struct task_struct *task, struct thread *
 	}
 	t->off_begin = now;
 	exchange(&t->off_ns, now);
-}
-
-/* Tell userspace of the stretch from `since` to `now` of a thread that is (or was) off-CPU. */
-static __always_inline void wait_tell(struct task_struct *task, struct thread *t, u64 since,
-				      u64 now, bool done)
-{
-	struct record_wait *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
-	u64 wake = t->wake_ns ?: now;
-
-	if (!record) {
-		if (done && t->off_class != WAIT_RUNQ)
-			lose(LOSS_RING_WAIT);
-		return;
-	}
-	record->kind = RECORD_WAIT;
-	record->tgid = task->tgid;
-	record->tid = task->pid;
-	record->function = t->off_function;
-	record->total_ns = wake - t->off_begin;
-	record->new_ns = wake > since ? wake - since : 0;
-	record->runq_ns = now - (wake > since ? wake : since);
-	record->oncpu_ns = exchange(&t->oncpu_ns, 0);
-	record->syscall = t->off_syscall;
-	record->wait_class = t->off_class;
-	record->flags = t->off_flags | (done ? WAIT_DONE : 0);
-	record->runq_done = done && t->wake_ns;
-	record->pad = 0;
-	record->gil_switches = t->off_gil_switches;
-	record->pad2 = 0;
-	__builtin_memcpy(record->comm, task->comm, COMM_BYTES);
-	bpf_ringbuf_submit(record, ring_wake_flag());
 }
 
 /* Tell how long a thread ran that has not waited since. */
@@ -182,22 +149,6 @@ static __always_inline void oncpu_tell(struct task_struct *task, struct thread *
 	bpf_ringbuf_submit(record, ring_wake_flag());
 }
 
-static __always_inline void switch_in(struct task_struct *task, struct thread *t, u64 now)
-{
-	u64 since = exchange(&t->off_ns, 0);
-	u64 wake;
-
-	t->in_ns = now;
-	if (!since)
-		return;
-	wake = t->wake_ns ?: now;
-	if (wake > t->off_begin)
-		shadow_wait(task, t, t->off_class, wake - t->off_begin);
-	if (now > wake)
-		shadow_wait(task, t, WAIT_RUNQ, now - wake);
-	wait_tell(task, t, since, now, true);
-}
-
 SEC("tp_btf/sched_switch")
 int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_struct *next,
 	     unsigned int prev_state)
@@ -211,6 +162,8 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 	t = traced_thread(next, now);
 	if (t)
 		switch_in(next, t, now);
+	if (t)
+		cost_sample(COST_SWITCH, now);
 	return 0;
 }
 
@@ -306,6 +259,8 @@ int each_task(struct bpf_iter__task *ctx)
 	if (since && __sync_val_compare_and_swap(&t->in_ns, since, now) == since)
 		__sync_fetch_and_add(&t->oncpu_ns, now - since);
 	since = t->off_ns;
+	if (since && task->on_cpu)
+		return 0; /* its switch-in was missed: its next event tells */
 	if (since) {
 		if (__sync_val_compare_and_swap(&t->off_ns, since, now) == since)
 			wait_tell(task, t, since, now, false);

@@ -148,6 +148,19 @@ enum site_kind {
 	SITE_LEAVE,   /* USDT function__return: returns, yields or unwinds */
 };
 
+/* What our programs cost, measured on a sample of their runs. */
+enum cost_kind {
+	COST_ENTRY,
+	COST_EXIT,
+	COST_SWITCH,
+	COST_KINDS,
+};
+
+struct cost {
+	__u64 runs; /* that were timed */
+	__u64 ns;
+};
+
 /* The cookie of a probe: which build, which of its sites, and that instruction's link-time address. */
 #define SITE_MAX 32 /* sites of one build */
 #define SITE_VADDR_MASK ((1ull << 48) - 1)

@@ -20,9 +20,6 @@
 #include "session.h"
 
 #define POLL_MS 100
-/* The kernel times our programs for the first 200 ms of each second. */
-#define TIMED_NS 200000000ull
-#define TIMED_EVERY_NS 1000000000ull
 
 static volatile sig_atomic_t stop_signal;
 
@@ -336,8 +333,6 @@ static int follow(struct run *run)
 	while (!over(run, monotonic_ns())) {
 		uint64_t now = monotonic_ns();
 
-		tracer__time_programs(session->tracer,
-				      (now - run->attached_ns) % TIMED_EVERY_NS < TIMED_NS);
 		tracer__poll(session->tracer, collector__record, session->collector,
 			     sleep_ms(run, now));
 		if (run->options->child)

@@ -286,7 +286,9 @@ class Tracer(Process):
 
     def attached(self, timeout=START_TIMEOUT):
         line = self.err.find(ATTACHED, timeout)
-        check(line, "the tracer did not say that it is attached")
+        if not line and self.err.over:
+            raise Failed(f"the tracer ended before it was attached, exit status {self.wait(5)}")
+        check(line, f"the tracer did not say within {timeout} s that it is attached")
         self.attach_seconds = time.monotonic() - self.started
         return self
 

@@ -11,6 +11,7 @@ from harness import (
     Failed,
     Skipped,
     Target,
+    alone,
     check,
     check_none,
     children_of,
@@ -254,32 +255,52 @@ def trace_group(lab, group, *args):
     ).attached()
 
 
+def calls_of_short(report, tgid):
+    """Calls of briefly.py's function in that process."""
+    functions = [f for f in report["functions"] if f["tgid"] == tgid]
+    return sum(f["calls"] for f in functions if f["function"] == "short")
+
+
+@alone
 @over("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14", "pyenv-3.12")
 def test_started_while_tracing_known_build(lab, py):
     """Processes of a build that is probed already are exact from their first call."""
-    group = Group(lab)
-    first = lab.target(py, "greedy.py", 1000, prefix=group.prefix)
-    tracer = trace_group(lab, group)
+    first = lab.target(py, "greedy.py", 1000)
+    tracer = lab.tracer("--all-python", "--format", "json").attached()
     started = []
     for calls in (1000, 2000, 3000):
-        argv, path = lab.command(py, "briefly.py", calls)
-        process = lab.start([*group.prefix, *argv], env=target_environment())
+        argv, _ = lab.command(py, "briefly.py", calls)
+        process = lab.start(argv, env=target_environment())
         check(process.wait() == 0, "briefly.py failed")
-        started.append((process.pid, path, calls))
+        started.append((process.pid, calls))
     first.release().result()
     report = tracer.stop().report()
     lab.note(report.excerpt())
     problems = []
-    for tgid, path, calls in started:
-        got = sum(
-            f["calls"]
-            for f in report["functions"]
-            if (f["tgid"], f["file"], f["function"]) == (tgid, path, "short")
-        )
+    for tgid, calls in started:
+        got = calls_of_short(report, tgid)
         if got != calls:
             problems.append(f"{tgid}: {got} calls of short(), {calls} were made")
     check_none(problems, f"losses {report['losses']}")
     check(report.process(first.tgid), "the first process is missing")
+
+
+@over("debian-3.9", "debian-3.13")
+def test_started_while_tracing_a_cgroup(lab, py):
+    """With a filter a new process has to be looked at first; before it has run much, it is."""
+    group = Group(lab)
+    first = lab.target(py, "greedy.py", 1000, prefix=group.prefix)
+    tracer = trace_group(lab, group)
+    argv, _ = lab.command(py, "briefly.py", 1000, 0.5)
+    inside = lab.start([*group.prefix, *argv], env=target_environment())
+    outside = lab.start(argv, env=target_environment())
+    check(inside.wait() == 0 and outside.wait() == 0, "briefly.py failed")
+    first.release().result()
+    report = tracer.stop().report()
+    lab.note(report.excerpt())
+    got = calls_of_short(report, inside.pid)
+    check(got == 1000, f"{got} calls of short(), 1000 were made")
+    check(calls_of_short(report, outside.pid) == 0, "a process outside the cgroup was traced")
 
 
 @over("debian-3.11", "debian-3.13", "debian-3.14")
@@ -289,13 +310,13 @@ def test_started_while_tracing_unknown_build(lab, py):
     keeper = lab.target(interpreter("debian-3.9"), "greedy.py", 1000, prefix=group.prefix)
     inside, _ = copied_binary(lab, py, "fresh")
     tracer = trace_group(lab, group)
-    argv, path = lab.command(py, "briefly.py", 1000, 1.0, exe=inside)
+    argv, _ = lab.command(py, "briefly.py", 1000, 1.0, exe=inside)
     process = lab.start([*group.prefix, *argv], env=target_environment())
     check(process.wait() == 0, "briefly.py failed")
     keeper.release().result()
     report = tracer.stop().report()
     lab.note(report.excerpt())
-    got = sum(f["calls"] for f in report["functions"] if f["function"] == "short")
+    got = calls_of_short(report, process.pid)
     check(got == 1000, f"{got} calls of short(), 1000 were made")
 
 
@@ -304,7 +325,7 @@ def test_exec_into_python_while_tracing(lab, py):
     """A shell that becomes Python after the tracer is attached."""
     group = Group(lab)
     keeper = lab.target(interpreter("debian-3.9"), "greedy.py", 1000, prefix=group.prefix)
-    argv, path = lab.command(py, "briefly.py", 1000, 1.0)
+    argv, _ = lab.command(py, "briefly.py", 1000, 1.0)
     shell = lab.start(
         [*group.prefix, "sh", "-c", 'read line; exec "$@"', "sh", *argv], env=target_environment()
     )
@@ -314,31 +335,28 @@ def test_exec_into_python_while_tracing(lab, py):
     keeper.release().result()
     report = tracer.stop().report()
     lab.note(report.excerpt())
-    got = sum(f["calls"] for f in report["functions"] if f["tgid"] == shell.pid and f["function"] == "short")
+    got = calls_of_short(report, shell.pid)
     check(got == 1000, f"{got} calls of short(), 1000 were made")
 
 
+@alone
 def test_short_lived_processes_leave_their_numbers(lab):
     py = interpreter("debian-3.13")
-    group = Group(lab)
-    keeper = lab.target(py, "greedy.py", 1000, prefix=group.prefix)
-    tracer = trace_group(lab, group)
-    argv, path = lab.command(py, "briefly.py", 100)
+    keeper = lab.target(py, "greedy.py", 1000)
+    tracer = lab.tracer("--all-python", "--format", "json").attached()
+    argv, _ = lab.command(py, "briefly.py", 100)
     started = []
     for _ in range(20):
-        process = lab.start([*group.prefix, *argv], env=target_environment())
-        started.append(process)
+        process = lab.start(argv, env=target_environment())
+        started.append(process.pid)
         process.wait()
     keeper.release().result()
     report = tracer.stop().report()
-    lab.note(report.excerpt())
-    missing = [p.pid for p in started if p.pid not in {q["tgid"] for q in report["processes"]}]
+    known = {p["tgid"] for p in report["processes"]}
+    missing = [tgid for tgid in started if tgid not in known]
     check(not missing, f"{len(missing)} of {len(started)} are not in processes[]: {missing}")
-    wrong = []
-    for p in started:
-        calls = [f["calls"] for f in report["functions"] if f["tgid"] == p.pid and f["function"] == "short"]
-        if calls != [100]:
-            wrong.append(f"{p.pid}: {calls}")
+    calls = {tgid: calls_of_short(report, tgid) for tgid in started}
+    wrong = [f"{tgid}: {n}" for tgid, n in calls.items() if n != 100]
     check_none(wrong, "calls of short() in processes that have ended; 100 were made")
 
 

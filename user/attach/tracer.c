@@ -35,7 +35,6 @@ struct tracer {
 	size_t probe_count;
 	struct function_stats *stats;
 	size_t stats_bytes;
-	int stats_fd; /* keeps the kernel timing our programs; -1: not */
 };
 
 static int on_record(void *arg, void *data, size_t size)
@@ -109,7 +108,6 @@ int tracer__new(const struct tracer_config *config, struct tracer **out)
 	if (!tracer)
 		return -ENOMEM;
 	tracer->config = *config;
-	tracer->stats_fd = -1;
 	tracer->skel = pytrace_bpf__open();
 	if (!tracer->skel) {
 		err = -errno;
@@ -147,7 +145,6 @@ void tracer__free(struct tracer *tracer)
 	ring_buffer__free(tracer->ring);
 	if (tracer->stats)
 		munmap(tracer->stats, tracer->stats_bytes);
-	tracer__time_programs(tracer, false);
 	pytrace_bpf__destroy(tracer->skel);
 	free(tracer);
 }
@@ -459,42 +456,26 @@ uint64_t tracer__lifecycle_losses(struct tracer *tracer)
 	return loss_count(tracer, LOSS_RING_LIFECYCLE);
 }
 
-void tracer__time_programs(struct tracer *tracer, bool on)
+static double mean_cost(struct tracer *tracer, uint32_t kind)
 {
-	if (on && tracer->stats_fd < 0) {
-		tracer->stats_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
-	} else if (!on && tracer->stats_fd >= 0) {
-		close(tracer->stats_fd);
-		tracer->stats_fd = -1;
-	}
-}
+	int cpus = libbpf_num_possible_cpus();
+	struct cost *values = calloc(cpus > 0 ? cpus : 1, sizeof(*values));
+	uint64_t runs = 0, ns = 0;
 
-static void add_cost(const struct bpf_program *program, uint64_t *runs, uint64_t *ns)
-{
-	struct bpf_prog_info info = {};
-	uint32_t size = sizeof(info);
-
-	if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size))
-		return;
-	*runs += info.run_cnt;
-	*ns += info.run_time_ns;
+	if (values && !bpf_map_lookup_elem(bpf_map__fd(tracer->skel->maps.costs), &kind, values))
+		for (int cpu = 0; cpu < cpus; cpu++) {
+			runs += values[cpu].runs;
+			ns += values[cpu].ns;
+		}
+	free(values);
+	return runs ? (double)ns / runs : 0;
 }
 
 void tracer__costs(struct tracer *tracer, struct tracer_costs *costs)
 {
-	struct pytrace_bpf *skel = tracer->skel;
-	uint64_t runs = 0, ns = 0;
-
-	add_cost(skel->progs.call_entry, &runs, &ns);
-	costs->entry_ns = runs ? (double)ns / runs : 0;
-	runs = ns = 0;
-	add_cost(skel->progs.call_return, &runs, &ns);
-	add_cost(skel->progs.call_yield, &runs, &ns);
-	add_cost(skel->progs.call_leave, &runs, &ns);
-	costs->exit_ns = runs ? (double)ns / runs : 0;
-	runs = ns = 0;
-	add_cost(skel->progs.on_switch, &runs, &ns);
-	costs->switch_ns = runs ? (double)ns / runs : 0;
+	costs->entry_ns = mean_cost(tracer, COST_ENTRY);
+	costs->exit_ns = mean_cost(tracer, COST_EXIT);
+	costs->switch_ns = mean_cost(tracer, COST_SWITCH);
 }
 
 double tracer__empty_probe_ns(struct tracer *tracer)

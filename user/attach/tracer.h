@@ -83,12 +83,10 @@ void tracer__free_slot(struct tracer *tracer, uint32_t slot);
 /* Losses so far, by cause. */
 void tracer__losses(struct tracer *tracer, uint64_t losses[LOSS_COUNT]);
 
-/* Mean nanoseconds and number of runs of our programs since the last call with `restart`. */
+/* Mean nanoseconds a run of our programs took, without the cost of getting there. */
 struct tracer_costs {
-	double entry_ns, exit_ns, switch_ns; /* 0: did not run */
+	double entry_ns, exit_ns, switch_ns; /* 0: none was timed */
 };
-/* Have the kernel time our programs (or stop it; timing has a small cost of its own). */
-void tracer__time_programs(struct tracer *tracer, bool on);
 void tracer__costs(struct tracer *tracer, struct tracer_costs *costs);
 
 /* What one hit of an empty probe costs here, measured on ourselves, in ns; 0 if it cannot be. */
