@@ -334,7 +334,12 @@ void session_resync(struct session *session)
 	session->lifecycle_losses = losses;
 	tgids = collector__living_tgids(session->collector, &count);
 	for (size_t i = 0; i < count; i++)
-		if (!tracer__has_process(session->tracer, tgids[i], &entry))
+		if (tracer__has_process(session->tracer, tgids[i], &entry))
+			tgids[i] = 0;
+	/* what the ring still holds of those that ended comes first */
+	tracer__poll(session->tracer, collector__record, session->collector, 0);
+	for (size_t i = 0; i < count; i++)
+		if (tgids[i])
 			let_go(session, tgids[i]);
 	free(tgids);
 	for (pid_t tgid = 0; (tgid = tracer__next_process(session->tracer, tgid));) {
