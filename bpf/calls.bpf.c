@@ -4,11 +4,14 @@
  * true to the interpreter's and accounts what ended.
  */
 #include "python.bpf.h"
+#include "site.bpf.h"
 #include "stack.bpf.h"
 #include "wait.bpf.h"
 
 /* What every handler needs, found once at its start. */
 struct hit {
+	struct pt_regs *ctx;
+	struct site_votes *site;
 	struct task_struct *task;
 	struct thread *t;
 	const struct py_layout *l;
@@ -75,7 +78,7 @@ __noinline int thread_refresh(struct thread *t, u32 tgid, u64 cookie, u64 ip, u6
 		process_admit(tgid, build, runtime, now);
 		p = bpf_map_lookup_elem(&processes, &tgid);
 	}
-	t->epoch = process_epoch;
+	thread_forget(t);
 	t->flags = p ? p->flags : 0;
 	if (p && !p->runtime) {
 		p->runtime = runtime;
@@ -96,6 +99,7 @@ static __always_inline int hit_begin(struct pt_regs *ctx, struct hit *hit, u64 c
 	struct thread *t;
 
 	hit->now = bpf_ktime_get_ns();
+	hit->ctx = ctx;
 	hit->cookie = bpf_get_attach_cookie(ctx);
 	hit->task = task;
 	hit->tgid = task->tgid;
@@ -115,6 +119,7 @@ static __always_inline int hit_begin(struct pt_regs *ctx, struct hit *hit, u64 c
 	hit->l = layout_of(t->build);
 	if (!hit->l)
 		return -1;
+	hit->site = site_of(hit->cookie);
 	if (!t->tstate && thread_find(t, hit->l)) {
 		if (create)
 			lose(LOSS_UNKNOWN_THREAD);
@@ -298,31 +303,65 @@ static __always_inline bool entered_already(struct hit *hit, u64 frame, u32 func
 	       !f->child_ns && hit->now - f->start_ns < AGAIN_NS;
 }
 
+/*
+ * The usual entry, cheaply: the frame by its register, proved by the frame below it
+ * being the one on top, and of a function that cannot be a resumption.
+ */
+static __always_inline enum entry_kind enter_quickly(struct hit *hit, u64 *frame)
+{
+	const struct py_layout *l = hit->l;
+	struct thread *t = hit->t;
+
+	*frame = site_frame(hit->ctx, hit->site);
+	if (!*frame || !t->depth || l->resume_genexpr || l->frame_owner == LAYOUT_ABSENT ||
+	    read_frame(NULL, l, t->head, *frame))
+		return ENTRY_UNKNOWN;
+	if (frame_is_generator(l, t->head) || frame_is_entry(l, t->head) ||
+	    !shadow_top_is(hit->task, t, frame_previous(l, t->head)))
+		return ENTRY_UNKNOWN;
+	return ENTRY_START;
+}
+
+/* Any entry: the frame from the thread state, proved by the instruction it stands at. */
+static __always_inline enum entry_kind enter_surely(struct hit *hit, u64 *frame,
+						    enum entry_kind forced)
+{
+	const struct py_layout *l = hit->l;
+	struct thread *t = hit->t;
+	enum entry_kind kind = ENTRY_UNKNOWN;
+
+	*frame = current_frame(NULL, l, t->tstate);
+	if (!read_frame(NULL, l, t->head, *frame))
+		kind = forced ?: entry_kind(l, t->head);
+	if (kind == ENTRY_UNKNOWN && !thread_again(hit)) {
+		*frame = current_frame(NULL, l, t->tstate);
+		if (!read_frame(NULL, l, t->head, *frame))
+			kind = entry_kind(l, t->head);
+	}
+	if (kind == ENTRY_UNKNOWN)
+		lose(LOSS_NOT_AT_RESUME);
+	else if (!forced)
+		site_learn(hit->ctx, hit->site, *frame);
+	return kind;
+}
+
 static __always_inline int enter(struct hit *hit, enum entry_kind forced)
 {
 	const struct py_layout *l = hit->l;
 	struct thread *t = hit->t;
 	enum entry_kind kind = ENTRY_UNKNOWN;
 	struct function_stats *stats;
-	u64 frame, previous;
+	u64 frame = 0, previous;
 	u32 function;
 
-	frame = current_frame(NULL, l, t->tstate);
-	if (!read_frame(NULL, l, t->head, frame))
-		kind = forced ?: entry_kind(l, t->head);
-	if (kind == ENTRY_UNKNOWN && !thread_again(hit)) {
-		frame = current_frame(NULL, l, t->tstate);
-		if (!read_frame(NULL, l, t->head, frame))
-			kind = entry_kind(l, t->head);
-	}
-	if (kind == ENTRY_UNKNOWN) {
-		lose(LOSS_NOT_AT_RESUME);
-		return 0;
-	}
-	if (kind == ENTRY_NONE)
+	if (!forced)
+		kind = enter_quickly(hit, &frame);
+	if (kind == ENTRY_UNKNOWN)
+		kind = enter_surely(hit, &frame, forced);
+	if (kind == ENTRY_UNKNOWN || kind == ENTRY_NONE)
 		return 0;
 	previous = frame_previous(l, t->head);
-	function = function_slot(l, hit->tgid, frame_code(l, t->head), t->head);
+	function = function_slot(t, l, hit->tgid, frame_code(l, t->head), t->head);
 	if (entered_already(hit, frame, function))
 		return 0;
 	if (!shadow_top_near(hit, previous))
@@ -366,25 +405,6 @@ int call_throw(struct pt_regs *ctx)
 	return enter(&hit, ENTRY_RESUME);
 }
 
-/*
- * Does this exit site stand before or after its handler takes the frame off the
- * thread state?  That is a matter of how the build was compiled, so its hits vote.
- */
-static __always_inline bool site_is_early(u64 cookie, bool own_current, bool below_current)
-{
-	u32 index = SITE_COOKIE_BUILD(cookie) * SITE_MAX + SITE_COOKIE_SITE(cookie);
-	struct site_votes *votes = bpf_map_lookup_elem(&site_votes, &index);
-
-	if (!votes)
-		return own_current;
-	if (votes->early + votes->late < SITE_VOTES) {
-		votes->early += own_current;
-		votes->late += below_current;
-	}
-	/* a shim's exit at a late site looks like an early one, but never outnumbers */
-	return votes->early > 2 * votes->late;
-}
-
 /* The topmost call leaves. */
 static __always_inline int leave(struct hit *hit, enum ending how)
 {
@@ -402,8 +422,12 @@ static __always_inline int leave(struct hit *hit, enum ending how)
 		t->depth--; /* deeper than we keep: counted at its entry */
 		return 0;
 	}
+	if (site_frame(hit->ctx, hit->site) == f->frame) {
+		shadow_pop(t, how, hit->now);
+		return 0;
+	}
 	frame = current_frame(NULL, hit->l, t->tstate);
-	early = site_is_early(hit->cookie, frame == f->frame, frame == f->previous);
+	early = site_is_early(hit->site, frame == f->frame, frame == f->previous);
 	if (early ? frame != f->frame : frame != f->previous) {
 		/* the frame that leaves may be one we do not follow: then the top stays */
 		if (shadow_top_near(hit, frame))
@@ -413,6 +437,8 @@ static __always_inline int leave(struct hit *hit, enum ending how)
 			lose(LOSS_UNMATCHED_EXIT);
 			return 0;
 		}
+	} else {
+		site_learn(hit->ctx, hit->site, f->frame);
 	}
 	shadow_pop(t, how, hit->now);
 	return 0;

@@ -36,6 +36,8 @@ struct chunk3 {
 	struct shadow_frame frames[STACK_CHUNK3];
 };
 
+#define RECENT_FUNCTIONS 32
+
 #define HEAD_BYTES 128 /* enough of a frame for every version's fields */
 
 /* What we know of a thread, in its task storage. */
@@ -64,6 +66,12 @@ struct thread {
 	u8 off_class;
 	u8 off_flags;
 	u8 pad[2];
+
+	struct {
+		u64 code;
+		u32 check;
+		u32 slot;
+	} recent[RECENT_FUNCTIONS]; /* slots looked up lately, by address */
 
 	/* scratch: a copy of the current frame's head (the stack is too small) */
 	u8 head[HEAD_BYTES];
@@ -175,6 +183,10 @@ struct {
 
 struct site_votes {
 	u32 early, late;
+	u32 matches;   /* hits the register vote rests on */
+	u16 registers; /* bit per register that held the frame each time */
+	u8 frame_register; /* index + 1, when the vote is over; 0: none */
+	u8 pad;
 };
 
 struct {
@@ -217,6 +229,17 @@ static __always_inline void cost_sample(enum cost_kind kind, u64 start)
 		return;
 	cost->runs++;
 	cost->ns += bpf_ktime_get_ns() - start;
+}
+
+/* `processes` has changed: what was cached of it in the thread is void. */
+__noinline int thread_forget(struct thread *t)
+{
+	if (!t)
+		return 0;
+	t->epoch = process_epoch;
+	for (int i = 0; i < RECENT_FUNCTIONS; i++)
+		t->recent[i].code = 0;
+	return 0;
 }
 
 static __always_inline void lose(enum loss_cause cause)

@@ -301,14 +301,18 @@ __noinline int function_tell_again(const struct py_layout *l, struct function_st
 
 /*
  * What tells this code object from others that had or will have its address:
- * co_name's hash (kept in the string: names are interned), and where its other
+ * its version where there is one (Objects/codeobject.c, init_code), else co_name's hash (kept in the string: names are interned), and where its other
  * names and its first line are.  `scratch` has HEAD_BYTES.
  */
 static __always_inline u32 code_check(struct task_struct *other, const struct py_layout *l,
 				      u64 code, u8 *scratch)
 {
-	u32 bytes = l->code_head_bytes, start = l->code_head;
+	u32 bytes = l->code_head_bytes, start = l->code_head, version = 0;
 	u64 mixed;
+
+	if (l->code_version != LAYOUT_ABSENT &&
+	    !read_user(other, &version, sizeof(version), code + l->code_version) && version)
+		return version;
 
 	barrier_var(bytes);
 	if (bytes > HEAD_BYTES || read_user(other, scratch, bytes, code + start))
@@ -322,17 +326,26 @@ static __always_inline u32 code_check(struct task_struct *other, const struct py
 }
 
 /* The slot of the function with this code object in the current process. */
-static __always_inline u32 function_slot(const struct py_layout *l, u32 tgid, u64 code,
-					 u8 *scratch)
+static __always_inline u32 function_slot(struct thread *t, const struct py_layout *l, u32 tgid,
+					 u64 code, u8 *scratch)
 {
 	struct function_key key = {.code = code, .tgid = tgid};
-	u32 *slot;
+	u32 recent = (code >> 5 ^ code >> 10) & (RECENT_FUNCTIONS - 1);
+	u32 *found, slot;
 
 	if (!code)
 		return NO_FUNCTION;
 	key.check = code_check(NULL, l, code, scratch);
-	slot = bpf_map_lookup_elem(&function_slots, &key);
-	return slot ? *slot : function_new_here(l, &key);
+	if (t->recent[recent].code == code && t->recent[recent].check == key.check)
+		return t->recent[recent].slot;
+	found = bpf_map_lookup_elem(&function_slots, &key);
+	slot = found ? *found : function_new_here(l, &key);
+	if (slot != NO_FUNCTION) {
+		t->recent[recent].slot = slot;
+		t->recent[recent].check = key.check;
+		t->recent[recent].code = code;
+	}
+	return slot;
 }
 
 #endif

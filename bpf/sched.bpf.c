@@ -30,7 +30,7 @@ static __always_inline struct thread *traced_thread(struct task_struct *task, u6
 			return NULL;
 		}
 	}
-	t->epoch = process_epoch;
+	thread_forget(t);
 	t->flags = p ? p->flags : 0;
 	if (p && p->runtime && t->runtime != p->runtime) {
 		t->runtime = p->runtime;
@@ -69,7 +69,7 @@ static __always_inline u32 running_function(struct thread *t, const struct py_la
 		if (read_frame(NULL, l, t->off_head, frame))
 			return NO_FUNCTION;
 		if (!frame_is_entry(l, t->off_head))
-			return function_told(l, function_slot(l, tgid,
+			return function_told(l, function_slot(t, l, tgid,
 							      frame_code(l, t->off_head),
 							      t->off_head));
 		frame = frame_previous(l, t->off_head);

@@ -49,6 +49,7 @@ struct py_layout {
 	__u32 code_name;
 	__u32 code_qualname;
 	__u32 code_firstlineno;
+	__u32 code_version; /* never the same for two code objects, 0: none left (3.12+) */
 	__u32 code_units; /* 3.11+: the units; up to 3.10: pointer to their bytes object */
 	__u32 bytes_data;
 
@@ -81,9 +82,9 @@ struct py_layout {
 	__u8 resume_genexpr; /* oparg of a RESUME that only makes a generator (3.15+), 0: none */
 	__u8 nogil;	    /* free-threaded build: no GIL */
 	__u8 minor;	    /* of the version: for messages, never for decisions */
-	__u8 pad[3];
+	__u8 pad[7];
 };
 
-_Static_assert(sizeof(struct py_layout) == 192, "shared with the kernel side");
+_Static_assert(sizeof(struct py_layout) == 200, "shared with the kernel side");
 
 #endif
