@@ -305,7 +305,7 @@ static __always_inline bool entered_already(struct hit *hit, u64 frame, u32 func
 
 /*
  * The usual entry, cheaply: the frame by its register, proved by the frame below it
- * being the one on top, and of a function that cannot be a resumption.
+ * being the one on top.
  */
 static __always_inline enum entry_kind enter_quickly(struct hit *hit, u64 *frame)
 {
@@ -313,12 +313,12 @@ static __always_inline enum entry_kind enter_quickly(struct hit *hit, u64 *frame
 	struct thread *t = hit->t;
 
 	*frame = site_frame(hit->ctx, hit->site);
-	if (!*frame || !t->depth || l->resume_genexpr || l->frame_owner == LAYOUT_ABSENT ||
-	    read_frame(NULL, l, t->head, *frame))
-		return ENTRY_UNKNOWN;
-	if (frame_is_generator(l, t->head) || frame_is_entry(l, t->head) ||
+	if (!*frame || !t->depth || read_frame(NULL, l, t->head, *frame) ||
+	    frame_is_entry(l, t->head) ||
 	    !shadow_top_is(hit->task, t, frame_previous(l, t->head)))
 		return ENTRY_UNKNOWN;
+	if (l->lasti_unit || l->resume_genexpr || frame_is_generator(l, t->head))
+		return entry_kind(l, t->head);
 	return ENTRY_START;
 }
 
@@ -497,7 +497,9 @@ int call_leave(struct pt_regs *ctx)
 
 	if (hit_begin(ctx, &hit, 0))
 		return 0;
-	frame = current_frame(NULL, hit.l, hit.t->tstate);
+	frame = site_frame(ctx, hit.site);
+	if (!frame || !hit.t->depth || !shadow_top_is(hit.task, hit.t, frame))
+		frame = current_frame(NULL, hit.l, hit.t->tstate);
 	if (!read_frame(NULL, hit.l, hit.t->head, frame))
 		how = ending_at_lasti(hit.l, hit.t->head);
 	leave(&hit, how);
