@@ -179,7 +179,8 @@ static long unwinding_pop(u32 i, void *arg)
  * Make `frame` the top of the shadow stack by ending what stands above it.
  * If it is not on it, its nearest ancestor that is counts; if none is, all have ended.
  */
-__noinline int reconcile(struct thread *t, const struct py_layout *l, u64 frame, u64 now, u32 raised)
+__noinline int reconcile(struct thread *t, const struct py_layout *l, u64 frame, u64 now,
+			 u32 raised)
 {
 	struct unwinding u = {.frame = frame, .now = now, .raised = raised};
 
@@ -299,8 +300,8 @@ static __always_inline bool entered_already(struct hit *hit, u64 frame, u32 func
 	if (!hit->t->depth)
 		return false;
 	f = shadow_at(hit->task, hit->t, hit->t->depth - 1);
-	return f && f->frame == frame && f->function == function && !f->raised_ns &&
-	       !f->child_ns && hit->now - f->start_ns < AGAIN_NS;
+	return f && f->frame == frame && f->function == function && !f->raised_ns && !f->child_ns &&
+	       hit->now - f->start_ns < AGAIN_NS;
 }
 
 /*
@@ -314,8 +315,7 @@ static __always_inline enum entry_kind enter_quickly(struct hit *hit, u64 *frame
 
 	*frame = site_frame(hit->ctx, hit->site);
 	if (!*frame || !t->depth || read_frame(NULL, l, t->head, *frame) ||
-	    frame_is_entry(l, t->head) ||
-	    !shadow_top_is(hit->task, t, frame_previous(l, t->head)))
+	    frame_is_entry(l, t->head) || !shadow_top_is(hit->task, t, frame_previous(l, t->head)))
 		return ENTRY_UNKNOWN;
 	if (l->lasti_unit || l->resume_genexpr || frame_is_generator(l, t->head))
 		return entry_kind(l, t->head);

@@ -18,10 +18,10 @@ struct shadow_frame {
 	u64 frame;    /* address of the interpreter's frame */
 	u64 previous; /* the frame below as the interpreter links it */
 	u64 start_ns;
-	u64 child_ns; /* spent in callees that have ended */
-	u32 function; /* slot, or NO_FUNCTION */
-	u16 waited;   /* bit per wait class: only those of wait_ns[] are valid */
-	u16 resumed;  /* not the call's first segment */
+	u64 child_ns;  /* spent in callees that have ended */
+	u32 function;  /* slot, or NO_FUNCTION */
+	u16 waited;    /* bit per wait class: only those of wait_ns[] are valid */
+	u16 resumed;   /* not the call's first segment */
 	u64 raised_ns; /* when an exception last was raised in it or passed through, 0: never */
 	u64 wait_ns[WAIT_CLASSES];
 };
@@ -42,9 +42,9 @@ struct chunk3 {
 
 /* What we know of a thread, in its task storage. */
 struct thread {
-	u64 runtime; /* address of _PyRuntime; 0: process not known yet */
-	u64 tstate;  /* its PyThreadState; 0: not found yet */
-	u64 gil;     /* GIL struct of its interpreter; 0: none or unknown */
+	u64 runtime;    /* address of _PyRuntime; 0: process not known yet */
+	u64 tstate;     /* its PyThreadState; 0: not found yet */
+	u64 gil;        /* GIL struct of its interpreter; 0: none or unknown */
 	u64 not_before; /* do not search for the thread state again before this */
 	u32 build;
 	u32 epoch; /* process_epoch when `flags` was read */
@@ -183,15 +183,15 @@ struct {
 
 struct site_votes {
 	u32 early, late;
-	u32 matches;   /* hits the register vote rests on */
-	u16 registers; /* bit per register that held the frame each time */
+	u32 matches;       /* hits the register vote rests on */
+	u16 registers;     /* bit per register that held the frame each time */
 	u8 frame_register; /* index + 1, when the vote is over; 0: none */
 	u8 pad;
 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, MAX_BUILDS * SITE_MAX);
+	__uint(max_entries, MAX_BUILDS *SITE_MAX);
 	__type(key, u32);
 	__type(value, struct site_votes);
 } site_votes SEC(".maps");
@@ -280,9 +280,8 @@ static __always_inline u64 read_user_u64(struct task_struct *other, u64 from)
 /* Userspace sleeps until the ring is worth draining; lifecycle records wake it at once. */
 static __always_inline u64 ring_wake_flag(void)
 {
-	return bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) >= ring_wake_bytes ?
-		       BPF_RB_FORCE_WAKEUP :
-		       BPF_RB_NO_WAKEUP;
+	return bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) >= ring_wake_bytes ? BPF_RB_FORCE_WAKEUP
+									      : BPF_RB_NO_WAKEUP;
 }
 
 #endif

@@ -21,8 +21,8 @@ static __always_inline void task_tell(enum record_kind kind, u32 tgid, u32 tid, 
 	record->ns = bpf_ktime_get_ns();
 	record->oncpu_ns = oncpu_ns;
 	bpf_get_current_comm(record->comm, sizeof(record->comm));
-	bpf_ringbuf_submit(record, kind == RECORD_THREAD_EXIT ? ring_wake_flag() :
-								BPF_RB_FORCE_WAKEUP);
+	bpf_ringbuf_submit(record,
+			   kind == RECORD_THREAD_EXIT ? ring_wake_flag() : BPF_RB_FORCE_WAKEUP);
 }
 
 /* A forked child of a followed process is traced from its first instruction. */

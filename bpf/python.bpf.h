@@ -200,7 +200,8 @@ static __always_inline int string_head(struct task_struct *other, const struct p
 
 	if (!object || read_user(other, &state, sizeof(state), object + l->unicode_state))
 		return -1;
-	out->kind = (state >> (l->unicode_kind_shift & 31)) & ((1u << (l->unicode_kind_bits & 7)) - 1);
+	out->kind =
+		(state >> (l->unicode_kind_shift & 31)) & ((1u << (l->unicode_kind_bits & 7)) - 1);
 	out->compact = (state >> (l->unicode_compact_shift & 31)) & 1;
 	out->ascii = (state >> (l->unicode_ascii_shift & 31)) & 1;
 	out->chars = read_user_u64(other, object + l->unicode_length);
@@ -292,7 +293,7 @@ __noinline u32 function_new_here(const struct py_layout *l, const struct functio
 
 /* Its identity did not fit the ring the first time. */
 __noinline int function_tell_again(const struct py_layout *l, struct function_stats *stats,
-					  u32 slot)
+				   u32 slot)
 {
 	if (l && stats)
 		stats->told = !function_tell(NULL, l, stats->tgid, stats->key.code, slot);
@@ -301,8 +302,9 @@ __noinline int function_tell_again(const struct py_layout *l, struct function_st
 
 /*
  * What tells this code object from others that had or will have its address:
- * its version where there is one (Objects/codeobject.c, init_code), else co_name's hash (kept in the string: names are interned), and where its other
- * names and its first line are.  `scratch` has HEAD_BYTES.
+ * its version where there is one (Objects/codeobject.c, init_code), else co_name's hash (kept in
+ * the string: names are interned), and where its other names and its first line are.  `scratch` has
+ * HEAD_BYTES.
  */
 static __always_inline u32 code_check(struct task_struct *other, const struct py_layout *l,
 				      u64 code, u8 *scratch)

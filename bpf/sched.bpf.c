@@ -69,9 +69,9 @@ static __always_inline u32 running_function(struct thread *t, const struct py_la
 		if (read_frame(NULL, l, t->off_head, frame))
 			return NO_FUNCTION;
 		if (!frame_is_entry(l, t->off_head))
-			return function_told(l, function_slot(t, l, tgid,
-							      frame_code(l, t->off_head),
-							      t->off_head));
+			return function_told(
+				l,
+				function_slot(t, l, tgid, frame_code(l, t->off_head), t->off_head));
 		frame = frame_previous(l, t->off_head);
 	}
 	return NO_FUNCTION;

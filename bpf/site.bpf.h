@@ -12,9 +12,11 @@
 #define REGISTER_VOTES 64
 
 /* Callee-saved ones first: compilers keep the frame there. */
+/* clang-format off */
 #define EACH_REGISTER(X)                                                                           \
-	X(0, bx) X(1, bp) X(2, r12) X(3, r13) X(4, r14) X(5, r15) X(6, di) X(7, si) X(8, dx)       \
-	X(9, cx) X(10, ax) X(11, r8) X(12, r9) X(13, r10) X(14, r11)
+	X(0, bx) X(1, bp) X(2, r12) X(3, r13) X(4, r14) X(5, r15) X(6, di) X(7, si)                \
+	X(8, dx) X(9, cx) X(10, ax) X(11, r8) X(12, r9) X(13, r10) X(14, r11)
+/* clang-format on */
 
 static __always_inline struct site_votes *site_of(u64 cookie)
 {

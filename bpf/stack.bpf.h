@@ -45,8 +45,8 @@ static __noinline struct shadow_frame *shadow_deep(struct task_struct *task, u32
 }
 
 /* The frame at a depth, NULL beyond what is kept. */
-static __always_inline struct shadow_frame *shadow_at(struct task_struct *task,
-						       struct thread *t, u32 index)
+static __always_inline struct shadow_frame *shadow_at(struct task_struct *task, struct thread *t,
+						      u32 index)
 {
 	barrier_var(index); /* the verifier must see the very value that is compared */
 	if (index < STACK_CHUNK0)
@@ -63,8 +63,8 @@ static __always_inline bool shadow_push(struct task_struct *task, struct thread 
 
 	t->depth = index + 1;
 	barrier_var(index);
-	f = index < STACK_CHUNK0 ? &t->frames[index] :
-				   shadow_deep(task, index, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	f = index < STACK_CHUNK0 ? &t->frames[index]
+				 : shadow_deep(task, index, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!f) {
 		lose(LOSS_DEPTH);
 		return false;
@@ -182,8 +182,9 @@ static __always_inline bool generator_forget(const struct shadow_frame *f, u32 t
 }
 
 /* A call that was suspended at least once is over. */
-static __always_inline int generator_finish(const struct shadow_frame *f, struct function_stats *stats,
-				       u32 tgid, u64 now, u32 raised)
+static __always_inline int generator_finish(const struct shadow_frame *f,
+					    struct function_stats *stats, u32 tgid, u64 now,
+					    u32 raised)
 {
 	struct generator_key key = {.tgid = tgid};
 	struct generator *g;

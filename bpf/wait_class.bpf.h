@@ -52,12 +52,13 @@ static __always_inline enum wait_class poll_class(struct task_struct *other,
 }
 
 /*
- * `other` is NULL if `task` is the current one.  Arguments are those of the system call in progress.  `fallback` is the class
- * of calls that are not known to wait for anything in particular.
+ * `other` is NULL if `task` is the current one.  Arguments are those of the system call in
+ * progress.  `fallback` is the class of calls that are not known to wait for anything in
+ * particular.
  */
 static __always_inline enum wait_class syscall_class(struct task_struct *other,
-						     struct task_struct *task, s32 nr, u64 arg0, u64 arg1,
-						     enum wait_class fallback)
+						     struct task_struct *task, s32 nr, u64 arg0,
+						     u64 arg1, enum wait_class fallback)
 {
 	switch (nr) {
 	case SYSCALL_NONE:

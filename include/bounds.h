@@ -3,9 +3,9 @@
 #ifndef PYTRACE_BOUNDS_H
 #define PYTRACE_BOUNDS_H
 
-#define MAX_BUILDS 256	      /* distinct CPython binaries on a host */
-#define MAX_PROCESSES 8192    /* traced processes at once */
-#define MAX_GENERATORS 32768  /* suspended generators and coroutines remembered */
+#define MAX_BUILDS 256       /* distinct CPython binaries on a host */
+#define MAX_PROCESSES 8192   /* traced processes at once */
+#define MAX_GENERATORS 32768 /* suspended generators and coroutines remembered */
 #define DEFAULT_FUNCTIONS 16384
 #define DEFAULT_RING_BYTES (4u << 20)
 

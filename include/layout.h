@@ -34,7 +34,7 @@ struct py_layout {
 	__u32 ts_interp;
 	__u32 ts_thread_id;
 	__u32 ts_native_thread_id;
-	__u32 ts_frame;	 /* current frame, where the thread state holds it */
+	__u32 ts_frame;  /* current frame, where the thread state holds it */
 	__u32 ts_cframe; /* 3.11, 3.12: the frame hangs from a _PyCFrame */
 	__u32 cframe_current_frame;
 
@@ -50,7 +50,7 @@ struct py_layout {
 	__u32 code_qualname;
 	__u32 code_firstlineno;
 	__u32 code_version; /* never the same for two code objects, 0: none left (3.12+) */
-	__u32 code_units; /* 3.11+: the units; up to 3.10: pointer to their bytes object */
+	__u32 code_units;   /* 3.11+: the units; up to 3.10: pointer to their bytes object */
 	__u32 bytes_data;
 
 	__u32 unicode_length;
@@ -78,10 +78,10 @@ struct py_layout {
 	__u8 op_return_value;
 	__u8 op_return_const; /* 0: none */
 	__u8 op_yield_value;
-	__u8 op_yield_from; /* 0: none */
+	__u8 op_yield_from;  /* 0: none */
 	__u8 resume_genexpr; /* oparg of a RESUME that only makes a generator (3.15+), 0: none */
-	__u8 nogil;	    /* free-threaded build: no GIL */
-	__u8 minor;	    /* of the version: for messages, never for decisions */
+	__u8 nogil;          /* free-threaded build: no GIL */
+	__u8 minor;          /* of the version: for messages, never for decisions */
 	__u8 pad[7];
 };
 

@@ -29,8 +29,8 @@ enum record_kind {
 };
 
 enum wait_flags {
-	WAIT_DONE = 1,	     /* the wait is over; without it, a part of one still going on */
-	WAIT_AT_ATTACH = 2,  /* it had begun before we looked; its length is a lower bound */
+	WAIT_DONE = 1,      /* the wait is over; without it, a part of one still going on */
+	WAIT_AT_ATTACH = 2, /* it had begun before we looked; its length is a lower bound */
 	WAIT_UNCERTAIN = 4,
 	WAIT_SEEDED = 8,
 };
@@ -40,15 +40,15 @@ struct record_wait {
 	__u32 kind;
 	__u32 tgid;
 	__u32 tid;
-	__u32 function;	 /* slot of the Python function on top, or NO_FUNCTION */
-	__u64 total_ns;	 /* the whole wait until now, without run queue time */
-	__u64 new_ns;	 /* the part of it no earlier record told */
-	__u64 runq_ns;	 /* runnable but not running, not told before */
-	__u64 oncpu_ns;	 /* time the thread ran, not told before */
-	__s32 syscall;	 /* number, or -1: page fault or interrupt */
+	__u32 function;  /* slot of the Python function on top, or NO_FUNCTION */
+	__u64 total_ns;  /* the whole wait until now, without run queue time */
+	__u64 new_ns;    /* the part of it no earlier record told */
+	__u64 runq_ns;   /* runnable but not running, not told before */
+	__u64 oncpu_ns;  /* time the thread ran, not told before */
+	__s32 syscall;   /* number, or -1: page fault or interrupt */
 	__u8 wait_class; /* enum wait_class */
-	__u8 flags;	 /* enum wait_flags */
-	__u8 runq_done;	 /* one run queue stretch ended with this record */
+	__u8 flags;      /* enum wait_flags */
+	__u8 runq_done;  /* one run queue stretch ended with this record */
 	__u8 pad;
 	__u32 gil_switches; /* low half of the GIL's switch count when a `gil` wait began */
 	__u32 pad2;
@@ -61,8 +61,8 @@ struct record_code {
 	__u32 kind;
 	__u32 tgid;
 	__u32 slot;
-	__u32 line; /* co_firstlineno */
-	__u64 code; /* address of the code object */
+	__u32 line;                   /* co_firstlineno */
+	__u64 code;                   /* address of the code object */
 	__u16 name_chars, file_chars; /* lengths in code points, as stored below */
 	__u8 name_kind, file_kind;    /* bytes a code point: 1, 2 or 4; 0: unreadable */
 	__u8 truncated;
@@ -80,7 +80,7 @@ struct record_task {
 	__u32 parent_tgid; /* RECORD_FORK */
 	__u64 ns;
 	__u64 oncpu_ns; /* RECORD_THREAD_EXIT: time it ran, not told before */
-	__u32 build;	/* RECORD_FIRST_HIT: index of the build that was hit */
+	__u32 build;    /* RECORD_FIRST_HIT: index of the build that was hit */
 	__u32 pad;
 	char comm[COMM_BYTES];
 };
@@ -121,9 +121,9 @@ _Static_assert(sizeof(struct function_key) == 16, "map ABI");
  * the previous reading), except that userspace sets `min` and `max` back.
  */
 struct function_stats {
-	__u64 calls;	    /* entries that begin a call */
-	__u64 segments;	    /* entries of any kind */
-	__u64 exits;	    /* calls in the histogram: seen from entry to exit */
+	__u64 calls;        /* entries that begin a call */
+	__u64 segments;     /* entries of any kind */
+	__u64 exits;        /* calls in the histogram: seen from entry to exit */
 	__u64 exceptions;   /* of those, left by an exception */
 	__u64 ended_unseen; /* begun, and gone without an exit we saw */
 	__u64 wall_ns;
@@ -133,19 +133,19 @@ struct function_stats {
 	__u64 max_ns;
 	__u64 wait_ns[WAIT_CLASSES]; /* inside wall_ns, callees included */
 	__u32 tgid;
-	__u32 told;	  /* its identity was sent */
+	__u32 told;              /* its identity was sent */
 	struct function_key key; /* key.code is 0 in a free slot */
 	__u32 buckets[BUCKET_COUNT];
 };
 _Static_assert(sizeof(struct function_stats) == 80 + 88 + 24 + 4 * BUCKET_COUNT, "map ABI");
 
 enum site_kind {
-	SITE_ENTRY,   /* a function begins or resumes */
-	SITE_RETURN,  /* it returns */
-	SITE_YIELD,   /* it suspends */
-	SITE_UNWIND,  /* an exception passes through or was raised in it */
-	SITE_THROW,   /* a generator is entered by throw() or close() */
-	SITE_LEAVE,   /* USDT function__return: returns, yields or unwinds */
+	SITE_ENTRY,  /* a function begins or resumes */
+	SITE_RETURN, /* it returns */
+	SITE_YIELD,  /* it suspends */
+	SITE_UNWIND, /* an exception passes through or was raised in it */
+	SITE_THROW,  /* a generator is entered by throw() or close() */
+	SITE_LEAVE,  /* USDT function__return: returns, yields or unwinds */
 };
 
 /* What our programs cost, measured on a sample of their runs. */
@@ -161,13 +161,14 @@ struct cost {
 	__u64 ns;
 };
 
-/* The cookie of a probe: which build, which of its sites, and that instruction's link-time address. */
+/* The cookie of a probe: which build, which of its sites, and that instruction's link-time address.
+ */
 #define SITE_MAX 32 /* sites of one build */
 #define SITE_VADDR_MASK ((1ull << 48) - 1)
 #define SITE_COOKIE(build, site, vaddr)                                                            \
-	(((__u64)(build) << 56) | ((__u64)(site) << 51) | ((vaddr) & SITE_VADDR_MASK))
+	(((__u64)(build) << 56) | ((__u64)(site) << 51) | ((vaddr)&SITE_VADDR_MASK))
 #define SITE_COOKIE_BUILD(c) ((__u32)((c) >> 56))
 #define SITE_COOKIE_SITE(c) ((__u32)((c) >> 51) & (SITE_MAX - 1))
-#define SITE_COOKIE_VADDR(c) ((c) & SITE_VADDR_MASK)
+#define SITE_COOKIE_VADDR(c) ((c)&SITE_VADDR_MASK)
 
 #endif

@@ -43,9 +43,8 @@ int doctor_run(void)
 
 		snprintf(line, sizeof(line), "%-8s %s: %s", word(feature->state), feature->name,
 			 feature->detail);
-		screen_paragraph(&screen,
-				 feature->state == FEATURE_OK ? STYLE_PLAIN : STYLE_WARN, 0, 9,
-				 line);
+		screen_paragraph(&screen, feature->state == FEATURE_OK ? STYLE_PLAIN : STYLE_WARN,
+				 0, 9, line);
 	}
 	if (features.refusal)
 		printf("\nTracing cannot work here yet: see %s above.\n", features.refusal->name);

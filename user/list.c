@@ -68,8 +68,8 @@ static int add_row(struct table *table, const struct listing *listing,
 	char tgid[16], threads[16], reason[BUILD_REASON_BYTES];
 	const char *where = process->container_id[0] ? process->container_id : process->cgroup;
 	char *cgroup = escape_terminal(where, utf8);
-	char *command = escape_terminal(process->command[0] ? process->command : process->comm,
-					utf8);
+	char *command =
+		escape_terminal(process->command[0] ? process->command : process->comm, utf8);
 	char *path = escape_terminal(known ? build->path : "", utf8);
 	const char *method = method_of(listing, process, reason);
 	char *note = escape_terminal(reason, utf8);
@@ -159,8 +159,7 @@ static int print_json(const struct listing *listing)
 	int err = root ? 0 : -ENOMEM;
 
 	for (size_t i = 0; !err && i < listing->count; i++)
-		if (json_array_append_new(processes,
-					  process_json(listing, &listing->processes[i])))
+		if (json_array_append_new(processes, process_json(listing, &listing->processes[i])))
 			err = -ENOMEM;
 	if (!err && json_dumpf(root, stdout, JSON_COMPACT))
 		err = -EIO;

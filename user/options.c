@@ -41,7 +41,8 @@ static const struct argp_option argp_options[] = {
 	 "with its exit status",
 	 1},
 	{"user", KEY_USER, "USER", 0, "With --all-python: only processes of this user", 1},
-	{"cgroup", KEY_CGROUP, "GLOB", 0, "With --all-python: only in cgroups whose path matches", 1},
+	{"cgroup", KEY_CGROUP, "GLOB", 0, "With --all-python: only in cgroups whose path matches",
+	 1},
 	{"exclude", KEY_EXCLUDE, "GLOB", 0,
 	 "With --all-python: not those whose command line or name matches", 1},
 	{NULL, 0, NULL, 0, "How long:", 2},
@@ -65,9 +66,11 @@ static const struct argp_option argp_options[] = {
 	{NULL, 0, NULL, 0, "For special cases:", 5},
 	{"attach", KEY_ATTACH, "auto|multi|perf", 0,
 	 "How to attach uprobes: uprobe_multi links (kernel 6.6 or later) or perf events", 5},
-	{"ring-bytes", KEY_RING, "N", 0, "Size of the ring buffer, a power of two (default 4194304)", 5},
+	{"ring-bytes", KEY_RING, "N", 0,
+	 "Size of the ring buffer, a power of two (default 4194304)", 5},
 	{"functions", KEY_FUNCTIONS, "N", 0, "Room for this many functions (default 16384)", 5},
-	{"empty-probes", KEY_EMPTY, NULL, 0, "Attach probes that do nothing, to measure their cost", 5},
+	{"empty-probes", KEY_EMPTY, NULL, 0, "Attach probes that do nothing, to measure their cost",
+	 5},
 	{NULL, 0, NULL, 0, "Help:", -1},
 	{0},
 };
@@ -122,7 +125,8 @@ static void parse_tgids(const char *text, struct options *options, struct argp_s
 		errno = 0;
 		tgid = strtol(at, &end, 10);
 		if (errno || end == at || (*end && *end != ',') || tgid <= 0 || tgid > 4194304)
-			argp_error(state, "-p takes process ids separated by commas, not '%s'", text);
+			argp_error(state, "-p takes process ids separated by commas, not '%s'",
+				   text);
 		grown = reallocarray(options->tgids, options->tgid_count + 1, sizeof(*grown));
 		if (!grown)
 			argp_failure(state, EXIT_OWN_FAILURE, ENOMEM, "-p");
@@ -204,7 +208,8 @@ static void parse_argument(const char *text, struct options *options, struct arg
 	else if (!strcmp(text, "doctor"))
 		options->command = COMMAND_DOCTOR;
 	else
-		argp_error(state, "there is no command '%s': list, doctor, or options alone to trace",
+		argp_error(state,
+			   "there is no command '%s': list, doctor, or options alone to trace",
 			   text);
 }
 

@@ -10,9 +10,9 @@
 /* Exit status (also in --help and the manual). */
 enum exit_status {
 	EXIT_OK = 0,
-	EXIT_USAGE = 2,	     /* usage, or nothing to trace */
-	EXIT_REFUSED = 3,    /* the kernel or missing privileges */
-	EXIT_OUTPUT = 5,     /* the report could not be written */
+	EXIT_USAGE = 2,   /* usage, or nothing to trace */
+	EXIT_REFUSED = 3, /* the kernel or missing privileges */
+	EXIT_OUTPUT = 5,  /* the report could not be written */
 	EXIT_OWN_FAILURE = 6,
 };
 
@@ -38,15 +38,15 @@ struct options {
 	bool all_python;
 	pid_t *tgids;
 	size_t tgid_count;
-	const char *child;  /* -c */
-	double duration;    /* seconds; 0: until interrupted */
-	double interval;    /* seconds; 0: one report at the end */
+	const char *child; /* -c */
+	double duration;   /* seconds; 0: until interrupted */
+	double interval;   /* seconds; 0: one report at the end */
 	const char *function_glob;
 	const char *sort;
 	int top; /* 0: default of the format */
 	enum report_format format;
 	const char *output; /* NULL: standard output */
-	bool calls;	    /* false with --overhead 0 */
+	bool calls;         /* false with --overhead 0 */
 	double overhead;    /* percent; negative: not given */
 	bool exact;
 	const char *user;

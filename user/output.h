@@ -12,7 +12,7 @@
 struct output {
 	FILE *file;
 	const char *path; /* NULL: standard output */
-	bool regular;	  /* a file of ours that may be removed or cut */
+	bool regular;     /* a file of ours that may be removed or cut */
 };
 
 /* Open it, before anything is traced.  0 or a negative errno. */

@@ -28,17 +28,17 @@ struct session {
 	struct builds *builds;
 	struct tracer *tracer;
 	struct collector *collector;
-	bool everything; /* one link a build for all processes, else one each */
-	bool started;		    /* past the first scan: processes may be young */
+	bool everything;              /* one link a build for all processes, else one each */
+	bool started;                 /* past the first scan: processes may be young */
 	uint8_t verified[MAX_BUILDS]; /* builds whose layout has held in a live process */
-	uint8_t shared[MAX_BUILDS]; /* builds with one link for all, though not all are wanted */
+	uint8_t shared[MAX_BUILDS];   /* builds with one link for all, though not all are wanted */
 	unsigned int strangers[MAX_BUILDS]; /* running processes of the build that are not wanted */
 	struct later *later;
 	size_t later_count;
-	size_t taken; /* processes taken in so far */
+	size_t taken;                /* processes taken in so far */
 	uint64_t losses[LOSS_COUNT]; /* our own, beside the kernel side's */
-	uint64_t lifecycle_losses; /* made good for so far */
-	int error;    /* first failure to attach, negative errno; 0: none */
+	uint64_t lifecycle_losses;   /* made good for so far */
+	int error;                   /* first failure to attach, negative errno; 0: none */
 };
 
 uint64_t monotonic_ns(void);

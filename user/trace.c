@@ -50,7 +50,7 @@ struct run {
 	struct session session;
 	struct command command;
 	struct output output;
-	uint64_t start_ns;	  /* of the program */
+	uint64_t start_ns; /* of the program */
 	uint64_t attached_ns, window_start_ns;
 	uint64_t losses_before[LOSS_COUNT];
 	double empty_probe_ns;
@@ -72,8 +72,8 @@ static int choose_way(struct run *run)
 	features_probe(&features);
 	if (features.refusal)
 		return refuse(features.refusal);
-	run->way = features.uprobe_multi && run->options->attach != ATTACH_PERF ? UPROBE_MULTI :
-										 UPROBE_PERF;
+	run->way = features.uprobe_multi && run->options->attach != ATTACH_PERF ? UPROBE_MULTI
+										: UPROBE_PERF;
 	if (run->options->attach == ATTACH_MULTI && !features.uprobe_multi) {
 		message("--attach multi: this kernel has no uprobe_multi links; leave it out");
 		return EXIT_REFUSED;
@@ -110,9 +110,9 @@ static int open_tracer(struct run *run)
 			strerror(-err));
 		return EXIT_REFUSED;
 	}
-	session->collector = collector__new(session->builds, tracer__stats(session->tracer),
-					    tracer__functions(session->tracer), session_lifecycle,
-					    session);
+	session->collector =
+		collector__new(session->builds, tracer__stats(session->tracer),
+			       tracer__functions(session->tracer), session_lifecycle, session);
 	if (!session->collector) {
 		message("out of memory");
 		return EXIT_OWN_FAILURE;
@@ -190,8 +190,8 @@ static void say_attached(struct run *run)
 	message("attached to %zu Python process%s (%zu build%s) in %.2f s; %s", session->taken,
 		session->taken == 1 ? "" : "es", builds, builds == 1 ? "" : "s",
 		(monotonic_ns() - run->start_ns) / 1e9,
-		run->options->duration > 0 || run->options->child ? "tracing" :
-								    "tracing until Ctrl-C");
+		run->options->duration > 0 || run->options->child ? "tracing"
+								  : "tracing until Ctrl-C");
 }
 
 /* The command stands at an exec: attach if it is Python now. */
@@ -237,7 +237,8 @@ static int take_targets(struct run *run)
 		}
 		if (!run->session.taken) {
 			message("no CPython process found%s; `pytrace-bpf list` shows what there is",
-				scope_is_everything(options) ? "" : " that the filters let through");
+				scope_is_everything(options) ? ""
+							     : " that the filters let through");
 			return EXIT_USAGE;
 		}
 	}

@@ -66,8 +66,8 @@ static void child_main(const char *text)
 int command_start(struct command *command, const char *text)
 {
 	/* the shell forks for most commands, so its children are held at their execs as well */
-	uintptr_t options = PTRACE_O_TRACEEXEC | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
-			    PTRACE_O_TRACECLONE;
+	uintptr_t options =
+		PTRACE_O_TRACEEXEC | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE;
 	int status;
 	pid_t tgid = fork();
 
@@ -113,8 +113,8 @@ void command_poll(struct command *command, bool (*at_exec)(void *arg, pid_t tgid
 			on_stop(pid, status, at_exec, arg);
 		} else if (pid == command->tgid) {
 			command->ended = true;
-			command->status = WIFEXITED(status) ? WEXITSTATUS(status) :
-							      128 + WTERMSIG(status);
+			command->status =
+				WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 		}
 	}
 }

@@ -18,9 +18,9 @@
 
 #include "uprobe.h"
 
-__attribute__((format(printf, 4, 5))) static void
-report(struct features *features, const char *name, enum feature_state state, const char *format,
-       ...)
+__attribute__((format(printf, 4, 5))) static void report(struct features *features,
+							 const char *name, enum feature_state state,
+							 const char *format, ...)
 {
 	struct feature *feature = &features->list[features->count++];
 	va_list arguments;

@@ -9,7 +9,7 @@
 enum feature_state {
 	FEATURE_OK,
 	FEATURE_MISSING_OPTIONAL, /* something is slower or less without it */
-	FEATURE_MISSING,	  /* cannot trace */
+	FEATURE_MISSING,          /* cannot trace */
 };
 
 struct feature {

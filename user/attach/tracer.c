@@ -65,7 +65,8 @@ static int configure(struct tracer *tracer)
 		return err;
 	if (config->way != UPROBE_MULTI)
 		return 0;
-	bpf_object__for_each_program(program, skel->obj) {
+	bpf_object__for_each_program(program, skel->obj)
+	{
 		if (bpf_program__type(program) != BPF_PROG_TYPE_KPROBE)
 			continue;
 		err = bpf_program__set_expected_attach_type(program, TRACE_UPROBE_MULTI);
@@ -122,8 +123,8 @@ int tracer__new(const struct tracer_config *config, struct tracer **out)
 		err = map_stats(tracer);
 	if (err)
 		goto cleanup;
-	tracer->ring = ring_buffer__new(bpf_map__fd(tracer->skel->maps.ring), on_record, tracer,
-					NULL);
+	tracer->ring =
+		ring_buffer__new(bpf_map__fd(tracer->skel->maps.ring), on_record, tracer, NULL);
 	if (!tracer->ring) {
 		err = -errno;
 		goto cleanup;
@@ -191,7 +192,8 @@ static void derive_heads(struct py_layout *l)
 	l->frame_head = upper(l->frame_head, l->frame_instr, l->lasti_unit ? 4 : 8);
 	l->frame_head = upper(l->frame_head, l->frame_owner, 1);
 	l->code_head = lower(lower(l->code_firstlineno, l->code_filename),
-			     lower(l->code_name, l->code_qualname)) & ~7u; /* as its pointers are */
+			     lower(l->code_name, l->code_qualname)) &
+		       ~7u; /* as its pointers are */
 	end = upper(upper(0, l->code_firstlineno, 4), l->code_filename, 8);
 	end = upper(upper(end, l->code_name, 8), l->code_qualname, 8);
 	l->code_head_bytes = end - l->code_head;
@@ -274,9 +276,8 @@ static int probes_open(struct tracer *tracer, size_t index, const struct build *
 				.cookie = SITE_COOKIE(index, i, site->vaddr),
 			};
 		}
-		err = uprobe_attach(tracer->config.way,
-				    bpf_program__fd(site_program(tracer, kind)), path, tgid, places,
-				    count, probes->fds, &probes->fd_count);
+		err = uprobe_attach(tracer->config.way, bpf_program__fd(site_program(tracer, kind)),
+				    path, tgid, places, count, probes->fds, &probes->fd_count);
 	}
 	if (err)
 		probes_close(probes);
@@ -437,8 +438,7 @@ static uint64_t loss_count(struct tracer *tracer, uint32_t cause)
 	uint64_t *values = calloc(cpus > 0 ? cpus : 1, sizeof(*values));
 	uint64_t sum = 0;
 
-	if (values &&
-	    !bpf_map_lookup_elem(bpf_map__fd(tracer->skel->maps.losses), &cause, values))
+	if (values && !bpf_map_lookup_elem(bpf_map__fd(tracer->skel->maps.losses), &cause, values))
 		for (int cpu = 0; cpu < cpus; cpu++)
 			sum += values[cpu];
 	free(values);

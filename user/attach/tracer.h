@@ -18,10 +18,10 @@
 struct tracer;
 
 struct tracer_config {
-	bool admit_all;	    /* probes in every process that maps a build; else process by process */
-	bool empty_probes;  /* attach programs that do nothing: for measuring */
-	size_t ring_bytes;  /* a power of two, at least a page */
-	size_t functions;   /* how many functions there can be */
+	bool admit_all;    /* probes in every process that maps a build; else process by process */
+	bool empty_probes; /* attach programs that do nothing: for measuring */
+	size_t ring_bytes; /* a power of two, at least a page */
+	size_t functions;  /* how many functions there can be */
 	enum uprobe_way way;
 };
 
@@ -32,7 +32,8 @@ struct tracer_config {
 int tracer__new(const struct tracer_config *config, struct tracer **out);
 void tracer__free(struct tracer *tracer);
 
-/* Attach the scheduler and lifecycle tracepoints: waits, forks, execs, exits.  0 or negative errno. */
+/* Attach the scheduler and lifecycle tracepoints: waits, forks, execs, exits.  0 or negative errno.
+ */
 int tracer__attach_events(struct tracer *tracer);
 
 /* Make a build's layout known to the kernel side.  0 or negative errno. */

@@ -51,7 +51,7 @@ bool uprobe_multi_works(void)
 	uint64_t offset = 0;
 	struct uprobe_multi_attr attr = {
 		.attach_type = TRACE_UPROBE_MULTI,
-		.path = (uintptr_t)"/",
+		.path = (uintptr_t) "/",
 		.offsets = (uintptr_t)&offset,
 		.count = 1,
 	};

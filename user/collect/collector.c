@@ -213,8 +213,8 @@ static void on_code(struct collector *collector, const struct record_code *recor
 		return;
 	name_decode(record->name, sizeof(record->name), record->name_chars, record->name_kind,
 		    function, sizeof(function));
-	name_decode(record->file, sizeof(record->file), record->file_chars, record->file_kind,
-		    file, sizeof(file));
+	name_decode(record->file, sizeof(record->file), record->file_chars, record->file_kind, file,
+		    sizeof(file));
 	slot = &collector->slots[record->slot];
 	before = slot->process == process && slot->nameless ? slot->function : NULL;
 	slot->process = process;
@@ -242,9 +242,8 @@ static bool gil_goes_on(const struct thread_total *thread, const struct record_w
 {
 	if (!thread->gil.pending || record->wait_class != WAIT_GIL)
 		return false;
-	return record->oncpu_ns < (record->gil_switches == thread->gil.switches ?
-					   GIL_GAP_NS :
-					   GIL_GAP_SWITCHED_NS);
+	return record->oncpu_ns <
+	       (record->gil_switches == thread->gil.switches ? GIL_GAP_NS : GIL_GAP_SWITCHED_NS);
 }
 
 static void gil_wait_done(struct process_total *process, struct thread_total *thread,

@@ -10,7 +10,7 @@
 struct slot {
 	struct process_total *process;
 	struct function_total *function;
-	bool nameless;		       /* its name was lost, or is late */
+	bool nameless;                 /* its name was lost, or is late */
 	struct function_stats *before; /* the counters when last read */
 };
 

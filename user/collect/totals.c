@@ -22,15 +22,18 @@ void process_total__free(struct process_total *total)
 
 	if (!total)
 		return;
-	HASH_ITER(hh, total->waits, wait, next_wait) {
+	HASH_ITER(hh, total->waits, wait, next_wait)
+	{
 		HASH_DEL(total->waits, wait);
 		free(wait);
 	}
-	HASH_ITER(hh, total->threads, thread, next_thread) {
+	HASH_ITER(hh, total->threads, thread, next_thread)
+	{
 		HASH_DEL(total->threads, thread);
 		free(thread);
 	}
-	HASH_ITER(hh, total->functions, function, next_function) {
+	HASH_ITER(hh, total->functions, function, next_function)
+	{
 		HASH_DEL(total->functions, function);
 		function_free(function);
 	}
@@ -115,7 +118,8 @@ void process_total__rename(struct process_total *total, struct function_total *f
 {
 	struct wait_total *wait, *next;
 
-	HASH_ITER(hh, total->waits, wait, next) {
+	HASH_ITER(hh, total->waits, wait, next)
+	{
 		struct wait_key key = wait->key;
 		struct wait_total *into;
 
@@ -145,11 +149,13 @@ void process_total__reset(struct process_total *total)
 	struct thread_total *thread, *next_thread;
 	struct wait_total *wait, *next_wait;
 
-	HASH_ITER(hh, total->functions, function, next_function) {
+	HASH_ITER(hh, total->functions, function, next_function)
+	{
 		memset(&function->window, 0, sizeof(function->window));
 		memset(&function->wall, 0, sizeof(function->wall));
 	}
-	HASH_ITER(hh, total->threads, thread, next_thread) {
+	HASH_ITER(hh, total->threads, thread, next_thread)
+	{
 		if (thread->exited) {
 			HASH_DEL(total->threads, thread);
 			free(thread);
@@ -158,7 +164,8 @@ void process_total__reset(struct process_total *total)
 		thread->oncpu_ns = 0;
 		memset(thread->wait_ns, 0, sizeof(thread->wait_ns));
 	}
-	HASH_ITER(hh, total->waits, wait, next_wait) {
+	HASH_ITER(hh, total->waits, wait, next_wait)
+	{
 		HASH_DEL(total->waits, wait);
 		free(wait);
 	}

@@ -31,7 +31,7 @@ struct function_total {
 	UT_hash_handle hh;
 	struct function_name name;
 	struct call_counts window;
-	uint64_t begun, over; /* since the start: the difference is in progress */
+	uint64_t begun, over;  /* since the start: the difference is in progress */
 	struct histogram wall; /* of the window */
 };
 
@@ -73,12 +73,12 @@ struct process_total {
 	struct thread_total *threads;
 	struct function_total *functions;
 	struct wait_total *waits;
-	uint64_t since_ns;  /* when it was taken in */
-	uint64_t until_ns;  /* when it ended; 0: it lives */
+	uint64_t since_ns;        /* when it was taken in */
+	uint64_t until_ns;        /* when it ended; 0: it lives */
 	uint64_t probed_since_ns; /* call probes on since; 0: off */
-	uint64_t probed_ns;	  /* in this window, before probed_since_ns */
+	uint64_t probed_ns;       /* in this window, before probed_since_ns */
 	uint64_t exited_oncpu_ns;
-	uint64_t rss_bytes;	/* at the last window's end */
+	uint64_t rss_bytes; /* at the last window's end */
 	uint64_t rss_read_ns;
 	bool current; /* the process that has this tgid now */
 };

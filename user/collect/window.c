@@ -99,9 +99,9 @@ static int add_process(struct profile *profile, const struct collector *collecto
 	out->observed_ns = end > start ? end - start : 0;
 	out->probed_ns = total->probed_ns;
 	if (total->probed_since_ns)
-		out->probed_ns += window->end_ns - (total->probed_since_ns > window->start_ns ?
-							    total->probed_since_ns :
-							    window->start_ns);
+		out->probed_ns += window->end_ns - (total->probed_since_ns > window->start_ns
+							    ? total->probed_since_ns
+							    : window->start_ns);
 	for (struct thread_total *t = total->threads; t; t = t->hh.next) {
 		out->threads++;
 		out->oncpu_ns += t->oncpu_ns;
@@ -225,9 +225,9 @@ static void fill_header(struct profile *profile, const struct window *window)
 	profile->exit_ns = window->exit_ns;
 	profile->switch_ns = window->switch_ns;
 	if (!getrusage(RUSAGE_SELF, &usage))
-		profile->own_cpu_ns = (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) *
-					      1000000000ull +
-				      (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000ull;
+		profile->own_cpu_ns =
+			(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000000ull +
+			(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000ull;
 	profile->own_rss_bytes = rss_of(getpid());
 }
 
@@ -264,8 +264,8 @@ struct profile *collector__profile(struct collector *collector, const struct win
 		probed = profile->processes[profile->process_count - 1].probed_ns;
 		if (probed > profile->probed_ns)
 			profile->probed_ns = probed;
-		if (add_threads(profile, total) ||
-		    add_functions(profile, total, probed, window) || add_waits(profile, total))
+		if (add_threads(profile, total) || add_functions(profile, total, probed, window) ||
+		    add_waits(profile, total))
 			goto no_memory;
 	}
 	drop_ended(collector);
