@@ -98,6 +98,8 @@ static __always_inline int hit_begin(struct pt_regs *ctx, struct hit *hit, u64 c
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct thread *t;
 
+	if (calls_over)
+		return -1;
 	hit->now = bpf_ktime_get_ns();
 	hit->ctx = ctx;
 	hit->cookie = bpf_get_attach_cookie(ctx);

@@ -203,6 +203,8 @@ const volatile __u32 own_tgid = 0;
 
 /* Written by userspace: raised whenever `processes` changed under threads that cached it. */
 volatile __u32 process_epoch = 1;
+/* The window is over: hits of probes not yet taken out count no more. */
+volatile __u32 calls_over SEC(".data") = 0;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -130,6 +130,8 @@ static void parse_tgids(const char *text, struct options *options, struct argp_s
 		grown = reallocarray(options->tgids, options->tgid_count + 1, sizeof(*grown));
 		if (!grown)
 			argp_failure(state, EXIT_OWN_FAILURE, ENOMEM, "-p");
+		if (!grown)
+			return;
 		options->tgids = grown;
 		options->tgids[options->tgid_count++] = tgid;
 		at = *end ? end + 1 : end;

@@ -89,10 +89,10 @@ struct profile {
 	uint64_t started_realtime_ns;
 	uint64_t duration_ns;
 	uint64_t probed_ns;
-	double empty_probe_ns; /* calibrated cost of one probe hit, with our program */
-	double entry_ns, exit_ns;
-	double switch_ns;    /* one sched_switch of a Python thread */
-	uint64_t own_cpu_ns; /* CPU time of the tracer itself */
+	double empty_probe_ns;    /* calibrated: one hit of a probe that does nothing */
+	double entry_ns, exit_ns; /* one hit of ours, getting there included */
+	double switch_ns;         /* one sched_switch of a Python thread */
+	uint64_t own_cpu_ns;      /* CPU time of the tracer itself */
 	uint64_t own_rss_bytes;
 
 	struct profile_process *processes;

@@ -11,7 +11,7 @@ static bool name_matches(const char *glob, const struct process *process)
 	char first[sizeof(process->command)];
 	const char *base;
 
-	strcpy(first, process->command);
+	memcpy(first, process->command, sizeof(first));
 	first[strcspn(first, " ")] = '\0';
 	base = strrchr(first, '/');
 	return !fnmatch(glob, process->comm, 0) || !fnmatch(glob, process->command, 0) ||

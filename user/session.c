@@ -140,7 +140,8 @@ int session_take(struct session *session, const struct process *process)
 		entry.runtime = 0;
 		calls = false;
 	}
-	if (calls)
+	/* not before all its probes are there: hits of some sites alone would mislead */
+	if (calls && tracer__probed(session->tracer, process->build, process->tgid))
 		entry.flags |= PROCESS_CALLS;
 	err = collector__add_process(session->collector, &taken, entry.since);
 	if (!err)
@@ -151,8 +152,10 @@ int session_take(struct session *session, const struct process *process)
 	if (entry.runtime)
 		process_threads(process->tgid, &build->layout, process->runtime, seed_thread,
 				&seeding);
-	if (calls)
-		probe(session, process->build, process->tgid);
+	if (!calls || probe(session, process->build, process->tgid))
+		return 0;
+	entry.flags |= PROCESS_CALLS;
+	tracer__update_process(session->tracer, process->tgid, &entry);
 	return 0;
 }
 

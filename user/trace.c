@@ -271,8 +271,8 @@ static int report(struct run *run)
 	tracer__costs(session->tracer, &costs);
 	window.end_ns = monotonic_ns();
 	window.empty_probe_ns = run->empty_probe_ns;
-	window.entry_ns = costs.entry_ns;
-	window.exit_ns = costs.exit_ns;
+	window.entry_ns = costs.entry_ns > 0 ? run->empty_probe_ns + costs.entry_ns : 0;
+	window.exit_ns = costs.exit_ns > 0 ? run->empty_probe_ns + costs.exit_ns : 0;
 	window.switch_ns = costs.switch_ns;
 	profile = collector__profile(session->collector, &window);
 	if (!profile) {
@@ -354,8 +354,7 @@ static int finish(struct run *run)
 {
 	int status;
 
-	/* what is left in the ring may hold the last target's end */
-	tracer__unprobe_all(run->session.tracer);
+	tracer__end_calls(run->session.tracer);
 	if (run->options->child && !run->session.taken)
 		message("the command never ran Python: there is nothing to report on");
 	status = report(run);

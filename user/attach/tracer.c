@@ -249,6 +249,11 @@ static struct probes *probes_find(struct tracer *tracer, size_t build, pid_t tgi
 	return NULL;
 }
 
+bool tracer__probed(struct tracer *tracer, size_t index, pid_t tgid)
+{
+	return probes_find(tracer, index, tgid) || probes_find(tracer, index, 0);
+}
+
 static int probes_open(struct tracer *tracer, size_t index, const struct build *build, pid_t tgid,
 		       struct probes *probes)
 {
@@ -334,11 +339,26 @@ void tracer__unprobe_all(struct tracer *tracer)
 		probes_drop(tracer, &tracer->probes[0]);
 }
 
+void tracer__end_calls(struct tracer *tracer)
+{
+	tracer->skel->data->calls_over = 1;
+}
+
 int tracer__add_process(struct tracer *tracer, pid_t tgid, const struct process_entry *entry)
 {
 	uint32_t key = tgid;
 
 	if (bpf_map_update_elem(bpf_map__fd(tracer->skel->maps.processes), &key, entry, BPF_ANY))
+		return -errno;
+	tracer->skel->data->process_epoch++;
+	return 0;
+}
+
+int tracer__update_process(struct tracer *tracer, pid_t tgid, const struct process_entry *entry)
+{
+	uint32_t key = tgid;
+
+	if (bpf_map_update_elem(bpf_map__fd(tracer->skel->maps.processes), &key, entry, BPF_EXIST))
 		return -errno;
 	tracer->skel->data->process_epoch++;
 	return 0;

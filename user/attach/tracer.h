@@ -47,12 +47,18 @@ int tracer__add_build(struct tracer *tracer, size_t index, const struct build *b
  */
 int tracer__probe(struct tracer *tracer, size_t index, const struct build *build, pid_t tgid);
 int tracer__unprobe(struct tracer *tracer, size_t index, pid_t tgid);
+/* Are there probes of this build in this process, or in all? */
+bool tracer__probed(struct tracer *tracer, size_t index, pid_t tgid);
 /* Take out the probes of a process that is gone, whatever its build was. */
 void tracer__unprobe_process(struct tracer *tracer, pid_t tgid);
 void tracer__unprobe_all(struct tracer *tracer);
+/* Count no more calls from now on (taking probes out takes time). */
+void tracer__end_calls(struct tracer *tracer);
 
 /* Trace a process (flags: enum process_flags), or stop doing so.  0 or negative errno. */
 int tracer__add_process(struct tracer *tracer, pid_t tgid, const struct process_entry *entry);
+/* The same for one that is traced already; if it has ended meanwhile nothing happens. */
+int tracer__update_process(struct tracer *tracer, pid_t tgid, const struct process_entry *entry);
 int tracer__remove_process(struct tracer *tracer, pid_t tgid);
 
 /* Does the kernel side trace it (still)? */

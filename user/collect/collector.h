@@ -59,7 +59,9 @@ void collector__drain(struct collector *collector, bool all_told,
 /* What a profile says of itself and of the costs; the collector fills in the rest. */
 struct window {
 	uint64_t start_ns, end_ns; /* CLOCK_MONOTONIC */
-	double empty_probe_ns, entry_ns, exit_ns, switch_ns;
+	double empty_probe_ns;     /* one hit of a probe that does nothing */
+	double entry_ns, exit_ns;  /* one hit of ours, getting there included; 0: not known */
+	double switch_ns;
 };
 
 /*

@@ -58,8 +58,7 @@ static uint64_t cost_of(const struct call_counts *counts, const struct window *w
 	double entries = counts->segments;
 	double exits = hits_of(counts) - counts->segments;
 
-	return entries * (window->empty_probe_ns + window->entry_ns) +
-	       exits * (window->empty_probe_ns + window->exit_ns);
+	return entries * window->entry_ns + exits * window->exit_ns;
 }
 
 static void fill_memory(struct profile_process *out, struct process_total *total, uint64_t now_ns)
@@ -258,6 +257,8 @@ struct profile *collector__profile(struct collector *collector, const struct win
 	for (struct process_total *total = collector->processes; total; total = total->next) {
 		uint64_t probed;
 
+		if (!total->current && !total->threads && !total->functions)
+			continue; /* it had become something else before it did anything */
 		count_open_waits(total);
 		if (add_process(profile, collector, total, window))
 			goto no_memory;
