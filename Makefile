@@ -60,20 +60,17 @@ GENERATED := $(SKELETON) $(BUILD)/syscalls.inc
 
 $(BUILD)/%.o: user/%.c | $(GENERATED)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MD -MP -c $< -o $@
 
 $(BUILD)/san/%.o: user/%.c | $(GENERATED)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) $(SAN_CFLAGS) -MMD -MP -c $< -o $@
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(SAN_CFLAGS) -MD -MP -c $< -o $@
 
 $(BUILD)/tests/%: tests/unit/%.c $(SAN_OBJECTS)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) $(SAN_CFLAGS) -MMD -MP -o $@ $(filter %.c %.o,$^) $(LDLIBS) -lcmocka
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(SAN_CFLAGS) -MD -MP -o $@ $(filter %.c %.o,$^) $(LDLIBS) -lcmocka
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-$(SKELETON): $(BUILD)/pytrace.bpf.o
-$(BUILD)/attach/%.o: $(SKELETON)
-$(BUILD)/san/attach/%.o: $(SKELETON)
 
 .PHONY: help
 help: ## this list

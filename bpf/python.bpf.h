@@ -266,15 +266,16 @@ static __always_inline int function_tell(struct task_struct *other, const struct
 static __always_inline u32 function_new(struct task_struct *other, const struct py_layout *l,
 					const struct function_key *key)
 {
+	struct function_key own = *key; /* 6.1 wants map keys on the program's own stack */
 	struct function_stats *stats;
 	u32 slot, *taken;
 
 	if (bpf_map_pop_elem(&free_slots, &slot))
 		return NO_FUNCTION;
-	if (bpf_map_update_elem(&function_slots, key, &slot, BPF_NOEXIST)) {
+	if (bpf_map_update_elem(&function_slots, &own, &slot, BPF_NOEXIST)) {
 		bpf_map_push_elem(&free_slots, &slot, 0);
 		/* another CPU was first, or the table is full */
-		taken = bpf_map_lookup_elem(&function_slots, key);
+		taken = bpf_map_lookup_elem(&function_slots, &own);
 		return taken ? *taken : NO_FUNCTION;
 	}
 	stats = bpf_map_lookup_elem(&functions, &slot);

@@ -209,7 +209,8 @@ static __always_inline void look_at_sleeper(struct task_struct *task, struct thr
 	t->off_function = slot ? *slot : function_new(task, l, &key);
 }
 
-static __always_inline void thread_seed(struct task_struct *task, struct thread *t, u64 now)
+static __always_inline void thread_seed(struct task_struct *task, struct thread *t, u64 now,
+					bool look)
 {
 	if (task->on_cpu || BPF_CORE_READ(task, __state) == TASK_RUNNING) {
 		t->in_ns = task->on_cpu ? now : 0;
@@ -219,8 +220,10 @@ static __always_inline void thread_seed(struct task_struct *task, struct thread 
 		t->off_syscall = SYSCALL_NONE;
 		t->wake_ns = now;
 	} else {
-		look_at_sleeper(task, t);
-		t->off_class = wait_class_of(task, task, t, t->runtime ? layout_of(t->build) : NULL,
+		if (look)
+			look_at_sleeper(task, t);
+		t->off_class = wait_class_of(look ? task : NULL, task, t,
+					     t->runtime ? layout_of(t->build) : NULL,
 					     BPF_CORE_READ(task, __state));
 		t->wake_ns = 0;
 	}
@@ -233,10 +236,8 @@ static __always_inline void thread_seed(struct task_struct *task, struct thread 
  * Run over all tasks at attach and at the end of each window: takes in threads
  * that already sleep, and tells the part of every stretch still going on.
  */
-SEC("iter.s/task")
-int each_task(struct bpf_iter__task *ctx)
+static __always_inline int visit(struct task_struct *task, bool look)
 {
-	struct task_struct *task = ctx->task;
 	struct thread *t;
 	u64 now, since;
 
@@ -249,7 +250,7 @@ int each_task(struct bpf_iter__task *ctx)
 		if (!t)
 			return 0;
 		t->off_function = NO_FUNCTION;
-		thread_seed(task, t, now);
+		thread_seed(task, t, now, look);
 		return 0;
 	}
 	t = traced_thread(task, now);
@@ -268,4 +269,20 @@ int each_task(struct bpf_iter__task *ctx)
 		oncpu_tell(task, t, now);
 	}
 	return 0;
+}
+
+SEC("iter.s/task")
+int each_task(struct bpf_iter__task *ctx)
+{
+	return visit(ctx->task, true);
+}
+
+/*
+ * For kernels (6.1) whose sleepable programs may not use all our maps: what threads that
+ * slept before us are in is not known then.
+ */
+SEC("iter/task")
+int each_task_unlooked(struct bpf_iter__task *ctx)
+{
+	return visit(ctx->task, false);
 }

@@ -33,7 +33,7 @@ static __always_inline void wait_tell(struct task_struct *task, struct thread *t
 	record->syscall = t->off_syscall;
 	record->wait_class = t->off_class;
 	record->flags = t->off_flags | (done ? WAIT_DONE : 0);
-	record->runq_done = done && t->wake_ns;
+	record->runq_done = done && record->runq_ns;
 	record->pad = 0;
 	record->gil_switches = t->off_gil_switches;
 	record->pad2 = 0;

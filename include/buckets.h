@@ -41,10 +41,17 @@ static inline __u32 bucket_of(__u64 ns)
 		rest >>= step;
 		bit += step;
 	}
+	/*
+	 * The empty asm hides the ranges from the compiler, which else drops the masks
+	 * as needless; the verifier needs them.
+	 */
+	__asm__ volatile("" : "+r"(bit));
 	/* a power of two of nanoseconds spans at most nine buckets: skip those too short */
 	bucket = bucket_first_of_msb[bit & 63];
-	for (int i = 0; i < 9; i++)
+	for (int i = 0; i < 9; i++) {
+		__asm__ volatile("" : "+r"(bucket));
 		bucket += bucket_above(value, bucket_upper_ns[bucket % BUCKET_TABLE]);
+	}
 	return bucket < BUCKET_COUNT ? bucket : BUCKET_COUNT - 1;
 }
 

@@ -384,11 +384,18 @@ class Report(dict):
         for p in self.get("processes", [])[:5]:
             lines.append("process " + json.dumps(p)[:300])
         for f in self.get("functions", [])[:12]:
-            brief = {k: v for k, v in f.items() if k not in ("file", "tail", "stack_seconds")}
-            lines.append("function " + json.dumps(brief)[:400])
+            lines.append("function " + brief(f))
         for w in self.get("waits", [])[:8]:
             lines.append("wait " + json.dumps(w)[:200])
         return "\n".join(lines)
+
+
+def brief(function):
+    """The figures of a functions[] entry that tell most, on one line."""
+    counts = {k: function.get(k) for k in ("calls", "segments", "exceptions", "ended_unseen")}
+    wall = {k: v for k, v in function.get("wall_seconds", {}).items() if k in ("sum", "p50", "max")}
+    parts = {k: round(v, 6) for k, v in function.get("breakdown_seconds", {}).items() if v}
+    return f"{function.get('function')}: {counts} wall {wall} parts {parts}"
 
 
 def short(qualified):

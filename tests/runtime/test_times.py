@@ -83,11 +83,16 @@ def test_two_spinners_share_the_gil(lab, py):
     f = report.function(target, "spinner")
     wall = f["wall_seconds"]["sum"]
     stamped = sum(result["stamps"]["spinner"]) / 1e9
-    share = f["breakdown_seconds"]["gil"] / wall
     check(near(wall, stamped, 0.02), f"spinner: wall {wall:.3f} s, stamps say {stamped:.3f}")
-    check(abs(share - 0.5) <= 0.07, f"the GIL is {share:.3f} of the wall time, not 0.5 +- 0.07")
+    # what others on the machine took of the CPUs is nobody's share
+    ours = wall - f["breakdown_seconds"]["runq"]
+    share = f["breakdown_seconds"]["gil"] / ours
+    check(
+        abs(share - 0.5) <= 0.07,
+        f"the GIL is {share:.3f} of the time, not 0.5 +- 0.07: {f['breakdown_seconds']}",
+    )
     _, waited = report.wait_sum(target.tgid, wait_class="gil")
-    check(near(waited / wall, 0.5, 0, 0.07), f"waits[] has {waited:.3f} s of gil in {wall:.3f}")
+    check(near(waited / ours, 0.5, 0, 0.07), f"waits[] has {waited:.3f} s of gil in {ours:.3f}")
     check_breakdowns(report.functions_of(target))
 
 

@@ -28,6 +28,7 @@ struct probes {
 struct tracer {
 	struct tracer_config config;
 	struct pytrace_bpf *skel;
+	bool looking; /* into the memory of tasks that sleep */
 	struct ring_buffer *ring;
 	record_fn record;
 	void *record_arg;
@@ -44,7 +45,8 @@ static int on_record(void *arg, void *data, size_t size)
 	return tracer->record ? tracer->record(tracer->record_arg, data, size) : 0;
 }
 
-static int configure(struct tracer *tracer)
+/* `looking`: with the program that may read other tasks' memory, or without it. */
+static int configure(struct tracer *tracer, bool looking)
 {
 	struct pytrace_bpf *skel = tracer->skel;
 	const struct tracer_config *config = &tracer->config;
@@ -63,6 +65,8 @@ static int configure(struct tracer *tracer)
 		err = bpf_map__set_max_entries(skel->maps.free_slots, config->functions);
 	if (err)
 		return err;
+	bpf_program__set_autoload(skel->progs.each_task, looking);
+	bpf_program__set_autoload(skel->progs.each_task_unlooked, !looking);
 	if (config->way != UPROBE_MULTI)
 		return 0;
 	bpf_object__for_each_program(program, skel->obj)
@@ -101,6 +105,24 @@ static int map_stats(struct tracer *tracer)
 	return 0;
 }
 
+static int open_and_load(struct tracer *tracer, bool looking)
+{
+	int err;
+
+	tracer->looking = looking;
+	tracer->skel = pytrace_bpf__open();
+	if (!tracer->skel)
+		return -errno;
+	err = configure(tracer, looking);
+	if (!err)
+		err = pytrace_bpf__load(tracer->skel);
+	if (!err)
+		return 0;
+	pytrace_bpf__destroy(tracer->skel);
+	tracer->skel = NULL;
+	return err;
+}
+
 int tracer__new(const struct tracer_config *config, struct tracer **out)
 {
 	struct tracer *tracer = calloc(1, sizeof(*tracer));
@@ -109,14 +131,9 @@ int tracer__new(const struct tracer_config *config, struct tracer **out)
 	if (!tracer)
 		return -ENOMEM;
 	tracer->config = *config;
-	tracer->skel = pytrace_bpf__open();
-	if (!tracer->skel) {
-		err = -errno;
-		goto cleanup;
-	}
-	err = configure(tracer);
-	if (!err)
-		err = pytrace_bpf__load(tracer->skel);
+	err = open_and_load(tracer, true);
+	if (err)
+		err = open_and_load(tracer, false);
 	if (!err)
 		err = fill_free_slots(tracer);
 	if (!err)
@@ -400,7 +417,10 @@ void tracer__add_thread(struct tracer *tracer, pid_t tgid, uint64_t thread_id, u
 
 int tracer__flush(struct tracer *tracer)
 {
-	struct bpf_link *link = bpf_program__attach_iter(tracer->skel->progs.each_task, NULL);
+	struct bpf_link *link =
+		bpf_program__attach_iter(tracer->looking ? tracer->skel->progs.each_task
+							 : tracer->skel->progs.each_task_unlooked,
+					 NULL);
 	char discard[64];
 	int fd, err = 0;
 
