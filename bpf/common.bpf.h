@@ -11,8 +11,6 @@
 
 #include "records.h"
 
-#define EEXIST 17
-
 /* A frame of a thread's shadow stack: one segment of one call, not ended yet. */
 struct shadow_frame {
 	u64 frame;    /* address of the interpreter's frame */

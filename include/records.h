@@ -31,8 +31,6 @@ enum record_kind {
 enum wait_flags {
 	WAIT_DONE = 1,      /* the wait is over; without it, a part of one still going on */
 	WAIT_AT_ATTACH = 2, /* it had begun before we looked; its length is a lower bound */
-	WAIT_UNCERTAIN = 4,
-	WAIT_SEEDED = 8,
 };
 
 /* A stretch a thread was off-CPU, or the part of it not reported before. */
@@ -88,10 +86,9 @@ _Static_assert(sizeof(struct record_task) == 56, "ring-buffer ABI");
 
 /* What is traced: the value of the map `processes`, keyed by tgid. */
 enum process_flags {
-	PROCESS_TRACED = 1,   /* record its events */
-	PROCESS_FOLLOW = 2,   /* its forked children too */
-	PROCESS_EXCLUDED = 4, /* asked not to; its probe hits return at once */
-	PROCESS_CALLS = 8,    /* count its calls */
+	PROCESS_TRACED = 1, /* record its events */
+	PROCESS_FOLLOW = 2, /* its forked children too */
+	PROCESS_CALLS = 4,  /* count its calls */
 };
 
 struct process_entry {

@@ -130,7 +130,7 @@ static void check_tracefs(struct features *features)
 
 void features_probe(struct features *features)
 {
-	static const char needs_5_17[] = "use Linux 5.18 or later";
+	static const char needs[] = "use Linux 5.18 or later";
 	struct utsname name;
 
 	memset(features, 0, sizeof(*features));
@@ -141,11 +141,11 @@ void features_probe(struct features *features)
 	check_btf(features);
 	if (features->refusal)
 		return; /* everything after this would fail for that reason */
-	check_map(features, "BPF ring buffer", BPF_MAP_TYPE_RINGBUF, needs_5_17);
-	check_map(features, "BPF task storage", BPF_MAP_TYPE_TASK_STORAGE, needs_5_17);
+	check_map(features, "BPF ring buffer", BPF_MAP_TYPE_RINGBUF, needs);
+	check_map(features, "BPF task storage", BPF_MAP_TYPE_TASK_STORAGE, needs);
 	check_helper(features, "bpf_get_attach_cookie", BPF_PROG_TYPE_KPROBE,
-		     BPF_FUNC_get_attach_cookie, needs_5_17);
-	check_helper(features, "bpf_loop", BPF_PROG_TYPE_KPROBE, BPF_FUNC_loop, needs_5_17);
+		     BPF_FUNC_get_attach_cookie, needs);
+	check_helper(features, "bpf_loop", BPF_PROG_TYPE_KPROBE, BPF_FUNC_loop, needs);
 	check_uprobes(features);
 	check_tracefs(features);
 }
