@@ -3,6 +3,7 @@
 #include "session.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -12,6 +13,7 @@
 
 /* When to look again at a process whose libpython is not mapped yet. */
 static const uint64_t later_ms[] = {2, 5, 10, 20, 50, 100, 200, 500, 1000};
+#define RESYNC_NS 1000000000ull
 #define LATER_TRIES (sizeof(later_ms) / sizeof(*later_ms))
 
 uint64_t monotonic_ns(void)
@@ -327,17 +329,21 @@ void session_lifecycle(void *arg, const struct record_task *record)
 
 void session_resync(struct session *session)
 {
-	uint64_t losses = tracer__lifecycle_losses(session->tracer);
+	uint64_t losses = tracer__lifecycle_losses(session->tracer), now = monotonic_ns();
 	struct process_entry entry;
 	pid_t *tgids;
 	size_t count;
 
-	if (losses == session->lifecycle_losses)
+	/* now and then anyway: one may have ended between our look at it and its being traced */
+	if (losses == session->lifecycle_losses && now - session->resynced_ns < RESYNC_NS)
 		return;
 	session->lifecycle_losses = losses;
+	session->resynced_ns = now;
 	tgids = collector__living_tgids(session->collector, &count);
 	for (size_t i = 0; i < count; i++)
-		if (tracer__has_process(session->tracer, tgids[i], &entry))
+		if (kill(tgids[i], 0) && errno == ESRCH)
+			tracer__remove_process(session->tracer, tgids[i]);
+		else if (tracer__has_process(session->tracer, tgids[i], &entry))
 			tgids[i] = 0;
 	/* what the ring still holds of those that ended comes first */
 	tracer__poll(session->tracer, collector__record, session->collector, 0);

@@ -38,7 +38,8 @@ struct session {
 	size_t taken;                /* processes taken in so far */
 	uint64_t losses[LOSS_COUNT]; /* our own, beside the kernel side's */
 	uint64_t lifecycle_losses;   /* made good for so far */
-	int error;                   /* first failure to attach, negative errno; 0: none */
+	uint64_t resynced_ns;
+	int error; /* first failure to attach, negative errno; 0: none */
 };
 
 uint64_t monotonic_ns(void);
