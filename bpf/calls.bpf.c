@@ -489,22 +489,33 @@ static __always_inline enum ending ending_at_lasti(const struct py_layout *l, co
 	return ENDED_EXCEPTION;
 }
 
+static __always_inline enum ending ending_of(struct hit *hit)
+{
+	const struct py_layout *l = hit->l;
+	struct thread *t = hit->t;
+	struct shadow_frame *f = t->depth ? shadow_at(hit->task, t, t->depth - 1) : NULL;
+	u64 frame = site_frame(hit->ctx, hit->site);
+
+	/*
+	 * Without an exception on the way it returns or suspends, and f_stacktop is NULL
+	 * but in a suspended frame (3.9: Python/ceval.c, YIELD_VALUE).
+	 */
+	if (f && f->frame == frame && !f->raised_ns && l->frame_stacktop != LAYOUT_ABSENT)
+		return read_user_u64(NULL, frame + l->frame_stacktop) ? ENDED_YIELD : ENDED_RETURN;
+	if (!f || f->frame != frame)
+		frame = current_frame(NULL, l, t->tstate);
+	return read_frame(NULL, l, t->head, frame) ? ENDED_RETURN : ending_at_lasti(l, t->head);
+}
+
 /* USDT function__return: one probe for every way out. */
 SEC("uprobe")
 int call_leave(struct pt_regs *ctx)
 {
-	enum ending how = ENDED_RETURN;
 	struct hit hit;
-	u64 frame;
 
 	if (hit_begin(ctx, &hit, 0))
 		return 0;
-	frame = site_frame(ctx, hit.site);
-	if (!frame || !hit.t->depth || !shadow_top_is(hit.task, hit.t, frame))
-		frame = current_frame(NULL, hit.l, hit.t->tstate);
-	if (!read_frame(NULL, hit.l, hit.t->head, frame))
-		how = ending_at_lasti(hit.l, hit.t->head);
-	leave(&hit, how);
+	leave(&hit, ending_of(&hit));
 	cost_sample(COST_EXIT, hit.now);
 	return 0;
 }

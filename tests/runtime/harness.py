@@ -298,6 +298,25 @@ class Tracer(Process):
         check(got == code, f"the tracer's exit status is {got}, not {code}")
         return self
 
+    def wait(self, timeout=END_TIMEOUT):
+        try:
+            return self.popen.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise Failed(f"the tracer still runs after {timeout} s; {self.last_words()}") from None
+
+    def last_words(self):
+        """Interrupt a tracer that does not end: what it then says it was waiting for."""
+        self.signal(signal.SIGINT)
+        try:
+            self.popen.wait(3)
+            report = json.loads(self.out.text())
+            tgids = [(p["tgid"], p["comm"]) for p in report["processes"]]
+            return f"interrupted, it reports on {tgids}, losses {report['losses']}"
+        except subprocess.TimeoutExpired:
+            return "and does not end at SIGINT either"
+        except (ValueError, KeyError, AttributeError) as e:
+            return f"interrupted, it ends ({type(e).__name__} in its report)"
+
     def stop(self, number=signal.SIGINT, **kw):
         self.signal(number)
         return self.finish(**kw)
