@@ -250,6 +250,8 @@ class Process:
             with stream.changed if stream else threading.Lock():
                 last = [line[:400] for line in stream.lines[-15:]] if stream else []
             lines += [f"    {name}: {line}" for line in last]
+        if self.code is None:
+            lines += [f"    {line}" for line in where_it_is(self.pid)]
         return "\n".join(lines)
 
 
@@ -539,6 +541,22 @@ def target_environment():
     """The machine's own Python settings must not reach the targets."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
     return dict(env, PYTHONDONTWRITEBYTECODE="1", LC_ALL="C.UTF-8")
+
+
+def where_it_is(pid):
+    """What each thread of a process that goes on is doing: for one that should have ended."""
+    lines = []
+    for task in sorted(pathlib.Path(f"/proc/{pid}/task").glob("*")):
+        try:
+            state = (task / "stat").read_text().rsplit(")", 1)[1].split()[0]
+            call, where = (task / "syscall").read_text(), (task / "wchan").read_text()
+            lines.append(f"thread {task.name}: {state} in {where}, syscall {call.strip()[:60]}")
+        except OSError as e:
+            lines.append(f"thread {task.name}: {e.strerror}")
+    for child in children_of(pid):
+        lines.append(f"child {child}:")
+        lines += [f"    {line}" for line in where_it_is(child)]
+    return lines
 
 
 def children_of(pid):

@@ -240,7 +240,7 @@ def use_disk():
 
 def read_pipe(fd):
     begin = now()
-    os.read(fd, 16)
+    os.read(fd, 1)  # not two that came together
     stamp("read_pipe", begin)
 
 
