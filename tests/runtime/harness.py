@@ -18,36 +18,26 @@ import tempfile
 import threading
 import time
 
+from outcome import Failed, Skipped, check, check_none
+from report import Report, brief, near, parse_report, quantile, short
+
 TREE = pathlib.Path(__file__).resolve().parents[2]
 TARGETS = TREE / "tests/targets"
 PROGRAM = os.path.abspath(os.environ.get("PYTRACE_BPF") or TREE / "pytrace-bpf")
 
 ATTACHED = "pytrace-bpf: attached"
+# what tests import from here
+__all__ = """
+    DEBIAN END_TIMEOUT PROGRAM PYENV Failed Lab Process Python Report Skipped Target Tracer alone brief
+    check check_none children_of host_python interpreter interpreter_entries limit near over
+    parse_report quantile short target_environment thread_runtime_ns timing wait_until
+""".split()
+
 START_TIMEOUT = 20  # for an interpreter to come up, or the tracer to attach, on a busy machine
 END_TIMEOUT = 30
 
 DEBIAN = ("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14", "debian-3.15")
 PYENV = ("pyenv-3.11", "pyenv-3.12", "pyenv-3.13")
-
-
-class Failed(AssertionError):
-    """The test failed; the message says why, with the figures."""
-
-
-class Skipped(Exception):
-    """The test cannot run here; the message says why."""
-
-
-def check(condition, message):
-    if not condition:
-        raise Failed(message)
-
-
-def check_none(problems, headline="problems"):
-    """Fail with all of them at once: one run should tell everything it found."""
-    problems = list(problems)
-    if problems:
-        raise Failed(f"{headline}:\n" + "\n".join(f"  {p}" for p in problems))
 
 
 def over(*names):
@@ -67,7 +57,7 @@ def alone(test):
 
 
 def timing(test):
-    """What the test measures can be disturbed: nothing runs beside it, and it may be tried again."""
+    """What the test measures can be disturbed: it runs alone, and may be tried again."""
     test.retries = 2
     return alone(test)
 
@@ -211,10 +201,25 @@ class Process:
 
     @property
     def code(self):
-        return self.popen.poll()
+        """
+        Its exit status, None while it runs. It stays a zombie until kill(): so its number, which is
+        its group's too, cannot become somebody else's before that.
+        """
+        if self.popen.returncode is not None:
+            return self.popen.returncode
+        ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if not ended:
+            return None
+        return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
 
     def signal(self, number):
-        self.popen.send_signal(number)
+        os.kill(self.pid, number)
+
+    def ends_within(self, seconds):
+        deadline = time.monotonic() + seconds
+        while self.code is None and time.monotonic() < deadline:
+            time.sleep(0.005)
+        return self.code is not None
 
     def write(self, text):
         try:
@@ -224,13 +229,13 @@ class Process:
             pass  # it ended; whoever waits for it says so
 
     def wait(self, timeout=END_TIMEOUT):
-        try:
-            return self.popen.wait(timeout)
-        except subprocess.TimeoutExpired:
-            raise Failed(f"still running after {timeout} s: {' '.join(self.argv)}") from None
+        check(self.ends_within(timeout), f"still running after {timeout} s: {' '.join(self.argv)}")
+        return self.code
 
     def kill(self):
         """End it and what it started in its session; nobody else is in there."""
+        if self.popen.returncode is not None:
+            return
         try:
             os.killpg(self.pid, signal.SIGKILL)
         except ProcessLookupError:
@@ -301,21 +306,19 @@ class Tracer(Process):
         return self
 
     def wait(self, timeout=END_TIMEOUT):
-        try:
-            return self.popen.wait(timeout)
-        except subprocess.TimeoutExpired:
-            raise Failed(f"the tracer still runs after {timeout} s; {self.last_words()}") from None
+        if not self.ends_within(timeout):
+            raise Failed(f"the tracer still runs after {timeout} s; {self.last_words()}")
+        return self.code
 
     def last_words(self):
         """Interrupt a tracer that does not end: what it then says it was waiting for."""
         self.signal(signal.SIGINT)
+        if not self.ends_within(3):
+            return "and does not end at SIGINT either"
         try:
-            self.popen.wait(3)
             report = json.loads(self.out.text())
             tgids = [(p["tgid"], p["comm"]) for p in report["processes"]]
             return f"interrupted, it reports on {tgids}, losses {report['losses']}"
-        except subprocess.TimeoutExpired:
-            return "and does not end at SIGINT either"
         except (ValueError, KeyError, AttributeError) as e:
             return f"interrupted, it ends ({type(e).__name__} in its report)"
 
@@ -334,104 +337,6 @@ class Tracer(Process):
         lines = self.out.text().splitlines()
         check(lines, "no report on standard output")
         return [parse_report(line) for line in lines]
-
-
-# --- reports
-
-
-def parse_report(text):
-    try:
-        return Report(json.loads(text))
-    except ValueError as e:
-        raise Failed(f"the report is not JSON ({e}): {text[:300]!r}") from None
-
-
-class Report(dict):
-    """A report of --format json; the keys are DESIGN.md's."""
-
-    def process(self, tgid):
-        found = [p for p in self["processes"] if p["tgid"] == tgid]
-        check(
-            len(found) == 1,
-            f"processes[] has {len(found)} entries for {tgid}, there are "
-            f"{[(p['tgid'], p['comm']) for p in self['processes']]}",
-        )
-        return found[0]
-
-    def functions_of(self, target, tgid=None):
-        """functions[] of the target's own files, in that process."""
-        tgid = target.tgid if tgid is None else tgid
-        folder = os.path.dirname(target.script)
-        return [
-            f
-            for f in self["functions"]
-            if f["tgid"] == tgid and os.path.dirname(f["file"]) == folder
-        ]
-
-    def function(self, target, name, tgid=None):
-        found = [f for f in self.functions_of(target, tgid) if short(f["function"]) == name]
-        check(
-            len(found) == 1,
-            f"functions[] has {len(found)} entries for {name}, there are "
-            f"{sorted(f['function'] for f in self.functions_of(target, tgid))}",
-        )
-        return found[0]
-
-    def calls(self, target, name, tgid=None):
-        """Calls of a function, 0 if it is not in the report."""
-        functions = self.functions_of(target, tgid)
-        return sum(f["calls"] or 0 for f in functions if short(f["function"]) == name)
-
-    def waits_of(self, tgid, name=None, wait_class=None):
-        return [
-            w
-            for w in self["waits"]
-            if w["tgid"] == tgid
-            and (name is None or short(w["function"] or "") == name)
-            and (wait_class is None or w["class"] == wait_class)
-        ]
-
-    def wait_sum(self, tgid, name=None, wait_class=None):
-        """(count, seconds) of those waits."""
-        found = self.waits_of(tgid, name, wait_class)
-        return sum(w["count"] for w in found), sum(w["seconds"]["sum"] for w in found)
-
-    def loss(self, cause):
-        return self["losses"].get(cause, 0)
-
-    def excerpt(self):
-        """What a failure should show of it."""
-        lines = [f"duration {self.get('duration_seconds')} losses {self.get('losses')}"]
-        for p in self.get("processes", [])[:5]:
-            lines.append("process " + json.dumps(p)[:300])
-        for f in self.get("functions", [])[:12]:
-            lines.append("function " + brief(f))
-        for w in self.get("waits", [])[:8]:
-            lines.append("wait " + json.dumps(w)[:200])
-        return "\n".join(lines)
-
-
-def brief(function):
-    """The figures of a functions[] entry that tell most, on one line."""
-    counts = {k: function.get(k) for k in ("calls", "segments", "exceptions", "ended_unseen")}
-    wall = {k: v for k, v in function.get("wall_seconds", {}).items() if k in ("sum", "p50", "max")}
-    parts = {k: round(v, 6) for k, v in function.get("breakdown_seconds", {}).items() if v}
-    return f"{function.get('function')}: {counts} wall {wall} parts {parts}"
-
-
-def short(qualified):
-    """The last component of a qualified name; before 3.11 there is nothing else."""
-    return qualified.rsplit(".", 1)[-1]
-
-
-def quantile(values, q):
-    """The q-quantile of what a target measured itself."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, max(0, int(q * len(ordered) + 0.5) - 1))]
-
-
-def near(got, want, relative, absolute=0.0):
-    return abs(got - want) <= relative * abs(want) + absolute
 
 
 # --- the lab
