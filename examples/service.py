@@ -111,19 +111,24 @@ class Shop:
     def refresh_thumbnails(self):
         article = 0
         while not self.stopping.is_set():
-            resize_image(article % 97, 96)
+            resize_image(article % 97, 160)
             article += 1
             time.sleep(0.004)
 
 
 def resize_image(article, size):
     """Computes: a checksum of a picture made up on the spot."""
-    rows = [scale_row(article, y, size) for y in range(size)]
-    return hashlib.sha256(b"".join(rows)).hexdigest()[:12]
+    checksum = hashlib.sha256()
+    for y in range(size):
+        checksum.update(scale_row(article, y, size))
+    return checksum.hexdigest()[:12]
 
 
 def scale_row(article, y, size):
-    return bytes((x * y + article * 31) & 255 for x in range(size))
+    row = bytearray(size)
+    for x in range(size):
+        row[x] = (x * y + article * 31) & 255
+    return row
 
 
 def start(name, function):

@@ -70,7 +70,8 @@ class Report(dict):
         """What a failure should show of it."""
         lines = [f"duration {self.get('duration_seconds')} losses {self.get('losses')}"]
         for p in self.get("processes", [])[:5]:
-            lines.append("process " + json.dumps(p)[:300])
+            told = {k: v for k, v in p.items() if k not in ("command", "build_id", "diagnosis")}
+            lines.append("process " + json.dumps(told)[:500])
         for f in self.get("functions", [])[:12]:
             lines.append("function " + brief(f))
         for w in self.get("waits", [])[:8]:
