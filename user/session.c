@@ -266,10 +266,20 @@ static void on_fork(struct session *session, const struct record_task *record)
 	const struct build *build;
 
 	if (process_inspect(session->builds, record->tgid, &process)) {
+		struct process_entry parent = {0};
+
 		memset(&process, 0, sizeof(process)); /* gone already: its numbers still count */
 		memcpy(process.comm, record->comm, sizeof(process.comm));
 		process.comm[sizeof(process.comm) - 1] = '\0';
 		process.kind = PYTHON_NO;
+		/* a fork runs its parent's build: were its calls probed? */
+		if (record->parent_tgid &&
+		    tracer__has_process(session->tracer, record->parent_tgid, &parent)) {
+			process.build = parent.build;
+			if (parent.flags & PROCESS_CALLS && !session->everything &&
+			    !session->shared[parent.build])
+				session->losses[LOSS_FORK_GAP]++;
+		}
 	}
 	process.tgid = record->tgid;
 	if (session->options->all_python && process.kind == PYTHON_YES &&
