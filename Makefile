@@ -16,7 +16,7 @@ BPFTOOL ?= $(call first,bpftool $(wildcard /usr/lib/linux-tools*/*/bpftool))
 export PATH := $(PATH):/usr/sbin
 
 CFLAGS ?= -O2 -g
-override CFLAGS += -std=gnu11 -Wall -Wextra -Werror
+override CFLAGS += -std=gnu11 -pthread -Wall -Wextra -Werror
 CPPFLAGS := -D_GNU_SOURCE -DPYTRACE_VERSION='"$(VERSION)"' -Iinclude -Iuser -isystem $(BUILD)
 LDLIBS := -lbpf -lelf -lz -lcapstone -ljansson -lm
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)

@@ -161,14 +161,6 @@ int session_take(struct session *session, const struct process *process)
 	return 0;
 }
 
-/* Is a process wanted that was not there at the start? */
-static bool wanted(const struct session *session, const struct process *process)
-{
-	return scope_wants(session->options, process) ||
-	       (!session->options->all_python &&
-		collector__knows(session->collector, process->tgid));
-}
-
 /* A second look at a process that was too young for the first: now it must prove right. */
 static void verify_again(struct session *session, const struct process *process)
 {
@@ -197,7 +189,7 @@ static int consider(struct session *session, pid_t tgid, bool surely, unsigned i
 
 	if (err)
 		return err;
-	if (!surely && !wanted(session, &process)) {
+	if (!surely && !scope_wants(session->options, &process)) {
 		if (process.kind == PYTHON_YES)
 			session_stranger(session, &process);
 		return 0;
@@ -245,17 +237,27 @@ static void let_go(struct session *session, pid_t tgid)
 	tracer__unprobe_process(session->tracer, tgid);
 }
 
+/*
+ * It may have gone on since: to another exec, or to its end.  Its links outlast the exec:
+ * they are the task's, and good for the same build.
+ */
 static void on_exec(struct session *session, const struct record_task *record)
 {
-	bool known = collector__knows(session->collector, record->tgid);
-	int taken;
+	struct process_entry before = {0}, after = {0};
+	pid_t tgid = record->tgid;
+	bool known = collector__knows(session->collector, tgid);
+	bool surely = known && !session->options->all_python;
+	bool had = tracer__has_process(session->tracer, tgid, &before);
+	int taken = session_consider(session, tgid, surely);
 
-	if (known && !session->everything) /* those probes were for what it was before */
-		tracer__unprobe_process(session->tracer, record->tgid);
-	taken = session_consider(session, record->tgid, false);
-	if (known && taken <= 0) {
-		tracer__remove_process(session->tracer, record->tgid);
-		let_go(session, record->tgid);
+	if (taken < 0 && taken != -ESRCH && !known)
+		look_later(session, tgid, false, 0);
+	if (known && !taken) {
+		tracer__remove_process(session->tracer, tgid);
+		let_go(session, tgid);
+	} else if (had && tracer__has_process(session->tracer, tgid, &after) &&
+		   after.build != before.build) {
+		tracer__unprobe(session->tracer, before.build, tgid);
 	}
 }
 

@@ -290,7 +290,7 @@ def command_of(lab, program, *args):
     return " ".join(argv), path
 
 
-def test_command_is_traced_from_its_start(lab):
+def check_command(lab):
     command, path = command_of(lab, "briefly.py", 500)
     out = lab.dir / "report.json"
     lab.tracer("-c", command, "--format", "json", "-o", out).finish()
@@ -299,6 +299,18 @@ def test_command_is_traced_from_its_start(lab):
     functions = [f for f in report["functions"] if f["file"] == path]
     calls = [f["calls"] for f in functions if f["function"] == "short"]
     check(calls == [500], f"{calls} calls of short(), 500 were made")
+
+
+def test_command_is_traced_from_its_start(lab):
+    check_command(lab)
+
+
+def test_command_is_traced_beside_a_stranger(lab):
+    """Another process runs the same build: the command has links of its own, from its exec on."""
+    stranger = lab.start([host_python(), "-c", "import time; time.sleep(30)"])
+    for _ in range(3):
+        check_command(lab)
+    stranger.kill()
 
 
 def test_command_s_exit_status_and_output(lab):

@@ -13,6 +13,7 @@
 #include <bpf/libbpf.h>
 
 #include "calibrate.h"
+#include "closer.h"
 #include "pytrace.skel.h"
 
 #define SITE_KINDS (SITE_LEAVE + 1)
@@ -32,6 +33,7 @@ struct tracer {
 	struct ring_buffer *ring;
 	record_fn record;
 	void *record_arg;
+	struct closer *closer;
 	struct probes *probes;
 	size_t probe_count;
 	struct function_stats *stats;
@@ -146,6 +148,11 @@ int tracer__new(const struct tracer_config *config, struct tracer **out)
 		err = -errno;
 		goto cleanup;
 	}
+	tracer->closer = closer__new();
+	if (!tracer->closer) {
+		err = -ENOMEM;
+		goto cleanup;
+	}
 	*out = tracer;
 	return 0;
 
@@ -159,6 +166,7 @@ void tracer__free(struct tracer *tracer)
 	if (!tracer)
 		return;
 	tracer__unprobe_all(tracer);
+	closer__free(tracer->closer);
 	free(tracer->probes);
 	ring_buffer__free(tracer->ring);
 	if (tracer->stats)
@@ -252,10 +260,10 @@ static const struct bpf_program *site_program(struct tracer *tracer, enum site_k
 	return NULL;
 }
 
-static void probes_close(struct probes *probes)
+static void probes_close(struct tracer *tracer, struct probes *probes)
 {
-	while (probes->fd_count)
-		close(probes->fds[--probes->fd_count]);
+	closer__close(tracer->closer, probes->fds, probes->fd_count);
+	probes->fd_count = 0;
 }
 
 static struct probes *probes_find(struct tracer *tracer, size_t build, pid_t tgid)
@@ -302,7 +310,7 @@ static int probes_open(struct tracer *tracer, size_t index, const struct build *
 				    path, tgid, places, count, probes->fds, &probes->fd_count);
 	}
 	if (err)
-		probes_close(probes);
+		probes_close(tracer, probes);
 	return err;
 }
 
@@ -320,7 +328,7 @@ int tracer__probe(struct tracer *tracer, size_t index, const struct build *build
 		return err;
 	grown = reallocarray(tracer->probes, tracer->probe_count + 1, sizeof(*grown));
 	if (!grown) {
-		probes_close(&fresh);
+		probes_close(tracer, &fresh);
 		return -ENOMEM;
 	}
 	tracer->probes = grown;
@@ -330,7 +338,7 @@ int tracer__probe(struct tracer *tracer, size_t index, const struct build *build
 
 static void probes_drop(struct tracer *tracer, struct probes *probes)
 {
-	probes_close(probes);
+	probes_close(tracer, probes);
 	*probes = tracer->probes[--tracer->probe_count];
 }
 
