@@ -17,6 +17,7 @@ struct hit {
 	const struct py_layout *l;
 	u64 cookie;
 	u64 now;
+	u32 kind; /* enum site_kind */
 	u32 tgid;
 };
 
@@ -93,16 +94,20 @@ __noinline int thread_refresh(struct thread *t, u32 tgid, u64 cookie, u64 ip, u6
 	return 0;
 }
 
-static __always_inline int hit_begin(struct pt_regs *ctx, struct hit *hit, u64 create)
+static __always_inline int hit_begin(struct pt_regs *ctx, struct hit *hit)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct thread *t;
+	u64 create;
 
 	if (calls_over)
 		return -1;
 	hit->now = bpf_ktime_get_ns();
 	hit->ctx = ctx;
 	hit->cookie = bpf_get_attach_cookie(ctx);
+	hit->kind = SITE_COOKIE_KIND(hit->cookie);
+	create = hit->kind == SITE_ENTRY || hit->kind == SITE_THROW ? BPF_LOCAL_STORAGE_GET_F_CREATE
+								    : 0;
 	hit->task = task;
 	hit->tgid = task->tgid;
 	t = bpf_task_storage_get(&threads, task, NULL, create);
@@ -219,21 +224,21 @@ static __always_inline bool shadow_top_is(struct task_struct *task, struct threa
  * we follow there may be frames we do not: entry frames of the C stack, and the
  * shim that runs a specialised constructor (3.13+: CALL_ALLOC_AND_ENTER_INIT).
  */
-static __always_inline bool shadow_top_near(struct hit *hit, u64 frame)
+__noinline int shadow_top_near(struct thread *t, const struct py_layout *l, u64 frame)
 {
 	struct shadow_frame *f;
 
-	if (!hit->t->depth)
-		return true;
-	f = shadow_at(hit->task, hit->t, hit->t->depth - 1);
+	if (!t || !l || !t->depth)
+		return 1;
+	f = shadow_at(bpf_get_current_task_btf(), t, t->depth - 1);
 	if (!f)
-		return true; /* deeper than we keep */
+		return 1; /* deeper than we keep */
 	for (int i = 0; i < 4 && frame; i++) {
 		if (frame == f->frame)
-			return true;
-		frame = read_user_u64(NULL, frame + hit->l->frame_previous);
+			return 1;
+		frame = read_user_u64(NULL, frame + l->frame_previous);
 	}
-	return false;
+	return 0;
 }
 
 enum entry_kind { ENTRY_UNKNOWN, ENTRY_START, ENTRY_RESUME, ENTRY_NONE };
@@ -254,19 +259,21 @@ static __always_inline enum entry_kind resume_kind(const struct py_layout *l, u8
 }
 
 /*
- * Does this entry begin a call or resume one?  From 3.11 on the oparg of RESUME
- * tells: 0 at the start (Python/bytecodes.c, RESUME).  The handler may or may not
- * have stored its instruction pointer yet, so RESUME is there or one unit on.
+ * Does the entry of the frame in t->head begin a call or resume one?  From 3.11 on the
+ * oparg of RESUME tells: 0 at the start (Python/bytecodes.c, RESUME).  The handler may or
+ * may not have stored its instruction pointer yet, so RESUME is there or one unit on.
  * Up to 3.10 f_lasti is negative until the first instruction.
  */
-static __always_inline enum entry_kind entry_kind(const struct py_layout *l, const u8 *head)
+__noinline int entry_kind(struct thread *t, const struct py_layout *l)
 {
 	u8 units[4] = {};
 	u64 instr;
 
+	if (!t || !l)
+		return ENTRY_UNKNOWN;
 	if (l->lasti_unit)
-		return (s32)head_u32(head, l->frame_instr) < 0 ? ENTRY_START : ENTRY_RESUME;
-	instr = head_u64(head, l->frame_instr);
+		return (s32)head_u32(t->head, l->frame_instr) < 0 ? ENTRY_START : ENTRY_RESUME;
+	instr = head_u64(t->head, l->frame_instr);
 	if (read_user(NULL, units, sizeof(units), instr))
 		return ENTRY_UNKNOWN;
 	if (is_resume(l, units[0]))
@@ -320,7 +327,7 @@ static __always_inline enum entry_kind enter_quickly(struct hit *hit, u64 *frame
 	    frame_is_entry(l, t->head) || !shadow_top_is(hit->task, t, frame_previous(l, t->head)))
 		return ENTRY_UNKNOWN;
 	if (l->lasti_unit || l->resume_genexpr || frame_is_generator(l, t->head))
-		return entry_kind(l, t->head);
+		return entry_kind(t, l);
 	return ENTRY_START;
 }
 
@@ -334,11 +341,11 @@ static __always_inline enum entry_kind enter_surely(struct hit *hit, u64 *frame,
 
 	*frame = current_frame(NULL, l, t->tstate);
 	if (!read_frame(NULL, l, t->head, *frame))
-		kind = forced ?: entry_kind(l, t->head);
+		kind = forced ?: entry_kind(t, l);
 	if (kind == ENTRY_UNKNOWN && !thread_again(hit)) {
 		*frame = current_frame(NULL, l, t->tstate);
 		if (!read_frame(NULL, l, t->head, *frame))
-			kind = entry_kind(l, t->head);
+			kind = entry_kind(t, l);
 	}
 	if (kind == ENTRY_UNKNOWN)
 		lose(LOSS_NOT_AT_RESUME);
@@ -355,10 +362,12 @@ static __always_inline int enter(struct hit *hit, enum entry_kind forced)
 	struct function_stats *stats;
 	u64 frame = 0, previous;
 	u32 function;
+	bool surely;
 
 	if (!forced)
 		kind = enter_quickly(hit, &frame);
-	if (kind == ENTRY_UNKNOWN)
+	surely = kind == ENTRY_UNKNOWN;
+	if (surely)
 		kind = enter_surely(hit, &frame, forced);
 	if (kind == ENTRY_UNKNOWN || kind == ENTRY_NONE)
 		return 0;
@@ -366,7 +375,7 @@ static __always_inline int enter(struct hit *hit, enum entry_kind forced)
 	function = function_slot(t, l, hit->tgid, frame_code(l, t->head), t->head);
 	if (entered_already(hit, frame, function))
 		return 0;
-	if (!shadow_top_near(hit, previous))
+	if (surely && !shadow_top_near(t, l, previous))
 		reconcile(t, l, previous, hit->now, 0);
 	if (function == NO_FUNCTION)
 		lose(LOSS_FUNCTIONS_FULL);
@@ -383,28 +392,6 @@ static __always_inline int enter(struct hit *hit, enum entry_kind forced)
 	    stats && kind == ENTRY_START)
 		__sync_fetch_and_add(&stats->ended_unseen, 1);
 	return 0;
-}
-
-SEC("uprobe")
-int call_entry(struct pt_regs *ctx)
-{
-	struct hit hit;
-
-	if (hit_begin(ctx, &hit, BPF_LOCAL_STORAGE_GET_F_CREATE))
-		return 0;
-	enter(&hit, ENTRY_UNKNOWN);
-	cost_sample(COST_ENTRY, hit.now);
-	return 0;
-}
-
-SEC("uprobe")
-int call_throw(struct pt_regs *ctx)
-{
-	struct hit hit;
-
-	if (hit_begin(ctx, &hit, BPF_LOCAL_STORAGE_GET_F_CREATE))
-		return 0;
-	return enter(&hit, ENTRY_RESUME);
 }
 
 /* The topmost call leaves. */
@@ -432,7 +419,7 @@ static __always_inline int leave(struct hit *hit, enum ending how)
 	early = site_is_early(hit->site, frame == f->frame, frame == f->previous);
 	if (early ? frame != f->frame : frame != f->previous) {
 		/* the frame that leaves may be one we do not follow: then the top stays */
-		if (shadow_top_near(hit, frame))
+		if (shadow_top_near(t, hit->l, frame))
 			return 0;
 		reconcile(t, hit->l, frame, hit->now, 0);
 		if (!early || !t->depth || !shadow_top_is(hit->task, t, frame)) {
@@ -444,26 +431,6 @@ static __always_inline int leave(struct hit *hit, enum ending how)
 	}
 	shadow_pop(t, how, hit->now);
 	return 0;
-}
-
-SEC("uprobe")
-int call_return(struct pt_regs *ctx)
-{
-	struct hit hit;
-
-	if (hit_begin(ctx, &hit, 0))
-		return 0;
-	leave(&hit, ENDED_RETURN);
-	cost_sample(COST_EXIT, hit.now);
-	return 0;
-}
-
-SEC("uprobe")
-int call_yield(struct pt_regs *ctx)
-{
-	struct hit hit;
-
-	return hit_begin(ctx, &hit, 0) ? 0 : leave(&hit, ENDED_YIELD);
 }
 
 /*
@@ -489,7 +456,7 @@ static __always_inline enum ending ending_at_lasti(const struct py_layout *l, co
 	return ENDED_EXCEPTION;
 }
 
-static __always_inline enum ending ending_of(struct hit *hit)
+static __always_inline enum ending ending_at_leave(struct hit *hit)
 {
 	const struct py_layout *l = hit->l;
 	struct thread *t = hit->t;
@@ -507,37 +474,51 @@ static __always_inline enum ending ending_of(struct hit *hit)
 	return read_frame(NULL, l, t->head, frame) ? ENDED_RETURN : ending_at_lasti(l, t->head);
 }
 
-/* USDT function__return: one probe for every way out. */
-SEC("uprobe")
-int call_leave(struct pt_regs *ctx)
-{
-	struct hit hit;
-
-	if (hit_begin(ctx, &hit, 0))
-		return 0;
-	leave(&hit, ending_of(&hit));
-	cost_sample(COST_EXIT, hit.now);
-	return 0;
-}
-
-/* PyTraceBack_Here: an exception was raised in the current frame or arrived in it. */
-SEC("uprobe")
-int call_unwind(struct pt_regs *ctx)
+/* An exception was raised in the current frame or arrived in it (PyTraceBack_Here). */
+static __always_inline void unwind(struct hit *hit)
 {
 	struct shadow_frame *f;
-	struct hit hit;
 	u64 frame;
 
-	if (hit_begin(ctx, &hit, 0) || !hit.t->depth)
-		return 0;
-	frame = current_frame(NULL, hit.l, hit.t->tstate);
-	if (!shadow_top_is(hit.task, hit.t, frame))
-		reconcile(hit.t, hit.l, frame, hit.now, 1);
-	if (!hit.t->depth)
-		return 0;
-	f = shadow_at(hit.task, hit.t, hit.t->depth - 1);
+	if (!hit->t->depth)
+		return;
+	frame = current_frame(NULL, hit->l, hit->t->tstate);
+	if (!shadow_top_is(hit->task, hit->t, frame))
+		reconcile(hit->t, hit->l, frame, hit->now, 1);
+	if (!hit->t->depth)
+		return;
+	f = shadow_at(hit->task, hit->t, hit->t->depth - 1);
 	if (f && f->frame == frame)
-		f->raised_ns = hit.now;
+		f->raised_ns = hit->now;
+}
+
+/* Every probe site.  (One program, and so one link: each takes a grace period to close.) */
+SEC("uprobe")
+int call_site(struct pt_regs *ctx)
+{
+	enum ending how = ENDED_RETURN;
+	struct hit hit;
+
+	if (hit_begin(ctx, &hit))
+		return 0;
+	switch (hit.kind) {
+	case SITE_ENTRY:
+	case SITE_THROW:
+		enter(&hit, hit.kind == SITE_THROW ? ENTRY_RESUME : ENTRY_UNKNOWN);
+		cost_sample(COST_ENTRY, hit.now);
+		return 0;
+	case SITE_UNWIND:
+		unwind(&hit);
+		return 0;
+	case SITE_YIELD:
+		how = ENDED_YIELD;
+		break;
+	case SITE_LEAVE: /* USDT function__return: one probe for every way out */
+		how = ending_at_leave(&hit);
+		break;
+	}
+	leave(&hit, how);
+	cost_sample(COST_EXIT, hit.now);
 	return 0;
 }
 

@@ -72,31 +72,40 @@ static __always_inline bool frame_is_generator(const struct py_layout *l, const 
 	       head_u8(head, l->frame_owner) == l->owner_generator;
 }
 
+/* A walk over the interpreters' lists of thread states. */
 struct thread_search {
 	const struct py_layout *layout;
+	u64 next_interp; /* where the pointer to the next interpreter is */
 	u64 tstate;
 	u64 thread_id;
 	u64 found;
 };
 
+/* One step of it: the next thread state, or the next interpreter. */
 static long thread_search_step(u32 i, void *arg)
 {
 	struct thread_search *search = arg;
 	const struct py_layout *l = search->layout;
 	u64 id = 0;
 
-	if (!search->tstate || !l)
+	if (!l)
 		return 1;
-	if (bpf_probe_read_user(&id, sizeof(id), (void *)(search->tstate + l->ts_thread_id)))
-		return 1;
-	if (id == search->thread_id) {
-		search->found = search->tstate;
-		return 1;
+	if (!search->tstate) {
+		if (bpf_probe_read_user(&id, sizeof(id), (void *)search->next_interp) || !id)
+			return 1;
+		search->next_interp = id + l->interp_next;
+		search->tstate = id + l->interp_threads_head - l->ts_next;
+		return 0;
 	}
 	if (bpf_probe_read_user(&search->tstate, sizeof(u64),
 				(void *)(search->tstate + l->ts_next)))
 		return 1;
-	return 0;
+	if (!search->tstate ||
+	    bpf_probe_read_user(&id, sizeof(id), (void *)(search->tstate + l->ts_thread_id)) ||
+	    id != search->thread_id)
+		return 0;
+	search->found = search->tstate;
+	return 1;
 }
 
 /*
@@ -150,7 +159,6 @@ __noinline int thread_find(struct thread *t, const struct py_layout *l)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct thread_search search = {};
-	u64 interp = 0;
 
 	if (!t || !l)
 		return -1;
@@ -159,20 +167,12 @@ __noinline int thread_find(struct thread *t, const struct py_layout *l)
 	t->tstate = 0;
 	if (!thread_find_listed(NULL, t, l, search.thread_id, task->tgid))
 		return 0;
-	for (int i = 0; i < 48; i++) {
-		if (!interp)
-			interp = read_user_u64(NULL, t->runtime + l->runtime_interpreters_head);
-		if (!interp)
-			return -1;
-		search.tstate = read_user_u64(NULL, interp + l->interp_threads_head);
+	for (int i = 0; i < 3 && !search.found; i++) {
+		search.next_interp = t->runtime + l->runtime_interpreters_head;
+		search.tstate = 0;
 		bpf_loop(MAX_THREAD_STATES, thread_search_step, &search, 0);
-		if (search.found)
-			return thread_adopt(NULL, t, l, search.found);
-		interp = read_user_u64(NULL, interp + l->interp_next);
-		if (!interp && i >= 2)
-			return -1;
 	}
-	return -1;
+	return search.found ? thread_adopt(NULL, t, l, search.found) : -1;
 }
 
 /* Address of the thread's current frame, 0 if it has none or it cannot be read. */

@@ -158,14 +158,18 @@ struct cost {
 	__u64 ns;
 };
 
-/* The cookie of a probe: which build, which of its sites, and that instruction's link-time address.
+/*
+ * The cookie of a probe: which build, which of its sites, of which kind, and that
+ * instruction's link-time address.
  */
 #define SITE_MAX 32 /* sites of one build */
 #define SITE_VADDR_MASK ((1ull << 48) - 1)
-#define SITE_COOKIE(build, site, vaddr)                                                            \
-	(((__u64)(build) << 56) | ((__u64)(site) << 51) | ((vaddr)&SITE_VADDR_MASK))
+#define SITE_COOKIE(build, site, kind, vaddr)                                                      \
+	(((__u64)(build) << 56) | ((__u64)(site) << 51) | ((__u64)(kind) << 48) |                  \
+	 ((vaddr)&SITE_VADDR_MASK))
 #define SITE_COOKIE_BUILD(c) ((__u32)((c) >> 56))
 #define SITE_COOKIE_SITE(c) ((__u32)((c) >> 51) & (SITE_MAX - 1))
+#define SITE_COOKIE_KIND(c) ((__u32)((c) >> 48) & 7)
 #define SITE_COOKIE_VADDR(c) ((c)&SITE_VADDR_MASK)
 
 #endif

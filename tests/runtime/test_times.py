@@ -83,15 +83,12 @@ def test_two_spinners_share_the_gil(lab, py):
     wall = f["wall_seconds"]["sum"]
     stamped = sum(result["stamps"]["spinner"]) / 1e9
     check(near(wall, stamped, 0.02), f"spinner: wall {wall:.3f} s, stamps say {stamped:.3f}")
-    # what others on the machine took of the CPUs is nobody's share
-    ours = wall - f["breakdown_seconds"]["runq"]
-    share = f["breakdown_seconds"]["gil"] / ours
-    check(
-        abs(share - 0.5) <= 0.07,
-        f"the GIL is {share:.3f} of the time, not 0.5 +- 0.07: {f['breakdown_seconds']}",
-    )
+    # half of it each; others on the machine may take CPUs from who has the GIL and from who has not
+    runq, gil = f["breakdown_seconds"]["runq"], f["breakdown_seconds"]["gil"]
+    low, high = 0.43 * wall - runq, 0.57 * wall
+    check(low <= gil <= high, f"gil is not {low:.3f} to {high:.3f} s: {f['breakdown_seconds']}")
     _, waited = report.wait_sum(target.tgid, wait_class="gil")
-    check(near(waited / ours, 0.5, 0, 0.07), f"waits[] has {waited:.3f} s of gil in {ours:.3f}")
+    check(low <= waited <= high, f"waits[] has {waited:.3f} s of gil, not {low:.3f} to {high:.3f}")
     check_breakdowns(report.functions_of(target))
 
 

@@ -237,29 +237,6 @@ int tracer__add_build(struct tracer *tracer, size_t index, const struct build *b
 	return 0;
 }
 
-static const struct bpf_program *site_program(struct tracer *tracer, enum site_kind kind)
-{
-	struct pytrace_bpf *skel = tracer->skel;
-
-	if (tracer->config.empty_probes)
-		return skel->progs.call_nothing;
-	switch (kind) {
-	case SITE_ENTRY:
-		return skel->progs.call_entry;
-	case SITE_RETURN:
-		return skel->progs.call_return;
-	case SITE_YIELD:
-		return skel->progs.call_yield;
-	case SITE_UNWIND:
-		return skel->progs.call_unwind;
-	case SITE_THROW:
-		return skel->progs.call_throw;
-	case SITE_LEAVE:
-		return skel->progs.call_leave;
-	}
-	return NULL;
-}
-
 static void probes_close(struct tracer *tracer, struct probes *probes)
 {
 	closer__close(tracer->closer, probes->fds, probes->fd_count);
@@ -282,19 +259,16 @@ bool tracer__probed(struct tracer *tracer, size_t index, pid_t tgid)
 static int probes_open(struct tracer *tracer, size_t index, const struct build *build, pid_t tgid,
 		       struct probes *probes)
 {
+	const struct pytrace_bpf *skel = tracer->skel;
+	struct uprobe_place places[SITE_MAX];
+	size_t count = 0;
 	char path[64];
-	int err = 0;
 
-	memset(probes, 0, sizeof(*probes));
-	probes->build = index;
-	probes->tgid = tgid;
+	*probes = (struct probes){.build = index, .tgid = tgid};
 	/* the open file: right in any mount namespace, and for a deleted one */
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", build->fd);
 	/* exits first: an entry seen without its exit would be an open call for ever */
-	for (int kind = SITE_KINDS - 1; kind >= 0 && !err; kind--) {
-		struct uprobe_place places[SITE_MAX];
-		size_t count = 0;
-
+	for (int kind = SITE_KINDS - 1; kind >= 0; kind--) {
 		for (size_t i = 0; i < build->site_count && i < SITE_MAX; i++) {
 			const struct site *site = &build->sites[i];
 
@@ -303,15 +277,14 @@ static int probes_open(struct tracer *tracer, size_t index, const struct build *
 			places[count++] = (struct uprobe_place){
 				.file_offset = site->file_offset,
 				.semaphore = site->semaphore,
-				.cookie = SITE_COOKIE(index, i, site->vaddr),
+				.cookie = SITE_COOKIE(index, i, kind, site->vaddr),
 			};
 		}
-		err = uprobe_attach(tracer->config.way, bpf_program__fd(site_program(tracer, kind)),
-				    path, tgid, places, count, probes->fds, &probes->fd_count);
 	}
-	if (err)
-		probes_close(tracer, probes);
-	return err;
+	return uprobe_attach(tracer->config.way,
+			     bpf_program__fd(tracer->config.empty_probes ? skel->progs.call_nothing
+									 : skel->progs.call_site),
+			     path, tgid, places, count, probes->fds, &probes->fd_count);
 }
 
 int tracer__probe(struct tracer *tracer, size_t index, const struct build *build, pid_t tgid)
