@@ -360,8 +360,9 @@ static __always_inline int enter(struct hit *hit, enum entry_kind forced)
 	struct thread *t = hit->t;
 	enum entry_kind kind = ENTRY_UNKNOWN;
 	struct function_stats *stats;
+	struct function_key key = {.tgid = hit->tgid};
 	u64 frame = 0, previous;
-	u32 function;
+	u32 function = NO_FUNCTION;
 	bool surely;
 
 	if (!forced)
@@ -372,7 +373,11 @@ static __always_inline int enter(struct hit *hit, enum entry_kind forced)
 	if (kind == ENTRY_UNKNOWN || kind == ENTRY_NONE)
 		return 0;
 	previous = frame_previous(l, t->head);
-	function = function_slot(t, l, hit->tgid, frame_code(l, t->head), t->head);
+	key.code = frame_code(l, t->head);
+	if (key.code) {
+		key.check = code_check(NULL, l, key.code, t->head);
+		function = function_slot(t, l, &key);
+	}
 	if (entered_already(hit, frame, function))
 		return 0;
 	if (surely && !shadow_top_near(t, l, previous))

@@ -38,42 +38,41 @@ struct chunk3 {
 
 #define HEAD_BYTES 128 /* enough of a frame for every version's fields */
 
-/* What we know of a thread, in its task storage. */
-struct thread {
-	u64 runtime;    /* address of _PyRuntime; 0: process not known yet */
-	u64 tstate;     /* its PyThreadState; 0: not found yet */
-	u64 gil;        /* GIL struct of its interpreter; 0: none or unknown */
-	u64 not_before; /* do not search for the thread state again before this */
-	u32 build;
-	u32 epoch; /* process_epoch when `flags` was read */
-	u32 flags; /* enum process_flags of its process */
-	u32 depth; /* calls in progress; those beyond STACK_MAX are only counted */
+struct recent_function {
+	u64 code;
+	u32 check;
+	u32 slot;
+};
 
+/* What we know of a thread, in its task storage.  What a switch needs comes first, and close. */
+struct thread {
+	u64 tstate; /* its PyThreadState; 0: not found yet */
 	/*
 	 * off_ns and in_ns are taken with atomics: the flush (on any CPU) and the
 	 * scheduler's own events both account the stretch since them.
 	 */
-	u64 in_ns;     /* running since; 0: not running */
 	u64 off_ns;    /* off-CPU and not told since; 0: running */
-	u64 off_begin; /* when this off-CPU stretch began */
 	u64 wake_ns;   /* runnable since; 0: still waiting */
+	u64 off_begin; /* when this off-CPU stretch began */
+	u64 in_ns;     /* running since; 0: not running */
 	u64 oncpu_ns;  /* ran, not told yet */
+	u32 epoch;     /* process_epoch when `flags` was read */
+	u32 flags;     /* enum process_flags of its process */
+	u64 gil;       /* GIL struct of its interpreter; 0: none or unknown */
+	u64 runtime;   /* address of _PyRuntime; 0: process not known yet */
+	u32 build;
+	u32 depth; /* calls in progress; those beyond STACK_MAX are only counted */
 	u32 off_function;
 	s32 off_syscall;
 	u32 off_gil_switches;
 	u8 off_class;
 	u8 off_flags;
 	u8 pad[2];
+	struct recent_function last; /* the one that last went off-CPU */
+	u64 not_before;              /* do not search for the thread state again before this */
+	struct recent_function recent[RECENT_FUNCTIONS]; /* slots looked up lately, by address */
 
-	struct {
-		u64 code;
-		u32 check;
-		u32 slot;
-	} recent[RECENT_FUNCTIONS]; /* slots looked up lately, by address */
-
-	/* scratch: a copy of the current frame's head (the stack is too small) */
-	u8 head[HEAD_BYTES];
-	u8 off_head[HEAD_BYTES]; /* of its own for sched_switch, which may interrupt a probe */
+	u8 head[HEAD_BYTES]; /* scratch: a copy of the current frame's head */
 	struct shadow_frame frames[STACK_CHUNK0];
 };
 
@@ -237,6 +236,7 @@ __noinline int thread_forget(struct thread *t)
 	if (!t)
 		return 0;
 	t->epoch = process_epoch;
+	t->last.code = 0;
 	for (int i = 0; i < RECENT_FUNCTIONS; i++)
 		t->recent[i].code = 0;
 	return 0;

@@ -329,24 +329,20 @@ static __always_inline u32 code_check(struct task_struct *other, const struct py
 }
 
 /* The slot of the function with this code object in the current process. */
-static __always_inline u32 function_slot(struct thread *t, const struct py_layout *l, u32 tgid,
-					 u64 code, u8 *scratch)
+static __always_inline u32 function_slot(struct thread *t, const struct py_layout *l,
+					 const struct function_key *key)
 {
-	struct function_key key = {.code = code, .tgid = tgid};
-	u32 recent = (code >> 5 ^ code >> 10) & (RECENT_FUNCTIONS - 1);
+	u32 recent = (key->code >> 5 ^ key->code >> 10) & (RECENT_FUNCTIONS - 1);
 	u32 *found, slot;
 
-	if (!code)
-		return NO_FUNCTION;
-	key.check = code_check(NULL, l, code, scratch);
-	if (t->recent[recent].code == code && t->recent[recent].check == key.check)
+	if (t->recent[recent].code == key->code && t->recent[recent].check == key->check)
 		return t->recent[recent].slot;
-	found = bpf_map_lookup_elem(&function_slots, &key);
-	slot = found ? *found : function_new_here(l, &key);
+	found = bpf_map_lookup_elem(&function_slots, key);
+	slot = found ? *found : function_new_here(l, key);
 	if (slot != NO_FUNCTION) {
 		t->recent[recent].slot = slot;
-		t->recent[recent].check = key.check;
-		t->recent[recent].code = code;
+		t->recent[recent].check = key->check;
+		t->recent[recent].code = key->code;
 	}
 	return slot;
 }

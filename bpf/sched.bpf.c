@@ -41,12 +41,30 @@ static __always_inline struct thread *traced_thread(struct task_struct *task, u6
 	return t->flags & PROCESS_TRACED ? t : NULL;
 }
 
-static __always_inline u32 function_told(const struct py_layout *l, u32 slot)
+/* The slot of a function that goes off-CPU: mostly it is the one that did so last. */
+static __always_inline u32 function_off(struct thread *t, const struct py_layout *l, u32 tgid,
+					u64 code, u8 *scratch)
 {
-	struct function_stats *stats = bpf_map_lookup_elem(&functions, &slot);
+	struct function_key key = {.code = code, .tgid = tgid};
+	struct function_stats *stats;
+	u32 slot;
 
-	if (stats && !stats->told)
+	if (!code)
+		return NO_FUNCTION;
+	key.check = code_check(NULL, l, code, scratch);
+	if (t->last.code == code && t->last.check == key.check)
+		return t->last.slot;
+	slot = function_slot(t, l, &key);
+	stats = bpf_map_lookup_elem(&functions, &slot);
+	if (!stats)
+		return NO_FUNCTION;
+	if (stats->told) {
+		t->last.code = code;
+		t->last.check = key.check;
+		t->last.slot = slot;
+	} else {
 		function_tell_again(l, stats, slot);
+	}
 	return slot;
 }
 
@@ -54,6 +72,7 @@ static __always_inline u32 function_told(const struct py_layout *l, u32 slot)
 static __always_inline u32 running_function(struct thread *t, const struct py_layout *l, u32 tgid,
 					    u64 now)
 {
+	u8 head[HEAD_BYTES] = {}; /* not the thread's: this may interrupt a probe */
 	u64 frame;
 
 	if (!t->tstate) {
@@ -66,13 +85,11 @@ static __always_inline u32 running_function(struct thread *t, const struct py_la
 	}
 	frame = current_frame(NULL, l, t->tstate);
 	for (int i = 0; i < 3 && frame; i++) {
-		if (read_frame(NULL, l, t->off_head, frame))
+		if (read_frame(NULL, l, head, frame))
 			return NO_FUNCTION;
-		if (!frame_is_entry(l, t->off_head))
-			return function_told(
-				l,
-				function_slot(t, l, tgid, frame_code(l, t->off_head), t->off_head));
-		frame = frame_previous(l, t->off_head);
+		if (!frame_is_entry(l, head))
+			return function_off(t, l, tgid, frame_code(l, head), head);
+		frame = frame_previous(l, head);
 	}
 	return NO_FUNCTION;
 }
@@ -86,15 +103,15 @@ static __always_inline enum wait_class wait_class_of(struct task_struct *other,
 	enum wait_class fallback = WAIT_OTHER;
 	u64 arg0;
 
-	t->off_syscall = (s32)BPF_CORE_READ(regs, orig_ax);
-	arg0 = BPF_CORE_READ(regs, di);
+	t->off_syscall = (s32)regs->orig_ax;
+	arg0 = regs->di;
 	if (t->off_syscall == __NR_futex && l && t->gil && arg0 >= t->gil &&
 	    arg0 < t->gil + l->gil_size)
 		return WAIT_GIL;
 	/* no call waits uninterruptibly for long but for storage */
-	if ((state & TASK_UNINTERRUPTIBLE) || BPF_CORE_READ_BITFIELD_PROBED(task, in_iowait))
+	if ((state & TASK_UNINTERRUPTIBLE) || BPF_CORE_READ_BITFIELD(task, in_iowait))
 		fallback = WAIT_DISK;
-	return syscall_class(other, task, t->off_syscall, arg0, BPF_CORE_READ(regs, si), fallback);
+	return syscall_class(other, task, t->off_syscall, arg0, regs->si, fallback);
 }
 
 static __always_inline void switch_out(struct task_struct *task, struct thread *t, bool runnable,
@@ -189,6 +206,7 @@ static __always_inline void look_at_sleeper(struct task_struct *task, struct thr
 {
 	const struct py_layout *l = t->runtime ? layout_of(t->build) : NULL;
 	struct function_key key = {.tgid = task->tgid};
+	u8 head[HEAD_BYTES] = {};
 	u64 frame;
 	u32 *slot;
 
@@ -199,12 +217,12 @@ static __always_inline void look_at_sleeper(struct task_struct *task, struct thr
 	if (!t->tstate)
 		return;
 	frame = current_frame(task, l, t->tstate);
-	if (read_frame(task, l, t->off_head, frame) || frame_is_entry(l, t->off_head))
+	if (read_frame(task, l, head, frame) || frame_is_entry(l, head))
 		return;
-	key.code = frame_code(l, t->off_head);
+	key.code = frame_code(l, head);
 	if (!key.code)
 		return;
-	key.check = code_check(task, l, key.code, t->off_head);
+	key.check = code_check(task, l, key.code, head);
 	slot = bpf_map_lookup_elem(&function_slots, &key);
 	t->off_function = slot ? *slot : function_new(task, l, &key);
 }

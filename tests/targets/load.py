@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """Load that mostly waits, for measuring what watching waits costs.
 
-    load.py sleepers|json SECONDS
+    load.py sleepers|nappers|json SECONDS
 
-`sleepers`: 300 threads that sleep 10 ms at a time, and one that computes.
+`sleepers`: 300 threads that sleep 100 ms at a time, and one that computes.
+`nappers`: the same with 10 ms, which the GIL lets through half as often as they ask.
 `json`: 50 threads that encode and decode some JSON and sleep 10 ms.
-The result is the work done and how long it took: {"work", "wakeups", "seconds"}.
+The result is {"work", "wakeups", "seconds"} and "samples", the work done by when (CLOCK_MONOTONIC).
 """
 import json
 import sys
@@ -24,6 +25,12 @@ class Counter:
 
 
 def sleeper(counter, end):
+    while time.monotonic() < end:
+        time.sleep(0.1)
+        counter.wakeups += 1
+
+
+def napper(counter, end):
     while time.monotonic() < end:
         time.sleep(0.01)
         counter.wakeups += 1
@@ -54,7 +61,11 @@ def main():
     what, seconds = sys.argv[1], float(sys.argv[2])
     target.ready()
     begin = time.monotonic()
-    workers = [json_worker] * 50 if what == "json" else [sleeper] * 300 + [busy]
+    workers = {
+        "sleepers": [sleeper] * 300 + [busy],
+        "nappers": [napper] * 300 + [busy],
+        "json": [json_worker] * 50,
+    }[what]
     counters = [Counter() for _ in workers]
     threads = [
         threading.Thread(target=worker, args=(counter, begin + seconds))
@@ -62,10 +73,15 @@ def main():
     ]
     for thread in threads:
         thread.start()
+    samples = []
+    while time.monotonic() < begin + seconds:
+        time.sleep(0.02)
+        samples.append((time.monotonic(), sum(c.work for c in counters)))
     for thread in threads:
         thread.join()
     target.done(
         {
+            "samples": samples,
             "work": sum(c.work for c in counters),
             "wakeups": sum(c.wakeups for c in counters),
             "seconds": time.monotonic() - begin,

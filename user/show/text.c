@@ -97,9 +97,8 @@ static void put_losses(const struct screen *screen, const struct profile *profil
 		if (!profile->losses[i])
 			continue;
 		if (!any)
-			screen_paragraph(
-				screen, STYLE_WARN, 0, 0,
-				"Losses: what could not be recorded, and is missing above");
+			screen_paragraph(screen, STYLE_WARN, 0, 0,
+					 "Losses: what was not recorded, or only in part");
 		any = true;
 		snprintf(line, sizeof(line), "%10llu  %s", (unsigned long long)profile->losses[i],
 			 loss_text(i));
