@@ -36,11 +36,11 @@ def test_recorded_plus_lost_is_truth(lab, py):
     check(lost > 100, f"{figures}: the ring was meant to overflow")
     check(sleeps > 200, f"{figures}: hardly anything was recorded")
     check(sleeps <= truth["sleeps"], f"{figures}: more than there were")
-    # a wait or two are of other kinds: the handshake, a page fault
+    # a wait or two are of other kinds (the handshake, a page fault), and now and then a sleep
+    # is over before it has begun: the kernel's count is the truth
     total = recorded_waits(report, target.tgid) + lost
     check(0 <= total - truth["waits"] <= 5, f"{figures}; {total} in all, {truth['waits']} waits")
-    missing = truth["sleeps"] - sleeps - lost
-    check(-5 <= missing <= 0, figures)
+    check(-5 <= truth["waits"] - sleeps - lost <= 5, f"{figures}; {truth['waits']} waits")
 
 
 @over("debian-3.9", "debian-3.13")
@@ -50,8 +50,9 @@ def test_every_wait_is_recorded(lab, py):
     (truth,), report = lab.run(target, "--overhead", "0")
     sleeps, _ = report.wait_sum(target.tgid, "nap", "sleep")
     lost = report.loss("ring_full_wait")
+    # a sleep that is over before it has begun is no wait, and a page fault may be one
     check(
-        sleeps == truth["sleeps"] and not lost,
+        truth["waits"] - 3 <= sleeps <= min(truth["waits"], truth["sleeps"]) and not lost,
         f"{sleeps} sleeps recorded, {lost} waits lost; {truth['sleeps']} sleeps were made "
         f"in {truth['waits']} voluntary context switches",
     )
@@ -68,7 +69,7 @@ def test_many_processes_and_a_tiny_ring(lab, py):
     report = tracer.report()
     lab.note(report.excerpt())
     lost = report.loss("ring_full_wait")
-    made = sum(t["sleeps"] for t in truth)
+    made = sum(min(t["sleeps"], t["waits"]) for t in truth)
     sleeps = sum(report.wait_sum(t["tgid"], "nap", "sleep")[0] for t in truth)
     check(lost > 100, f"{lost} waits lost: the ring was meant to overflow")
     short_of = made - sleeps - lost
