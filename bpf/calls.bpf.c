@@ -15,6 +15,7 @@ struct hit {
 	struct task_struct *task;
 	struct thread *t;
 	const struct py_layout *l;
+	struct build_cost *cost;
 	u64 cookie;
 	u64 now;
 	u32 kind; /* enum site_kind */
@@ -127,6 +128,9 @@ static __always_inline int hit_begin(struct pt_regs *ctx, struct hit *hit)
 	if (!hit->l)
 		return -1;
 	hit->site = site_of(hit->cookie);
+	hit->cost = bpf_map_lookup_elem(&build_costs, &t->build);
+	if (!hit->cost)
+		return -1;
 	if (!t->tstate && thread_find(t, hit->l)) {
 		if (create)
 			lose(LOSS_UNKNOWN_THREAD);
@@ -354,6 +358,73 @@ static __always_inline enum entry_kind enter_surely(struct hit *hit, u64 *frame,
 	return kind;
 }
 
+#define COST_OUTLIER_NS 50000 /* interrupted or preempted: no cost of ours */
+#define COST_FIRST 8          /* exits that are all timed */
+
+/*
+ * The time from one hit to the next is half a trap, what the target did, and half a
+ * trap.  Where the target did next to nothing (calling at once, in a call without
+ * calls, between two in a row) it is the cost: follow a low quantile of it (one in nine is below),
+ * never above `most`.
+ */
+static __always_inline u32 low_quantile(u32 cost, u64 took, u32 most)
+{
+	cost += took < cost ? -(cost / 16) : cost / 128;
+	return cost < most ? cost : most;
+}
+
+/* The program of an entry ends now: what it took is its thread's loss, not the call's time. */
+static __always_inline u64 entry_over(struct hit *hit)
+{
+	struct thread *t = hit->t;
+	struct build_cost *cost = hit->cost;
+	u64 end = bpf_ktime_get_ns(), took = end - hit->now;
+
+	if (t->hit_entry)
+		cost->trap_ns = low_quantile(cost->trap_ns, hit->now - t->hit_ns, cost->most_ns);
+	else
+		cost->after_ns = low_quantile(cost->after_ns, hit->now - t->hit_ns,
+					      cost->trap_ns + cost->exit_ns);
+	t->hit_entry = 1;
+	t->hit_ns = end;
+	t->probe_ns += took < COST_OUTLIER_NS ? took : cost->exit_ns;
+	return end;
+}
+
+/* An exit begins: its half of the traps is inside the call that ends. */
+static __always_inline void exit_begins(struct hit *hit)
+{
+	struct thread *t = hit->t;
+	struct build_cost *cost = hit->cost;
+
+	if (t->hit_entry)
+		cost->inner_ns = low_quantile(cost->inner_ns, hit->now - t->hit_ns, cost->most_ns);
+	t->probe_ns += cost->inner_ns;
+}
+
+/* It ends; the rest is its caller's.  What the program takes after the accounting is sampled. */
+static __always_inline void exit_over(struct hit *hit)
+{
+	struct thread *t = hit->t;
+	struct build_cost *cost = hit->cost;
+	u64 took;
+
+	if (cost->samples < COST_FIRST || !(hit->now & (COST_SAMPLE - 1))) {
+		took = bpf_ktime_get_ns() - hit->now;
+		if (!cost->samples++)
+			cost->exit_ns = took;
+		cost->exit_ns += took < cost->exit_ns ? -(cost->exit_ns / 8) : cost->exit_ns / 8;
+	}
+	t->probe_ns += cost->after_ns;
+	t->hit_entry = 0;
+	t->hit_ns = hit->now;
+	if (hit->site && hit->site->stepped) {
+		t->probe_ns += cost->step_ns - cost->most_ns;
+		t->hit_entry = 1; /* the next entry tells nothing of a usual trap */
+		t->hit_ns = 0;
+	}
+}
+
 static __always_inline int enter(struct hit *hit, enum entry_kind forced)
 {
 	const struct py_layout *l = hit->l;
@@ -393,7 +464,7 @@ static __always_inline int enter(struct hit *hit, enum entry_kind forced)
 			__sync_fetch_and_add(&stats->calls, 1);
 	}
 	if (!shadow_push(hit->task, t, frame, previous, function, kind == ENTRY_RESUME,
-			 bpf_ktime_get_ns()) &&
+			 entry_over(hit)) &&
 	    stats && kind == ENTRY_START)
 		__sync_fetch_and_add(&stats->ended_unseen, 1);
 	return 0;
@@ -514,6 +585,9 @@ int call_site(struct pt_regs *ctx)
 		return 0;
 	case SITE_UNWIND:
 		unwind(&hit);
+		hit.t->probe_ns += hit.cost->trap_ns + hit.cost->exit_ns;
+		hit.t->hit_entry = 1;
+		hit.t->hit_ns = 0;
 		return 0;
 	case SITE_YIELD:
 		how = ENDED_YIELD;
@@ -522,7 +596,9 @@ int call_site(struct pt_regs *ctx)
 		how = ending_at_leave(&hit);
 		break;
 	}
+	exit_begins(&hit);
 	leave(&hit, how);
+	exit_over(&hit);
 	cost_sample(COST_EXIT, hit.now);
 	return 0;
 }

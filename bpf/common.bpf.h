@@ -16,7 +16,8 @@ struct shadow_frame {
 	u64 frame;    /* address of the interpreter's frame */
 	u64 previous; /* the frame below as the interpreter links it */
 	u64 start_ns;
-	u64 child_ns;  /* spent in callees that have ended */
+	u64 child_ns;  /* spent in callees that have ended, without our probes */
+	u64 probe_at;  /* the thread's probe_ns when it began */
 	u32 function;  /* slot, or NO_FUNCTION */
 	u16 waited;    /* bit per wait class: only those of wait_ns[] are valid */
 	u16 resumed;   /* not the call's first segment */
@@ -69,7 +70,11 @@ struct thread {
 	u8 off_flags;
 	u8 pad[2];
 	struct recent_function last; /* the one that last went off-CPU */
-	u64 not_before;              /* do not search for the thread state again before this */
+	u64 probe_ns;                /* what our probes have taken of its time so far */
+	u64 hit_ns;   /* when the last hit was left (an entry) or come to (an exit) */
+	u8 hit_entry; /* which of the two it was */
+	u8 pad2[7];
+	u64 not_before; /* do not search for the thread state again before this */
 	struct recent_function recent[RECENT_FUNCTIONS]; /* slots looked up lately, by address */
 
 	u8 head[HEAD_BYTES]; /* scratch: a copy of the current frame's head */
@@ -178,20 +183,19 @@ struct {
 
 #define SITE_VOTES 4096
 
-struct site_votes {
-	u32 early, late;
-	u32 matches;       /* hits the register vote rests on */
-	u16 registers;     /* bit per register that held the frame each time */
-	u8 frame_register; /* index + 1, when the vote is over; 0: none */
-	u8 pad;
-};
-
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, MAX_BUILDS *SITE_MAX);
 	__type(key, u32);
 	__type(value, struct site_votes);
 } site_votes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_BUILDS);
+	__type(key, u32);
+	__type(value, struct build_cost);
+} build_costs SEC(".maps");
 
 /* Set before load. */
 const volatile bool admit_all = false; /* take in every process whose build is probed */

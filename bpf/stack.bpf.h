@@ -76,6 +76,7 @@ static __always_inline bool shadow_push(struct task_struct *task, struct thread 
 	f->waited = 0;
 	f->resumed = resumed;
 	f->raised_ns = 0;
+	f->probe_at = t->probe_ns;
 	f->start_ns = now;
 	return true;
 }
@@ -119,15 +120,20 @@ static __always_inline void waits_to_generator(struct generator *g, const struct
 	g->waited |= f->waited;
 }
 
-/* A call is over, seen from its entry on: into the function's histogram. */
-static __always_inline void call_account(struct function_stats *stats, u64 wall, bool raised)
+/*
+ * A call is over, seen from its entry on: into the function's histogram.  What is left of
+ * its wall time without our probes may be less than nothing, for their cost is an
+ * estimate: the sum is to come out right.
+ */
+static __always_inline void call_account(struct function_stats *stats, s64 left, bool raised)
 {
+	u64 wall = left > 0 ? left : 1;
 	u32 bucket = bucket_of(wall);
 
 	if (bucket < BUCKET_COUNT)
 		__sync_fetch_and_add(&stats->buckets[bucket], 1);
 	__sync_fetch_and_add(&stats->exits, 1);
-	__sync_fetch_and_add(&stats->wall_ns, wall);
+	__sync_fetch_and_add(&stats->wall_ns, left);
 	if (raised)
 		__sync_fetch_and_add(&stats->exceptions, 1);
 	if (wall > stats->max_ns)
@@ -144,7 +150,8 @@ static __always_inline void waits_account(struct function_stats *stats, u32 wait
 }
 
 /* A segment ended in a suspension: keep what the call has had so far. */
-static __always_inline int generator_suspend(const struct shadow_frame *f, u32 tgid, u64 now)
+static __always_inline int generator_suspend(const struct shadow_frame *f, u32 tgid, u64 now,
+					     s64 wall)
 {
 	struct generator_key key = {.tgid = tgid};
 	struct generator fresh = {}, *g;
@@ -167,7 +174,7 @@ static __always_inline int generator_suspend(const struct shadow_frame *f, u32 t
 		if (!g)
 			return 0;
 	}
-	g->wall_ns += now - f->start_ns;
+	g->wall_ns += wall;
 	g->yield_ns = now;
 	waits_to_generator(g, f);
 	return 0;
@@ -183,7 +190,7 @@ static __always_inline bool generator_forget(const struct shadow_frame *f, u32 t
 
 /* A call that was suspended at least once is over. */
 static __always_inline int generator_finish(const struct shadow_frame *f,
-					    struct function_stats *stats, u32 tgid, u64 now,
+					    struct function_stats *stats, u32 tgid, s64 wall,
 					    u32 raised)
 {
 	struct generator_key key = {.tgid = tgid};
@@ -200,7 +207,7 @@ static __always_inline int generator_finish(const struct shadow_frame *f,
 	waits_to_generator(g, f);
 	waits_account(stats, g->waited, g->wait_ns);
 	__sync_fetch_and_add(&stats->suspended_ns, g->suspended_ns + f->start_ns - g->yield_ns);
-	call_account(stats, g->wall_ns + now - f->start_ns, raised);
+	call_account(stats, g->wall_ns + wall, raised);
 	bpf_map_delete_elem(&generators, &key);
 	return 0;
 }
@@ -213,7 +220,8 @@ __noinline int shadow_pop(struct thread *t, enum ending how, u64 now)
 	u32 index;
 	struct function_stats *stats;
 	u32 function, tgid;
-	u64 wall;
+	u64 probes;
+	s64 wall;
 
 	if (!t)
 		return 0;
@@ -225,7 +233,8 @@ __noinline int shadow_pop(struct thread *t, enum ending how, u64 now)
 		return 0;
 	if (now < f->start_ns)
 		now = f->start_ns;
-	wall = now - f->start_ns;
+	probes = t->probe_ns - f->probe_at;
+	wall = now - f->start_ns - probes;
 	if (index)
 		parent = shadow_at(task, t, index - 1);
 	if (parent) {
@@ -238,15 +247,16 @@ __noinline int shadow_pop(struct thread *t, enum ending how, u64 now)
 	if (!stats)
 		return 0;
 	__sync_fetch_and_add(&stats->self_ns, wall - f->child_ns);
+	__sync_fetch_and_add(&stats->probe_ns, probes);
 	if (how == ENDED_UNSEEN) {
 		if (f->resumed && !generator_forget(f, tgid))
 			return 0; /* its beginning was not counted either */
 		__sync_fetch_and_add(&stats->ended_unseen, 1);
 		lose(LOSS_EXIT_UNSEEN);
 	} else if (how == ENDED_YIELD) {
-		generator_suspend(f, tgid, now);
+		generator_suspend(f, tgid, now, wall);
 	} else if (f->resumed) {
-		generator_finish(f, stats, tgid, now, how == ENDED_EXCEPTION);
+		generator_finish(f, stats, tgid, wall, how == ENDED_EXCEPTION);
 	} else {
 		if (f->waited)
 			waits_account(stats, f->waited, f->wait_ns);

@@ -123,10 +123,11 @@ struct function_stats {
 	__u64 exits;        /* calls in the histogram: seen from entry to exit */
 	__u64 exceptions;   /* of those, left by an exception */
 	__u64 ended_unseen; /* begun, and gone without an exit we saw */
-	__u64 wall_ns;
+	__u64 wall_ns; /* this and self_ns without what our probes took: sums of signed values */
 	__u64 self_ns;
 	__u64 suspended_ns;
-	__u64 min_ns; /* 0: none yet */
+	__u64 probe_ns; /* what our probes took inside it, callees included */
+	__u64 min_ns;   /* 0: none yet */
 	__u64 max_ns;
 	__u64 wait_ns[WAIT_CLASSES]; /* inside wall_ns, callees included */
 	__u32 tgid;
@@ -134,7 +135,33 @@ struct function_stats {
 	struct function_key key; /* key.code is 0 in a free slot */
 	__u32 buckets[BUCKET_COUNT];
 };
-_Static_assert(sizeof(struct function_stats) == 80 + 88 + 24 + 4 * BUCKET_COUNT, "map ABI");
+_Static_assert(sizeof(struct function_stats) == 88 + 88 + 24 + 4 * BUCKET_COUNT, "map ABI");
+
+/*
+ * What tracing a call takes of the target's time, by build.  Calibrated at start in a
+ * process of our own; in the target it is often less, and the kernel side follows it there.
+ */
+struct build_cost {
+	__u32 most_ns;  /* calibrated: one trap into a probe and out of it */
+	__u32 step_ns;  /* calibrated: the same on an instruction that is single-stepped */
+	__u32 trap_ns;  /* one trap, as seen between two entries */
+	__u32 inner_ns; /* the halves of a call's two traps inside it */
+	__u32 after_ns; /* those outside, and our program at the exit */
+	__u32 exit_ns;  /* that program alone */
+	__u32 samples;  /* exits timed so far */
+	__u32 pad;
+};
+_Static_assert(sizeof(struct build_cost) == 32, "map ABI");
+
+/* What has been learned of a probe site from its hits. */
+struct site_votes {
+	__u32 early, late;
+	__u32 matches;       /* hits the register vote rests on */
+	__u16 registers;     /* bit per register that held the frame each time */
+	__u8 frame_register; /* index + 1, when the vote is over; 0: none */
+	__u8 stepped;        /* the kernel single-steps what is probed; set by userspace */
+};
+_Static_assert(sizeof(struct site_votes) == 16, "map ABI");
 
 enum site_kind {
 	SITE_ENTRY,  /* a function begins or resumes */

@@ -65,7 +65,7 @@ struct profile_function {
 	uint64_t suspended_ns;
 	uint64_t self_ns;
 	uint64_t probe_hits;
-	uint64_t probe_ns; /* estimated cost of our probes inside it */
+	uint64_t probe_ns; /* taken off wall and self: our probes, callees' included */
 	uint64_t probed_ns;
 	uint64_t wait_ns[WAIT_CLASSES]; /* inside wall.sum_ns, callees included */
 	struct histogram wall;

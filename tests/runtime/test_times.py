@@ -237,3 +237,20 @@ def test_own_cpu_and_overhead_are_told(lab, py):
     told = process["overhead_share"] * report["duration_seconds"]
     # an uninstrumented call is some 60 ns, so the run time is nearly all probes
     check(0.4 * cost < told < 1.2 * cost, f"told {told:.3f} s of probes in {cost:.3f} s of calls")
+
+
+@timing
+@over("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14", "pyenv-3.12")
+def test_our_probes_are_not_the_target_s_time(lab, py):
+    """A function that makes thousands of calls reads what it takes untraced."""
+    target = lab.target(py, "heavy.py")
+    alone, report = lab.run(target)
+    lab.note(report.excerpt())
+    for name, seconds in alone.items():
+        f = report.function(target, name)
+        probes = f["probe_seconds"] / f["calls"]
+        told = f["wall_seconds"]["p50"]
+        words = f"{name}: {told:.6f} s told, {seconds:.6f} s alone, {probes:.6f} s of probes in it"
+        check(probes > 0.3 * seconds, f"{words}: too few for a test")
+        # machines change their pace between the two runs: what a run alone gives varies, too
+        check(abs(told - seconds) < 0.5 * probes + 0.1 * seconds, words)

@@ -38,6 +38,8 @@ struct tracer {
 	size_t probe_count;
 	struct function_stats *stats;
 	size_t stats_bytes;
+	double empty_probe_ns, stepped_probe_ns; /* once calibrated */
+	bool added[MAX_BUILDS];
 };
 
 static int on_record(void *arg, void *data, size_t size)
@@ -226,14 +228,33 @@ static void derive_heads(struct py_layout *l)
 
 int tracer__add_build(struct tracer *tracer, size_t index, const struct build *build)
 {
+	struct build_cost cost = {
+		.most_ns = tracer->empty_probe_ns,
+		.step_ns = tracer->stepped_probe_ns,
+		.trap_ns = tracer->empty_probe_ns,
+		.inner_ns = tracer->empty_probe_ns,
+		.after_ns = tracer->empty_probe_ns,
+	};
 	struct py_layout layout = build->layout;
 	uint32_t key = index;
 
 	if (index >= MAX_BUILDS)
 		return -E2BIG;
+	if (tracer->added[index])
+		return 0; /* its costs have been refined since */
 	derive_heads(&layout);
-	if (bpf_map_update_elem(bpf_map__fd(tracer->skel->maps.layouts), &key, &layout, BPF_ANY))
+	if (bpf_map_update_elem(bpf_map__fd(tracer->skel->maps.layouts), &key, &layout, BPF_ANY) ||
+	    bpf_map_update_elem(bpf_map__fd(tracer->skel->maps.build_costs), &key, &cost, BPF_ANY))
 		return -errno;
+	for (uint32_t i = 0; i < build->site_count && i < SITE_MAX; i++) {
+		struct site_votes votes = {.stepped = build->sites[i].stepped};
+		uint32_t site = index * SITE_MAX + i;
+
+		if (bpf_map_update_elem(bpf_map__fd(tracer->skel->maps.site_votes), &site, &votes,
+					BPF_ANY))
+			return -errno;
+	}
+	tracer->added[index] = true;
 	return 0;
 }
 
@@ -501,6 +522,9 @@ void tracer__costs(struct tracer *tracer, struct tracer_costs *costs)
 
 double tracer__empty_probe_ns(struct tracer *tracer)
 {
-	return uprobe_cost_ns(tracer->config.way,
-			      bpf_program__fd(tracer->skel->progs.call_nothing));
+	int fd = bpf_program__fd(tracer->skel->progs.call_nothing);
+
+	tracer->empty_probe_ns = uprobe_cost_ns(tracer->config.way, fd, false);
+	tracer->stepped_probe_ns = uprobe_cost_ns(tracer->config.way, fd, true);
+	return tracer->empty_probe_ns;
 }

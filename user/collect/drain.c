@@ -57,6 +57,7 @@ static void drain_slot(struct function_stats *stats, struct slot *slot)
 	drain_histogram(stats, before, &function->wall);
 	window->exceptions += gained(&stats->exceptions, &before->exceptions);
 	window->self_ns += gained(&stats->self_ns, &before->self_ns);
+	window->probe_ns += gained(&stats->probe_ns, &before->probe_ns);
 	window->suspended_ns += gained(&stats->suspended_ns, &before->suspended_ns);
 	for (int c = 0; c < WAIT_CLASSES; c++)
 		window->wait_ns[c] += gained(&stats->wait_ns[c], &before->wait_ns[c]);

@@ -129,8 +129,14 @@ static int add_threads(struct profile *profile, const struct process_total *tota
 	return 0;
 }
 
+/* A sum of what was left without the cost of our probes, which is an estimate. */
+static uint64_t never_negative(uint64_t sum)
+{
+	return (int64_t)sum < 0 ? 0 : sum;
+}
+
 static int add_functions(struct profile *profile, const struct process_total *total,
-			 uint64_t probed_ns, const struct window *window)
+			 uint64_t probed_ns)
 {
 	for (struct function_total *f = total->functions; f; f = f->hh.next) {
 		struct profile_function *out;
@@ -151,12 +157,13 @@ static int add_functions(struct profile *profile, const struct process_total *to
 		out->exceptions = f->window.exceptions;
 		out->ended_unseen = f->window.ended_unseen;
 		out->suspended_ns = f->window.suspended_ns;
-		out->self_ns = f->window.self_ns;
+		out->self_ns = never_negative(f->window.self_ns);
 		out->probe_hits = hits_of(&f->window);
-		out->probe_ns = cost_of(&f->window, window);
+		out->probe_ns = f->window.probe_ns;
 		out->probed_ns = probed_ns;
 		memcpy(out->wait_ns, f->window.wait_ns, sizeof(out->wait_ns));
 		out->wall = f->wall;
+		out->wall.sum_ns = never_negative(f->wall.sum_ns);
 		out->wall.censored = f->begun > f->over ? f->begun - f->over : 0;
 	}
 	return 0;
@@ -265,7 +272,7 @@ struct profile *collector__profile(struct collector *collector, const struct win
 		probed = profile->processes[profile->process_count - 1].probed_ns;
 		if (probed > profile->probed_ns)
 			profile->probed_ns = probed;
-		if (add_threads(profile, total) || add_functions(profile, total, probed, window) ||
+		if (add_threads(profile, total) || add_functions(profile, total, probed) ||
 		    add_waits(profile, total))
 			goto no_memory;
 	}
