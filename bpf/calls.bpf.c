@@ -3,6 +3,7 @@
  * Calls: the handlers of the probe sites.  Each keeps its thread's shadow stack
  * true to the interpreter's and accounts what ended.
  */
+#include "greenlet.bpf.h"
 #include "python.bpf.h"
 #include "site.bpf.h"
 #include "stack.bpf.h"
@@ -186,9 +187,16 @@ static long unwinding_pop(u32 i, void *arg)
 	return 0;
 }
 
+/* Was the lowest call we know of made by this frame? */
+static __always_inline bool shadow_rests_on(struct thread *t, u64 frame)
+{
+	return frame && t->depth && t->frames[0].previous == frame;
+}
+
 /*
  * Make `frame` the top of the shadow stack by ending what stands above it.
- * If it is not on it, its nearest ancestor that is counts; if none is, all have ended.
+ * If it is not on it, its nearest ancestor that is counts.  If none is, it is of another
+ * greenlet, unless it was open before we looked: then all have ended.
  */
 __noinline int reconcile(struct thread *t, const struct py_layout *l, u64 frame, u64 now,
 			 u32 raised)
@@ -206,6 +214,8 @@ __noinline int reconcile(struct thread *t, const struct py_layout *l, u64 frame,
 			break;
 		u.frame = read_user_u64(NULL, u.frame + l->frame_previous);
 	}
+	if (!u.found && !shadow_rests_on(t, frame) && !stack_switch(t, parked_near(l, frame), now))
+		return 0;
 	if (!raised)
 		lose(LOSS_RECONCILE);
 	bpf_loop(STACK_MAX * 4, unwinding_pop, &u, 0);
@@ -451,7 +461,11 @@ static __always_inline int enter(struct hit *hit, enum entry_kind forced)
 	}
 	if (entered_already(hit, frame, function))
 		return 0;
-	if (surely && !shadow_top_near(t, l, previous))
+	if (surely && !t->depth)
+		stack_resume(t, l, previous, hit->now);
+	else if (surely && frame_begins_stack(l, frame))
+		stack_switch(t, 0, hit->now);
+	else if (surely && !shadow_top_near(t, l, previous))
 		reconcile(t, l, previous, hit->now, 0);
 	if (function == NO_FUNCTION)
 		lose(LOSS_FUNCTIONS_FULL);
@@ -470,41 +484,58 @@ static __always_inline int enter(struct hit *hit, enum entry_kind forced)
 	return 0;
 }
 
-/* The topmost call leaves. */
-static __always_inline int leave(struct hit *hit, enum ending how)
+/*
+ * A call leaves that is not on top of the shadow stack, or none is there: it may be one of
+ * another greenlet, one that began before we looked, or one we do not follow.
+ */
+static __always_inline int leave_unexpected(struct hit *hit, enum ending how, u64 frame, bool early)
 {
 	struct thread *t = hit->t;
-	struct shadow_frame *f;
-	u64 frame;
-	bool early;
+	u64 parked = parked_leaving(hit->tgid, site_frame(hit->ctx, hit->site), frame, early);
 
+	if (parked) {
+		if (!stack_switch(t, parked, hit->now))
+			shadow_pop(t, how, hit->now);
+		return 0;
+	}
 	if (!t->depth) {
 		lose(LOSS_BEGAN_BEFORE);
 		return 0;
 	}
-	f = shadow_at(hit->task, t, t->depth - 1);
-	if (!f) {
-		t->depth--; /* deeper than we keep: counted at its entry */
+	if (shadow_top_near(t, hit->l, frame))
 		return 0;
-	}
-	if (site_frame(hit->ctx, hit->site) == f->frame) {
+	reconcile(t, hit->l, frame, hit->now, 0);
+	if (early && t->depth && shadow_top_is(hit->task, t, frame))
 		shadow_pop(t, how, hit->now);
-		return 0;
-	}
-	frame = current_frame(NULL, hit->l, t->tstate);
-	early = site_is_early(hit->site, frame == f->frame, frame == f->previous);
-	if (early ? frame != f->frame : frame != f->previous) {
-		/* the frame that leaves may be one we do not follow: then the top stays */
-		if (shadow_top_near(t, hit->l, frame))
-			return 0;
-		reconcile(t, hit->l, frame, hit->now, 0);
-		if (!early || !t->depth || !shadow_top_is(hit->task, t, frame)) {
-			lose(LOSS_UNMATCHED_EXIT);
+	else
+		lose(LOSS_UNMATCHED_EXIT);
+	return 0;
+}
+
+/* The topmost call leaves. */
+static __always_inline int leave(struct hit *hit, enum ending how)
+{
+	struct thread *t = hit->t;
+	struct shadow_frame *f = NULL;
+	bool early;
+	u64 frame;
+
+	if (t->depth) {
+		f = shadow_at(hit->task, t, t->depth - 1);
+		if (!f) {
+			t->depth--; /* deeper than we keep: counted at its entry */
 			return 0;
 		}
-	} else {
-		site_learn(hit->ctx, hit->site, f->frame);
+		if (site_frame(hit->ctx, hit->site) == f->frame) {
+			shadow_pop(t, how, hit->now);
+			return 0;
+		}
 	}
+	frame = current_frame(NULL, hit->l, t->tstate);
+	early = site_is_early(hit->site, f && frame == f->frame, f && frame == f->previous);
+	if (!f || (early ? frame != f->frame : frame != f->previous))
+		return leave_unexpected(hit, how, frame, early);
+	site_learn(hit->ctx, hit->site, f->frame);
 	shadow_pop(t, how, hit->now);
 	return 0;
 }
@@ -554,11 +585,10 @@ static __always_inline enum ending ending_at_leave(struct hit *hit)
 static __always_inline void unwind(struct hit *hit)
 {
 	struct shadow_frame *f;
-	u64 frame;
+	u64 frame = current_frame(NULL, hit->l, hit->t->tstate);
 
 	if (!hit->t->depth)
-		return;
-	frame = current_frame(NULL, hit->l, hit->t->tstate);
+		stack_resume(hit->t, hit->l, frame, hit->now);
 	if (!shadow_top_is(hit->task, hit->t, frame))
 		reconcile(hit->t, hit->l, frame, hit->now, 1);
 	if (!hit->t->depth)

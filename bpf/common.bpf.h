@@ -147,12 +147,6 @@ struct {
 } functions SEC(".maps");
 
 /* Calls of generators between two of their segments, by frame. */
-struct generator_key {
-	u64 frame;
-	u32 tgid;
-	u32 pad;
-};
-
 struct generator {
 	u64 wall_ns; /* of the segments so far */
 	u64 suspended_ns;
@@ -165,7 +159,7 @@ struct generator {
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, MAX_GENERATORS);
-	__type(key, struct generator_key);
+	__type(key, struct frame_key);
 	__type(value, struct generator);
 } generators SEC(".maps");
 

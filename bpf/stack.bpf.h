@@ -153,7 +153,7 @@ static __always_inline void waits_account(struct function_stats *stats, u32 wait
 static __always_inline int generator_suspend(const struct shadow_frame *f, u32 tgid, u64 now,
 					     s64 wall)
 {
-	struct generator_key key = {.tgid = tgid};
+	struct frame_key key = {.tgid = tgid};
 	struct generator fresh = {}, *g;
 
 	if (!f)
@@ -183,7 +183,7 @@ static __always_inline int generator_suspend(const struct shadow_frame *f, u32 t
 /* The call will not end where we see it.  Was it known? */
 static __always_inline bool generator_forget(const struct shadow_frame *f, u32 tgid)
 {
-	struct generator_key key = {.frame = f->frame, .tgid = tgid};
+	struct frame_key key = {.frame = f->frame, .tgid = tgid};
 
 	return !bpf_map_delete_elem(&generators, &key);
 }
@@ -193,7 +193,7 @@ static __always_inline int generator_finish(const struct shadow_frame *f,
 					    struct function_stats *stats, u32 tgid, s64 wall,
 					    u32 raised)
 {
-	struct generator_key key = {.tgid = tgid};
+	struct frame_key key = {.tgid = tgid};
 	struct generator *g;
 
 	if (!f || !stats)

@@ -6,6 +6,8 @@
 #define MAX_BUILDS 256       /* distinct CPython binaries on a host */
 #define MAX_PROCESSES 8192   /* traced processes at once */
 #define MAX_GENERATORS 32768 /* suspended generators and coroutines remembered */
+#define MAX_PARKED 16384     /* greenlets switched out in the middle of calls */
+#define PARKED_FRAMES 64     /* calls in progress kept for each */
 #define DEFAULT_FUNCTIONS 16384
 #define DEFAULT_RING_BYTES (4u << 20)
 

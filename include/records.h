@@ -106,6 +106,13 @@ struct thread_key {
 };
 _Static_assert(sizeof(struct thread_key) == 16, "map ABI");
 
+struct frame_key {
+	__u64 frame;
+	__u32 tgid;
+	__u32 pad;
+};
+_Static_assert(sizeof(struct frame_key) == 16, "map ABI");
+
 struct function_key {
 	__u64 code;
 	__u32 tgid;

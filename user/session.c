@@ -235,6 +235,7 @@ static void let_go(struct session *session, pid_t tgid)
 	collector__end_process(session->collector, tgid, monotonic_ns());
 	collector__drain(session->collector, false, drop_slot, session);
 	tracer__unprobe_process(session->tracer, tgid);
+	tracer__forget_parked(session->tracer, tgid);
 }
 
 /*

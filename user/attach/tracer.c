@@ -474,6 +474,25 @@ void tracer__free_slot(struct tracer *tracer, uint32_t slot)
 	bpf_map_update_elem(bpf_map__fd(tracer->skel->maps.free_slots), NULL, &slot, BPF_ANY);
 }
 
+static void forget_in(int fd, pid_t tgid)
+{
+	struct frame_key key, next;
+	bool more = !bpf_map_get_next_key(fd, NULL, &next);
+
+	while (more) {
+		key = next;
+		more = !bpf_map_get_next_key(fd, &key, &next);
+		if (key.tgid == (uint32_t)tgid)
+			bpf_map_delete_elem(fd, &key);
+	}
+}
+
+void tracer__forget_parked(struct tracer *tracer, pid_t tgid)
+{
+	forget_in(bpf_map__fd(tracer->skel->maps.parked), tgid);
+	forget_in(bpf_map__fd(tracer->skel->maps.parked_below), tgid);
+}
+
 static uint64_t loss_count(struct tracer *tracer, uint32_t cause)
 {
 	int cpus = libbpf_num_possible_cpus();

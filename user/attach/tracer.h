@@ -51,6 +51,8 @@ int tracer__unprobe(struct tracer *tracer, size_t index, pid_t tgid);
 bool tracer__probed(struct tracer *tracer, size_t index, pid_t tgid);
 /* Take out the probes of a process that is gone, whatever its build was. */
 void tracer__unprobe_process(struct tracer *tracer, pid_t tgid);
+/* A process has ended: the stacks of its greenlets that never went on. */
+void tracer__forget_parked(struct tracer *tracer, pid_t tgid);
 void tracer__unprobe_all(struct tracer *tracer);
 /* Count no more calls from now on (taking probes out takes time). */
 void tracer__end_calls(struct tracer *tracer);

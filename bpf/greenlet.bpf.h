@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Greenlets: one thread that changes from one stack of calls to another and back.  The
+ * stack that is left is parked under its topmost frame, which is the one that runs on
+ * when it is switched to again.
+ */
+#ifndef PYTRACE_GREENLET_BPF_H
+#define PYTRACE_GREENLET_BPF_H
+
+#include "python.bpf.h"
+#include "stack.bpf.h"
+
+struct parked_stack {
+	u64 since;
+	u64 probe_at; /* the thread's probe_ns then */
+	u32 depth;
+	u32 pad;
+	struct shadow_frame frames[PARKED_FRAMES];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_PARKED);
+	__type(key, struct frame_key);
+	__type(value, struct parked_stack);
+} parked SEC(".maps");
+
+/*
+ * By the frame below the topmost: at an exit site where the interpreter has already gone
+ * down to that one, it is all there is to see.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_PARKED);
+	__type(key, struct frame_key);
+	__type(value, u64); /* the topmost frame */
+} parked_below SEC(".maps");
+
+/* What a new entry is made from: it is too large for the program's own stack. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct parked_stack);
+} parked_blank SEC(".maps");
+
+struct moving {
+	struct task_struct *task;
+	struct thread *t;
+	struct parked_stack *stack;
+	u32 count;
+};
+
+static long park_frame(u32 i, void *arg)
+{
+	struct moving *m = arg;
+	const struct shadow_frame *from;
+
+	barrier_var(i);
+	if (i >= m->count || i >= PARKED_FRAMES)
+		return 1;
+	from = shadow_at(m->task, m->t, i);
+	if (!from)
+		return 1;
+	m->stack->frames[i] = *from;
+	return 0;
+}
+
+static long unpark_frame(u32 i, void *arg)
+{
+	struct moving *m = arg;
+	struct shadow_frame *to;
+
+	barrier_var(i);
+	if (i >= m->count || i >= PARKED_FRAMES)
+		return 1;
+	to = shadow_at(m->task, m->t, i);
+	if (!to)
+		return 1;
+	*to = m->stack->frames[i];
+	return 0;
+}
+
+/* 0 if the calls in progress were parked or there are none. */
+static __always_inline int stack_park(struct task_struct *task, struct thread *t, u64 now)
+{
+	struct frame_key key = {.tgid = task->tgid};
+	struct moving m = {.task = task, .t = t, .count = t->depth};
+	struct shadow_frame *top;
+	void *blank;
+	u32 zero = 0;
+
+	if (!t->depth)
+		return 0;
+	top = shadow_at(task, t, t->depth - 1);
+	blank = bpf_map_lookup_elem(&parked_blank, &zero);
+	if (!top || !blank || t->depth > PARKED_FRAMES)
+		return -1;
+	key.frame = top->frame;
+	if (bpf_map_update_elem(&parked, &key, blank, BPF_ANY))
+		return -1;
+	m.stack = bpf_map_lookup_elem(&parked, &key);
+	if (!m.stack)
+		return -1;
+	key.frame = top->previous;
+	if (key.frame)
+		bpf_map_update_elem(&parked_below, &key, &top->frame, BPF_ANY);
+	m.stack->since = now;
+	m.stack->probe_at = t->probe_ns;
+	m.stack->depth = t->depth;
+	bpf_loop(PARKED_FRAMES, park_frame, &m, 0);
+	t->depth = 0;
+	return 0;
+}
+
+/* Is a stack parked whose topmost frame is this one? */
+static __always_inline bool stack_is_parked(u32 tgid, u64 frame)
+{
+	struct frame_key key = {.frame = frame, .tgid = tgid};
+
+	return frame && bpf_map_lookup_elem(&parked, &key);
+}
+
+/*
+ * The parked stack that goes on with a call made by `frame`: that frame is on top of it, or
+ * one a little below it is.  Its topmost frame, or 0.
+ */
+__noinline u64 parked_near(const struct py_layout *l, u64 frame)
+{
+	u32 tgid = bpf_get_current_task_btf()->tgid;
+
+	if (!l)
+		return 0;
+	for (int i = 0; i < 4 && frame; i++) {
+		if (stack_is_parked(tgid, frame))
+			return frame;
+		frame = read_user_u64(NULL, frame + l->frame_previous);
+	}
+	return 0;
+}
+
+/*
+ * The parked stack whose topmost call leaves: by its frame if a register holds that, by
+ * the current frame where that is it still, by the one below where it is not.  Its topmost
+ * frame, or 0.
+ */
+static __always_inline u64 parked_leaving(u32 tgid, u64 own, u64 current, bool early)
+{
+	struct frame_key key = {.frame = current, .tgid = tgid};
+	u64 *top;
+
+	if (stack_is_parked(tgid, own))
+		return own;
+	if (early)
+		return stack_is_parked(tgid, current) ? current : 0;
+	top = current ? bpf_map_lookup_elem(&parked_below, &key) : NULL;
+	return top && stack_is_parked(tgid, *top) ? *top : 0;
+}
+
+/*
+ * The thread has changed to the stack of calls that has `frame` on top (0: a new one).
+ * The time that one was away counts as a wait.  0, or -1 if the calls left could not be kept:
+ * then nothing was done.
+ */
+__noinline int stack_switch(struct thread *t, u64 frame, u64 now)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct frame_key key = {.frame = frame, .tgid = task->tgid};
+	struct moving m = {.task = task, .t = t};
+	struct shadow_frame *top;
+	s64 away;
+
+	if (!t)
+		return -1;
+	if (stack_park(task, t, now)) {
+		lose(LOSS_PARKED);
+		return -1;
+	}
+	m.stack = bpf_map_lookup_elem(&parked, &key);
+	if (!m.stack)
+		return 0;
+	m.count = m.stack->depth;
+	bpf_loop(PARKED_FRAMES, unpark_frame, &m, 0);
+	t->depth = m.count;
+	away = now - m.stack->since - (t->probe_ns - m.stack->probe_at);
+	shadow_wait(task, t, WAIT_OTHER, away > 0 ? away : 0);
+	bpf_map_delete_elem(&parked, &key);
+	top = t->depth ? shadow_at(task, t, t->depth - 1) : NULL;
+	if (top) {
+		key.frame = top->previous;
+		bpf_map_delete_elem(&parked_below, &key);
+	}
+	return 0;
+}
+
+/*
+ * Is this the lowest frame of a stack?  From 3.11 on frames lie in chunks, and greenlet gives
+ * each greenlet chunks of its own.  Only the first chunk has none before it, and begins with an
+ * unused word after its head {previous, size, top} (Python/pystate.c, push_chunk).  The frame's
+ * `previous` tells nothing: from 3.12 on it leads to whoever started the greenlet.
+ */
+#define CHUNK_FIRST_FRAME 32
+#define PAGE_BYTES 4096
+
+static __always_inline bool frame_begins_stack(const struct py_layout *l, u64 frame)
+{
+	u64 head[2] = {};
+
+	if (l->lasti_unit || (frame & (PAGE_BYTES - 1)) != CHUNK_FIRST_FRAME)
+		return false;
+	if (read_user(NULL, head, sizeof(head), frame - CHUNK_FIRST_FRAME))
+		return false;
+	return !head[0] && head[1] && !(head[1] & (PAGE_BYTES - 1)) && head[1] < 1ull << 32;
+}
+
+/* No call is in progress: has the thread gone back to a stack that `frame` belongs to? */
+static __always_inline void stack_resume(struct thread *t, const struct py_layout *l, u64 frame,
+					 u64 now)
+{
+	u64 top = parked_near(l, frame);
+
+	if (top)
+		stack_switch(t, top, now);
+}
+
+#endif
