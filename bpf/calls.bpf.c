@@ -5,6 +5,7 @@
  */
 #include "greenlet.bpf.h"
 #include "python.bpf.h"
+#include "seed.bpf.h"
 #include "site.bpf.h"
 #include "stack.bpf.h"
 #include "wait.bpf.h"
@@ -461,12 +462,15 @@ static __always_inline int enter(struct hit *hit, enum entry_kind forced)
 	}
 	if (entered_already(hit, frame, function))
 		return 0;
-	if (surely && !t->depth)
+	if (surely && !t->depth) {
 		stack_resume(t, l, previous, hit->now);
-	else if (surely && frame_begins_stack(l, frame))
+		if (!t->depth)
+			stack_seed(t, l, previous, hit->now);
+	} else if (surely && frame_begins_stack(l, frame)) {
 		stack_switch(t, 0, hit->now);
-	else if (surely && !shadow_top_near(t, l, previous))
+	} else if (surely && !shadow_top_near(t, l, previous)) {
 		reconcile(t, l, previous, hit->now, 0);
+	}
 	if (function == NO_FUNCTION)
 		lose(LOSS_FUNCTIONS_FULL);
 	stats = bpf_map_lookup_elem(&functions, &function);
@@ -477,8 +481,8 @@ static __always_inline int enter(struct hit *hit, enum entry_kind forced)
 		if (kind == ENTRY_START)
 			__sync_fetch_and_add(&stats->calls, 1);
 	}
-	if (!shadow_push(hit->task, t, frame, previous, function, kind == ENTRY_RESUME,
-			 entry_over(hit)) &&
+	if (!shadow_push(hit->task, t, frame, previous, function,
+			 kind == ENTRY_RESUME ? SEGMENT_RESUMED : SEGMENT_FIRST, entry_over(hit)) &&
 	    stats && kind == ENTRY_START)
 		__sync_fetch_and_add(&stats->ended_unseen, 1);
 	return 0;

@@ -11,6 +11,13 @@
 
 #include "records.h"
 
+/* Which segment of its call a frame of the shadow stack is. */
+enum segment {
+	SEGMENT_FIRST,
+	SEGMENT_RESUMED,
+	SEGMENT_BEFORE, /* it was open before we looked */
+};
+
 /* A frame of a thread's shadow stack: one segment of one call, not ended yet. */
 struct shadow_frame {
 	u64 frame;    /* address of the interpreter's frame */
@@ -20,7 +27,7 @@ struct shadow_frame {
 	u64 probe_at;  /* the thread's probe_ns when it began */
 	u32 function;  /* slot, or NO_FUNCTION */
 	u16 waited;    /* bit per wait class: only those of wait_ns[] are valid */
-	u16 resumed;   /* not the call's first segment */
+	u16 segment;   /* enum segment */
 	u64 raised_ns; /* when an exception last was raised in it or passed through, 0: never */
 	u64 wait_ns[WAIT_CLASSES];
 };
@@ -73,7 +80,8 @@ struct thread {
 	u64 probe_ns;                /* what our probes have taken of its time so far */
 	u64 hit_ns;   /* when the last hit was left (an entry) or come to (an exit) */
 	u8 hit_entry; /* which of the two it was */
-	u8 pad2[7];
+	u8 pad2[3];
+	u32 seeding;    /* scratch: open calls not put on the stack yet (no loop bound to verify) */
 	u64 not_before; /* do not search for the thread state again before this */
 	struct recent_function recent[RECENT_FUNCTIONS]; /* slots looked up lately, by address */
 

@@ -54,30 +54,44 @@ static __always_inline struct shadow_frame *shadow_at(struct task_struct *task, 
 	return shadow_deep(task, index, 0);
 }
 
+/* The same, with memory for it where there is none yet. */
+static __always_inline struct shadow_frame *shadow_make(struct task_struct *task, struct thread *t,
+							u32 index)
+{
+	barrier_var(index);
+	if (index < STACK_CHUNK0)
+		return &t->frames[index];
+	return shadow_deep(task, index, BPF_LOCAL_STORAGE_GET_F_CREATE);
+}
+
+static __always_inline void shadow_fill(struct shadow_frame *f, const struct thread *t, u64 frame,
+					u64 previous, u32 function, enum segment segment, u64 now)
+{
+	f->frame = frame;
+	f->previous = previous;
+	f->child_ns = 0;
+	f->probe_at = t->probe_ns;
+	f->function = function;
+	f->waited = 0;
+	f->segment = segment;
+	f->raised_ns = 0;
+	f->start_ns = now;
+}
+
 /* False if it is deeper than we keep: then only its depth is counted. */
 static __always_inline bool shadow_push(struct task_struct *task, struct thread *t, u64 frame,
-					u64 previous, u32 function, bool resumed, u64 now)
+					u64 previous, u32 function, enum segment segment, u64 now)
 {
 	u32 index = t->depth;
 	struct shadow_frame *f;
 
 	t->depth = index + 1;
-	barrier_var(index);
-	f = index < STACK_CHUNK0 ? &t->frames[index]
-				 : shadow_deep(task, index, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	f = shadow_make(task, t, index);
 	if (!f) {
 		lose(LOSS_DEPTH);
 		return false;
 	}
-	f->frame = frame;
-	f->previous = previous;
-	f->child_ns = 0;
-	f->function = function;
-	f->waited = 0;
-	f->resumed = resumed;
-	f->raised_ns = 0;
-	f->probe_at = t->probe_ns;
-	f->start_ns = now;
+	shadow_fill(f, t, frame, previous, function, segment, now);
 	return true;
 }
 
@@ -159,7 +173,7 @@ static __always_inline int generator_suspend(const struct shadow_frame *f, u32 t
 	if (!f)
 		return 0;
 	key.frame = f->frame;
-	if (f->resumed) {
+	if (f->segment == SEGMENT_RESUMED) {
 		g = bpf_map_lookup_elem(&generators, &key);
 		if (!g)
 			return 0; /* it began before we looked */
@@ -248,14 +262,16 @@ __noinline int shadow_pop(struct thread *t, enum ending how, u64 now)
 		return 0;
 	__sync_fetch_and_add(&stats->self_ns, wall - f->child_ns);
 	__sync_fetch_and_add(&stats->probe_ns, probes);
-	if (how == ENDED_UNSEEN) {
-		if (f->resumed && !generator_forget(f, tgid))
+	if (f->segment == SEGMENT_BEFORE) {
+		lose(LOSS_BEGAN_BEFORE);
+	} else if (how == ENDED_UNSEEN) {
+		if (f->segment == SEGMENT_RESUMED && !generator_forget(f, tgid))
 			return 0; /* its beginning was not counted either */
 		__sync_fetch_and_add(&stats->ended_unseen, 1);
 		lose(LOSS_EXIT_UNSEEN);
 	} else if (how == ENDED_YIELD) {
 		generator_suspend(f, tgid, now, wall);
-	} else if (f->resumed) {
+	} else if (f->segment == SEGMENT_RESUMED) {
 		generator_finish(f, stats, tgid, wall, how == ENDED_EXCEPTION);
 	} else {
 		if (f->waited)

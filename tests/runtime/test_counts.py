@@ -290,3 +290,29 @@ def test_json_is_ascii_safe_with_any_locale(lab, py):
     report = parse_report(tracer.finish().out.text())
     names = {short(f["function"]) for f in report["functions"]}
     check(truth["functions"][0][0] in names, f"{truth['functions'][0][0]} is not in {names}")
+
+
+@over("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14", "debian-3.15", "pyenv-3.12")
+def test_calls_open_at_attach(lab, py):
+    """They are told as begun before, are in no quantile, and what they call is counted."""
+    for depth in (40, 900):
+        target = lab.target(py, "open_calls.py", depth)
+        result, report = lab.run(target)
+        lab.note(report.excerpt())
+        leaf = report.function(target, "leaf")
+        check(
+            leaf["calls"] == result["leaves"],
+            f"{leaf['calls']} calls of leaf(), {result['leaves']} were made",
+        )
+        downs = [f for f in report.functions_of(target) if f["function"] == "down"]
+        calls = sum(f["calls"] for f in downs)
+        check(calls == 0, f"{calls} calls of down(), all of which were open before")
+        check(not any(f["wall_seconds"]["p50"] for f in downs), "quantiles of calls not seen whole")
+        before = report.loss("began_before")
+        check(
+            before >= result["opened"],
+            f"{before} calls told as begun before, {result['opened']} were",
+        )
+        # (the call that leaves by os._exit() ends unseen)
+        for cause in ("unmatched_exit", "stack_mismatch", "entry_mismatch"):
+            check(report.loss(cause) == 0, f"{report.loss(cause)} times {cause}")
