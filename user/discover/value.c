@@ -54,8 +54,7 @@ static int slot_index(const struct value *value, const cs_x86_op *op)
 	if (!is_slot(op, &base))
 		return -1;
 	for (int i = 0; i < VALUE_SLOTS; i++) {
-		if (value->slots[i].base == base &&
-		    value->slots[i].displacement == op->mem.disp)
+		if (value->slots[i].base == base && value->slots[i].displacement == op->mem.disp)
 			return i;
 	}
 	return -1;
