@@ -567,6 +567,20 @@ static __always_inline enum ending ending_at_lasti(const struct py_layout *l, co
 	return ENDED_EXCEPTION;
 }
 
+/* f_state in 3.10: Include/cpython/frameobject.h */
+#define FRAME_SUSPENDED -1
+#define FRAME_RETURNED 1
+
+static __always_inline enum ending ending_by_state(u64 frame_state)
+{
+	__s8 state = 0;
+
+	read_user(NULL, &state, sizeof(state), frame_state);
+	return state == FRAME_SUSPENDED  ? ENDED_YIELD
+	       : state == FRAME_RETURNED ? ENDED_RETURN
+					 : ENDED_EXCEPTION;
+}
+
 static __always_inline enum ending ending_at_leave(struct hit *hit)
 {
 	const struct py_layout *l = hit->l;
@@ -574,14 +588,19 @@ static __always_inline enum ending ending_at_leave(struct hit *hit)
 	struct shadow_frame *f = t->depth ? shadow_at(hit->task, t, t->depth - 1) : NULL;
 	u64 frame = site_frame(hit->ctx, hit->site);
 
+	if (!f || f->frame != frame) {
+		frame = current_frame(NULL, l, t->tstate);
+		if (f && f->previous == frame)
+			frame = f->frame; /* taken off already, and still there */
+	}
+	if (l->frame_state != LAYOUT_ABSENT)
+		return ending_by_state(frame + l->frame_state);
 	/*
 	 * Without an exception on the way it returns or suspends, and f_stacktop is NULL
 	 * but in a suspended frame (3.9: Python/ceval.c, YIELD_VALUE).
 	 */
-	if (f && f->frame == frame && !f->raised_ns && l->frame_stacktop != LAYOUT_ABSENT)
+	if (f && f->frame == frame && !f->raised_ns)
 		return read_user_u64(NULL, frame + l->frame_stacktop) ? ENDED_YIELD : ENDED_RETURN;
-	if (!f || f->frame != frame)
-		frame = current_frame(NULL, l, t->tstate);
 	return read_frame(NULL, l, t->head, frame) ? ENDED_RETURN : ending_at_lasti(l, t->head);
 }
 
@@ -626,7 +645,7 @@ int call_site(struct pt_regs *ctx)
 	case SITE_YIELD:
 		how = ENDED_YIELD;
 		break;
-	case SITE_LEAVE: /* USDT function__return: one probe for every way out */
+	case SITE_LEAVE: /* up to 3.10: one probe for every way out */
 		how = ending_at_leave(&hit);
 		break;
 	}

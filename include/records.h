@@ -176,7 +176,7 @@ enum site_kind {
 	SITE_YIELD,  /* it suspends */
 	SITE_UNWIND, /* an exception passes through or was raised in it */
 	SITE_THROW,  /* a generator is entered by throw() or close() */
-	SITE_LEAVE,  /* USDT function__return: returns, yields or unwinds */
+	SITE_LEAVE,  /* it returns, suspends or unwinds (up to 3.10) */
 };
 
 /* What our programs cost, measured on a sample of their runs. */

@@ -37,7 +37,7 @@ START_TIMEOUT = 20  # for an interpreter to come up, or the tracer to attach, on
 END_TIMEOUT = 30
 
 DEBIAN = ("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14", "debian-3.15")
-PYENV = ("pyenv-3.11", "pyenv-3.12", "pyenv-3.13")
+PYENV = ("pyenv-3.8", "pyenv-3.9", "pyenv-3.10", "pyenv-3.11", "pyenv-3.12", "pyenv-3.13")
 
 
 def over(*names):

@@ -146,33 +146,46 @@ def test_abandoned_generators_and_recursion_limit(lab, py):
 
 
 @limit(90)
-@over("debian-3.9", "debian-3.13")
+@over("debian-3.9", "debian-3.13", "pyenv-3.9")
 def test_attached_by_perf_events(lab, py):
     run_and_compare(lab, py, "calls", "--attach", "perf")
 
 
 @limit(90)
-@over("debian-3.13")
+@over("debian-3.13", "pyenv-3.10")
 def test_attached_by_uprobe_multi(lab, py):
     run_and_compare(lab, py, "calls", "--attach", "multi")
 
 
-@over("pyenv-3.8", "pyenv-3.9", "pyenv-3.10")
-def test_exact_or_a_reason(lab, py):
-    """Builds without USDT before 3.11: either exact too, or no calls and a reason."""
-    truth = oracle(lab, py, "calls")
-    target = lab.target(py, "counts.py", "calls")
-    _, report = lab.run(target, timeout=60)
-    process = report.process(target.tgid)
-    if process["calls_method"] == "none":
-        check(process["reason"], "calls_method is none and no reason is given")
-        check(not observed(report, target), "calls_method is none, and yet there are calls")
-    else:
+def without_tracepoints(lab, py):
+    """A copy of the interpreter in which nobody finds its tracepoints: its path inside."""
+    inside, ours = lab.folder_in(py)
+    binary = py.host_path(py.exe).read_bytes()
+    check(binary.count(b".note.stapsdt\0") == 1, f"{py.name} has no tracepoints to begin with")
+    (ours / "quiet").write_bytes(binary.replace(b".note.stapsdt\0", b".note.nothing\0"))
+    (ours / "quiet").chmod(0o755)
+    return inside / "quiet"
+
+
+@limit(90)
+@over("debian-3.9")
+def test_without_its_tracepoints(lab, py):
+    """A static build, optimised with a profile: two ways out, and no register with the frame."""
+    exe = without_tracepoints(lab, py)
+    for section in ("calls", "throw", "abandon", "limits"):
+        truth = oracle(lab, py, section)
+        target = lab.target(py, "counts.py", section, exe=exe)
+        _, report = lab.run(target, timeout=60)
+        process = report.process(target.tgid)
+        method = process["calls_method"]
+        check(method == "frame-eval", f"calls_method is {method}: {process['reason']}")
         compare(truth, observed(report, target), report)
+        if section == "calls":
+            check_none(call_problems(report, target), f"losses {report['losses']}")
 
 
 @limit(60)
-@over("debian-3.9", "debian-3.13", "pyenv-3.12")
+@over("debian-3.9", "debian-3.13", "pyenv-3.8", "pyenv-3.12")
 def test_intervals_add_up(lab, py):
     """With -i, one report a line; what they count adds up to the truth."""
     truth = oracle(lab, py, "calls")
@@ -189,7 +202,7 @@ def test_intervals_add_up(lab, py):
 
 
 @limit(60)
-@over("debian-3.9", "debian-3.11", "debian-3.14", "pyenv-3.12")
+@over("debian-3.9", "debian-3.11", "debian-3.14", "pyenv-3.8", "pyenv-3.10", "pyenv-3.12")
 def test_threads_that_end(lab, py):
     target = lab.target(py, "threads.py", 100)
     truth, report = lab.run(target)
@@ -226,7 +239,7 @@ def test_more_functions_than_fit(lab, py):
 
 
 @limit(60)
-@over("debian-3.9", "debian-3.11", "debian-3.14")
+@over("debian-3.9", "debian-3.11", "debian-3.14", "pyenv-3.8")
 def test_reused_addresses(lab, py):
     """A code object at the address of a dead one is another function."""
     target = lab.target(py, "many.py", "reused")
@@ -248,7 +261,7 @@ def test_reused_addresses(lab, py):
     )
 
 
-@over("debian-3.9", "debian-3.11", "debian-3.14")
+@over("debian-3.9", "debian-3.11", "debian-3.14", "pyenv-3.8")
 def test_hard_names(lab, py):
     """Names reach the report unharmed, whatever characters are in them; cut ones are counted."""
     target = lab.target(py, "many.py", "names")

@@ -32,6 +32,9 @@ METHODS = {
     "debian-3.13": "opcode",
     "debian-3.14": "opcode",
     "debian-3.15": "opcode",
+    "pyenv-3.8": "frame-eval",
+    "pyenv-3.9": "frame-eval",
+    "pyenv-3.10": "frame-eval",
 }
 
 
@@ -63,7 +66,7 @@ def test_list_and_process_entry(lab, py):
     report = check_traced(lab, target)
     process = report.process(target.tgid)
     check(process["python"] == py.version, f"python is {process['python']!r}, not {py.version}")
-    method = METHODS.get(py.name, "opcode")
+    method = METHODS.get(f"{py.name.split('-')[0]}-3.{py.minor}", "opcode")
     check(process["calls_method"] == method, f"{process['calls_method']}, not {method}")
     check(method in line, f"{method} is not in {line!r}")
     build = process["build"]

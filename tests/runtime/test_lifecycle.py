@@ -16,7 +16,7 @@ def calls_problems(report, target, tgid, wanted):
 
 
 @alone
-@over("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14", "debian-3.15", "pyenv-3.12")
+@over("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14", "debian-3.15", "pyenv-3.9", "pyenv-3.12")
 def test_forked_children_are_followed(lab, py):
     """Each with its own numbers, from inside the calls that both sides leave."""
     target = lab.target(py, "forks.py", 3)
@@ -75,7 +75,7 @@ def test_exec_of_an_unknown_build(lab, py):
     check_none(calls_problems(report, target, target.tgid, wanted), f"losses {report['losses']}")
 
 
-@over("debian-3.9", "debian-3.11", "debian-3.14")
+@over("debian-3.9", "debian-3.11", "debian-3.14", "pyenv-3.8")
 def test_exits_in_the_middle(lab, py):
     """However a process ends, what it had done is in the report; after the last the tracer ends."""
     ways = ("_exit", "system_exit", "uncaught", "abort", "thread")
@@ -192,7 +192,7 @@ def test_two_tracers_at_once(lab):
     check(got == [calls, calls], f"calls {got}, made {calls}")
 
 
-@over("debian-3.11", "debian-3.14")
+@over("debian-3.11", "debian-3.14", "pyenv-3.8", "pyenv-3.10")
 def test_attached_in_the_middle(lab, py):
     """Calls that began before are not invented, and those after are exact in number."""
     target = lab.target(py, "greedy.py", "rate").release()

@@ -191,7 +191,7 @@ def test_schema_and_invariants(lab, py):
     check_none(report_problems(report)[:30])
 
 
-@over("debian-3.9", "debian-3.13")
+@over("debian-3.9", "debian-3.13", "pyenv-3.8", "pyenv-3.10")
 def test_schema_with_generators_and_exceptions(lab, py):
     target = lab.target(py, "counts.py", "calls")
     _, report = lab.run(target)

@@ -17,7 +17,7 @@ from harness import (
 BUCKET = 0.09  # relative width of a bucket: 2^(1/8) - 1
 SLACK = 0.0003  # what a probe, a timer or a wakeup may add
 
-MAIN = ("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14", "debian-3.15", "pyenv-3.12")
+MAIN = ("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14", "debian-3.15", "pyenv-3.8", "pyenv-3.12")
 
 
 def breakdown_problem(f):
@@ -75,7 +75,7 @@ def test_sleep_and_quantiles(lab, py):
 
 @timing
 @limit(60)
-@over("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14", "pyenv-3.12")
+@over("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14", "pyenv-3.8", "pyenv-3.12")
 def test_two_spinners_share_the_gil(lab, py):
     target = lab.target(py, "times.py", "spin")
     result, report = lab.run(target)
@@ -129,7 +129,7 @@ def test_classes_of_waits(lab, py):
 
 @timing
 @limit(60)
-@over("debian-3.9", "debian-3.11", "debian-3.14")
+@over("debian-3.9", "debian-3.11", "debian-3.14", "pyenv-3.8")
 def test_waits_without_calls(lab, py):
     """--overhead 0 attributes the same waits to the same functions, and has no calls."""
     target = lab.target(py, "times.py", "classes")
@@ -162,7 +162,7 @@ def test_waits_without_calls(lab, py):
 
 @timing
 @limit(60)
-@over("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14")
+@over("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14", "pyenv-3.10")
 def test_threads_add_up(lab, py):
     """Each thread's on-CPU time is the kernel's, and with its waits fills the elapsed time."""
     target = lab.target(py, "times.py", "threads")

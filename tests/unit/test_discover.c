@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <stdlib.h>
 
 #include "../../user/discover/build.h"
@@ -256,17 +257,132 @@ static void usdt_sites_and_semaphores(void **state)
 	}
 }
 
-static void without_usdt_3_9_has_waits_only(void **state)
+static struct small_elf small_without_usdt(unsigned int minor)
 {
-	struct small_elf s = small_3_9();
+	static const char *const tags[] = {"cpython-38", "cpython-39", "cpython-310"};
+	static const char *const versions[] = {"3.8.18", "3.9.18", "3.10.13"};
+
+	return (struct small_elf){.row = small_row(minor, 0),
+				  .strings = {tags[minor - 8], versions[minor - 8]}};
+}
+
+static void frame_eval_sites_without_usdt(void **state)
+{
+	(void)state;
+	for (unsigned int minor = 8; minor <= 10; minor++) {
+		struct small_elf s = small_without_usdt(minor);
+		const struct site *site;
+
+		assert_int_equal(analyse(&s), 0);
+		assert_string_equal(build.reason, "");
+		assert_int_equal(build.method, CALLS_FRAME_EVAL);
+		assert_int_equal(build.site_count, 3);
+		site = site_at_vaddr(SMALL_ENTRY);
+		assert_true(site && site->kind == SITE_ENTRY && !site->stepped);
+		assert_int_equal(site->file_offset, SMALL_ENTRY - SMALL_TEXT_SHIFT);
+		site = site_at_vaddr(SMALL_LEAVE);
+		assert_true(site && site->kind == SITE_LEAVE && !site->stepped);
+		site = site_at_vaddr(SMALL_UNWIND + 4);
+		assert_true(site && site->kind == SITE_UNWIND && !site->stepped);
+	}
+}
+
+/* An interpreter's loop that does not add up has waits only. */
+static void doubtful_loops_are_refused(void **state)
+{
+	const uint64_t spare = SMALL_EVAL + 40, handler = SMALL_HANDLER(1);
+	const struct {
+		uint64_t at;
+		uint8_t bytes[4];
+		size_t size;
+		uint64_t jump; /* to there, instead of the bytes */
+		const char *reason;
+	} cases[] = {
+		{SMALL_EVAL + 13, {0x20}, 1, 0, "current one"}, /* stored elsewhere */
+		{SMALL_COLD + 7, {0x20}, 1, 0, "leaves"},
+		{SMALL_COLD + 3, {0x20}, 1, 0, "leaves"},        /* another field's value stored */
+		{SMALL_COLD + 13, {0xff, 0xe0}, 2, 0, "leaves"}, /* the loop goes on behind it */
+		{handler, {0}, 0, SMALL_COLD + 8, "leaves"},     /* comes to the probe elsewise */
+		{handler, {0}, 0, SMALL_COLD + 11, "leaves"},
+		{handler, {0}, 0, SMALL_EVAL + 14, "current one"},
+		{handler, {0xc3}, 1, 0, "way out"},
+		{handler, {0}, 0, SMALL_EVAL + 22, "way out"},
+		{SMALL_EVAL + 9, {0x0a}, 1, 0, "way into"}, /* jg next */
+		{SMALL_EVAL + 22, {0xff, 0xe0}, 2, 0, "way into"},
+		{SMALL_EVAL + 22, {0}, 0, SMALL_COLD, "way into"},
+		{spare, {0xc3}, 1, 0, "return"},
+	};
 
 	(void)state;
-	s.usdt = false;
-	assert_int_equal(analyse(&s), 0);
-	assert_true(build.layout_known);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct small_elf s = small_without_usdt(9);
+
+		assert_true(s.row->opcodes->defined[0] & 1u << 1);
+		small_elf_make(&s);
+		if (cases[i].jump)
+			small_jump(&s, cases[i].at, cases[i].jump);
+		else
+			small_put(&s, cases[i].at - SMALL_TEXT_SHIFT, cases[i].bytes,
+				  cases[i].size);
+		assert_int_equal(analyse_bytes(s.bytes, sizeof(s.bytes)), 0);
+		assert_true(build.layout_known);
+		assert_int_equal(build.method, CALLS_NONE);
+		assert_int_equal(build.site_count, 0);
+		assert_non_null(strstr(build.reason, "without tracepoints"));
+		if (!strstr(build.reason, cases[i].reason))
+			fail_msg("case %zu: %s", i, build.reason);
+	}
+}
+
+static void frame_eval_needs_its_dispatch_table(void **state)
+{
+	struct small_elf s = small_without_usdt(9);
+
+	(void)state;
+	small_elf_make(&s);
+	small_put64(&s, 0x6000 + 16, SMALL_HANDLER(1)); /* opcode 0 is not defined */
+	assert_int_equal(analyse_bytes(s.bytes, sizeof(s.bytes)), 0);
 	assert_int_equal(build.method, CALLS_NONE);
-	assert_int_equal(build.site_count, 0);
-	assert_non_null(strstr(build.reason, "function__entry"));
+	assert_non_null(strstr(build.reason, "dispatch table"));
+}
+
+/* Real ones, if this machine has them: pyenv's have no tracepoints. */
+static void frame_eval_sites_of_real_builds(void **state)
+{
+	const char *home = getenv("HOME");
+	unsigned int kinds[8], seen = 0;
+	char pattern[256];
+	glob_t found;
+
+	(void)state;
+	snprintf(pattern, sizeof(pattern), "%s/.pyenv/versions/3.*/lib/libpython3.{8,9,10}.so.1.0",
+		 home ? home : "/root");
+	if (glob(pattern, GLOB_BRACE, NULL, &found)) {
+		print_message("no shared pyenv builds of 3.8 - 3.10 in %s\n", pattern);
+		skip();
+	}
+	for (size_t i = 0; i < found.gl_pathc; i++) {
+		int fd = open(found.gl_pathv[i], O_RDONLY | O_CLOEXEC);
+
+		assert_int_equal(build_analyse(fd, found.gl_pathv[i], &build), 0);
+		close(fd);
+		if (build.method == CALLS_USDT)
+			continue;
+		if (build.method != CALLS_FRAME_EVAL)
+			fail_msg("%s: %s", found.gl_pathv[i], build.reason);
+		memset(kinds, 0, sizeof(kinds));
+		for (size_t n = 0; n < build.site_count; n++) {
+			assert_false(build.sites[n].stepped);
+			kinds[build.sites[n].kind]++;
+		}
+		assert_true(kinds[SITE_ENTRY] && kinds[SITE_LEAVE]);
+		assert_int_equal(kinds[SITE_UNWIND], 1);
+		assert_int_equal(kinds[SITE_ENTRY] + kinds[SITE_LEAVE] + 1, build.site_count);
+		seen++;
+	}
+	globfree(&found);
+	if (!seen)
+		skip();
 }
 
 static void a_built_in_jit_shows(void **state)
@@ -408,10 +524,10 @@ static void a_file_may_shrink_meanwhile(void **state)
 
 static void no_mutation_crashes(void **state)
 {
-	struct small_elf original[2] = {small_3_13(), small_3_9()};
+	struct small_elf original[3] = {small_3_13(), small_3_9(), small_without_usdt(10)};
 
 	(void)state;
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 3; i++) {
 		static uint8_t bytes[SMALL_BYTES];
 
 		small_elf_make(&original[i]);
@@ -470,7 +586,10 @@ int main(void)
 		cmocka_unit_test(versions_from_strings),
 		cmocka_unit_test(debug_builds_are_refused),
 		cmocka_unit_test(usdt_sites_and_semaphores),
-		cmocka_unit_test(without_usdt_3_9_has_waits_only),
+		cmocka_unit_test(frame_eval_sites_without_usdt),
+		cmocka_unit_test(doubtful_loops_are_refused),
+		cmocka_unit_test(frame_eval_needs_its_dispatch_table),
+		cmocka_unit_test(frame_eval_sites_of_real_builds),
 		cmocka_unit_test(a_built_in_jit_shows),
 		cmocka_unit_test(jumps_into_handlers_are_avoided),
 		cmocka_unit_test(a_shared_throw_block_is_no_site),

@@ -38,6 +38,9 @@
 #define SMALL_EVAL (SMALL_UNWIND + 64)
 #define SMALL_COLD (SMALL_EVAL + 64)
 #define SMALL_USDT (SMALL_COLD + 64)
+/* Up to 3.10 */
+#define SMALL_ENTRY (SMALL_EVAL + 16)
+#define SMALL_LEAVE (SMALL_COLD + 11)
 
 struct small_elf {
 	unsigned int hex; /* Py_Version; 0: not exported */
@@ -75,6 +78,16 @@ static void small_put64(struct small_elf *s, uint64_t at, uint64_t value)
 	small_put(s, at, &value, sizeof(value));
 }
 
+/* A direct jump from one place of the code to another. */
+static void small_jump(struct small_elf *s, uint64_t from, uint64_t to)
+{
+	uint8_t jump[5] = {0xe9};
+	int32_t distance = (int32_t)(to - (from + sizeof(jump)));
+
+	memcpy(jump + 1, &distance, sizeof(distance));
+	small_put(s, from - SMALL_TEXT_SHIFT, jump, sizeof(jump));
+}
+
 static Elf64_Shdr *small_section(struct small_elf *s, const char *name, uint32_t type,
 				 uint64_t offset, uint64_t size)
 {
@@ -99,21 +112,72 @@ static uint64_t small_meta(struct small_elf *s, size_t size)
 	return at;
 }
 
+/* Tracepoints and the function that raises: in all versions. */
+static void small_common_code(struct small_elf *s)
+{
+	static const uint8_t undefined[] = {0x0f, 0x0b};                            /* ud2 */
+	static const uint8_t unwind[] = {0xf3, 0x0f, 0x1e, 0xfa, 0x41, 0x57, 0xc3}; /* push %r15 */
+	static const uint8_t usdt[] = {0x31, 0xc0, 0x90, 0x31, 0xc0, 0x90, 0xc3};
+
+	small_put(s, SMALL_UNDEFINED - SMALL_TEXT_SHIFT, undefined, sizeof(undefined));
+	small_put(s, SMALL_UNWIND - SMALL_TEXT_SHIFT, unwind, sizeof(unwind));
+	small_put(s, SMALL_USDT - SMALL_TEXT_SHIFT, usdt, sizeof(usdt));
+}
+
+/*
+ * Up to 3.10: the frame is made the current one before the first opcode; opcodes that
+ * return or suspend go to one place, which makes its caller that.
+ */
+static void small_frame_eval(struct small_elf *s)
+{
+	uint8_t eval[] = {
+		0x53,                   /* push %rbx */
+		0x48, 0x89, 0xf3,       /* mov %rsi, %rbx: the frame */
+		0x83, 0x7f, 0x20, 0x64, /* cmpl $100, 32(%rdi) */
+		0x7f, 0x0c,             /* jg too_deep */
+		0x48, 0x89, 0x5f, 0x18, /* mov %rbx, 24(%rdi) */
+		0x85, 0xc0,             /* test %eax, %eax */
+		0x74, 0x02,             /* SMALL_ENTRY: je next */
+		0xff, 0xe0,             /* jmp *%rax */
+		0xff, 0xe0,             /* next: jmp *%rax */
+		0x31, 0xc0,             /* too_deep: xor %eax, %eax */
+		0x5b, 0xc3,             /* pop %rbx; ret */
+	};
+	static const uint8_t leave[] = {
+		0x48, 0x8b, 0x43, 0x18, /* mov 24(%rbx), %rax */
+		0x48, 0x89, 0x45, 0x18, /* mov %rax, 24(%rbp) */
+		0x4d, 0x85, 0xff,       /* test %r15, %r15 */
+		0x74, 0x01, 0x90,       /* SMALL_LEAVE: je next; nop */
+		0x5b, 0xc3,             /* next: pop %rbx; ret */
+	};
+	static const uint8_t plain[] = {0x48, 0x89, 0xc3, 0xff, 0xe0}; /* mov; jmp *%rax */
+
+	if (!s->row->frame_argument)
+		eval[3] = 0xfb; /* mov %rdi, %rbx */
+	small_put(s, SMALL_EVAL - SMALL_TEXT_SHIFT, eval, sizeof(eval));
+	small_put(s, SMALL_COLD - SMALL_TEXT_SHIFT, leave, sizeof(leave));
+	for (unsigned int op = 0; op < 256; op++)
+		small_put(s, SMALL_HANDLER(op) - SMALL_TEXT_SHIFT, plain, sizeof(plain));
+	for (unsigned int i = 0; i < s->row->opcodes->count; i++)
+		small_jump(s, SMALL_HANDLER(s->row->opcodes->ops[i].op), SMALL_COLD);
+}
+
 static void small_code(struct small_elf *s)
 {
-	static const uint8_t undefined[] = {0x0f, 0x0b};               /* ud2 */
 	static const uint8_t plain[] = {0x48, 0x89, 0xc3, 0xff, 0xe0}; /* mov; jmp *%rax */
 	static const uint8_t branch[] = {0x48, 0x89, 0xc3, 0x85, 0xc0, 0x74, 0x00, 0xff, 0xe0};
-	static const uint8_t unwind[] = {0xf3, 0x0f, 0x1e, 0xfa, 0x41, 0x57, 0xc3}; /* push %r15 */
 	/* spill %edx, call, reload into %ebx, test, jne COLD, jmp *%rax */
 	static const uint8_t eval[] = {0x55, 0x89, 0x55, 0xf8, 0xff, 0xd0, 0x8b, 0x5d,
 				       0xf8, 0x85, 0xdb, 0x8d, 0x50, 0xff, 0x0f, 0x85,
 				       44,   0,    0,    0,    0xff, 0xe0};
 	static const uint8_t cold[] = {0x31, 0xc0, 0x50, 0xff, 0xe0}; /* xor; push; jmp */
-	static const uint8_t usdt[] = {0x31, 0xc0, 0x90, 0x31, 0xc0, 0x90, 0xc3};
 	uint64_t shift = SMALL_TEXT_SHIFT;
 
-	small_put(s, SMALL_UNDEFINED - shift, undefined, sizeof(undefined));
+	small_common_code(s);
+	if (s->row && s->row->frame_argument != LAYOUT_ABSENT) {
+		small_frame_eval(s);
+		return;
+	}
 	for (unsigned int op = 0; op < 256; op++)
 		small_put(s, SMALL_HANDLER(op) - shift, plain, sizeof(plain));
 	for (unsigned int i = 0; s->row && i < s->row->opcodes->count; i++) {
@@ -122,10 +186,8 @@ static void small_code(struct small_elf *s)
 		if (op->event != PY_OP_YIELD)
 			small_put(s, SMALL_HANDLER(op->op) - shift, branch, sizeof(branch));
 	}
-	small_put(s, SMALL_UNWIND - shift, unwind, sizeof(unwind));
 	small_put(s, SMALL_EVAL - shift, eval, sizeof(eval));
 	small_put(s, SMALL_COLD - shift, cold, sizeof(cold));
-	small_put(s, SMALL_USDT - shift, usdt, sizeof(usdt));
 }
 
 /* _PyRuntime with its debug offsets, and Py_Version behind it. */
@@ -182,13 +244,13 @@ static void small_symbols(struct small_elf *s)
 {
 	const struct {
 		const char *name;
-		uint64_t value;
+		uint64_t value, size;
 	} symbols[] = {
-		{"_PyRuntime", SMALL_DATA + SMALL_DATA_SHIFT},
-		{"PyTraceBack_Here", SMALL_UNWIND},
-		{"_PyEval_EvalFrameDefault", SMALL_EVAL},
-		{s->hex ? "Py_Version" : NULL, SMALL_DATA + SMALL_DATA_SHIFT + 0xff8},
-		{s->extra_symbol, SMALL_UNDEFINED},
+		{"_PyRuntime", SMALL_DATA + SMALL_DATA_SHIFT, 0xf00},
+		{"PyTraceBack_Here", SMALL_UNWIND, 0xf00},
+		{"_PyEval_EvalFrameDefault", SMALL_EVAL, SMALL_COLD - SMALL_EVAL},
+		{s->hex ? "Py_Version" : NULL, SMALL_DATA + SMALL_DATA_SHIFT + 0xff8, 0xf00},
+		{s->extra_symbol, SMALL_UNDEFINED, 0xf00},
 	};
 	uint64_t table = small_meta(s, 6 * sizeof(Elf64_Sym)), strings = small_meta(s, 256);
 	size_t used = 1, count = 1;
@@ -198,7 +260,7 @@ static void small_symbols(struct small_elf *s)
 		Elf64_Sym symbol = {.st_name = (Elf64_Word)used,
 				    .st_value = symbols[i].value,
 				    .st_shndx = 1,
-				    .st_size = 0xf00};
+				    .st_size = symbols[i].size};
 
 		if (!symbols[i].name)
 			continue;

@@ -35,6 +35,7 @@ const char *calls_method_name(enum calls_method method)
 static int choose_method(const struct elf_file *elf, struct code *code,
 			 const struct py_version_row *row, struct build *out)
 {
+	const char *why;
 	int err;
 
 	if (row->nogil) {
@@ -46,11 +47,14 @@ static int choose_method(const struct elf_file *elf, struct code *code,
 		err = sites_add_usdt(elf, out);
 		if (!err)
 			out->method = CALLS_USDT;
+		if (err != -ENOENT)
+			return err;
+		err = sites_add_frame_eval(elf, code, row, out, &why);
+		if (!err)
+			out->method = CALLS_FRAME_EVAL;
 		if (err == -ENOENT)
-			snprintf(
-				out->reason, sizeof(out->reason),
-				"3.%d without the tracepoints function__entry and function__return",
-				row->minor);
+			snprintf(out->reason, sizeof(out->reason),
+				 "3.%d without tracepoints, and %s", row->minor, why);
 		return err == -ENOENT ? 0 : err;
 	}
 	err = sites_add_opcodes(elf, code, row->opcodes, out);

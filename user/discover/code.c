@@ -144,6 +144,16 @@ uint64_t insn_jump_target(const uint8_t *bytes, size_t length, uint64_t vaddr)
 	return 0;
 }
 
+uint64_t insn_jump_place(const cs_insn *insn)
+{
+	const cs_x86_op *op = &insn->detail->x86.operands[0];
+
+	if ((insn->id != X86_INS_JMP && insn->id != X86_INS_CALL) || op->type != X86_OP_MEM ||
+	    op->mem.base != X86_REG_RIP || op->mem.index)
+		return 0;
+	return insn->address + insn->size + (uint64_t)op->mem.disp;
+}
+
 bool insn_ends_line(const cs_insn *insn)
 {
 	static const uint8_t ends[] = {CS_GRP_JUMP, CS_GRP_CALL, CS_GRP_RET,

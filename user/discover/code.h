@@ -37,6 +37,12 @@ bool insn_is_emulated(const uint8_t *bytes, size_t length);
 /* The target of a direct jump or conditional jump; 0: it is not one. */
 uint64_t insn_jump_target(const uint8_t *bytes, size_t length, uint64_t vaddr);
 
+/*
+ * The place a jump or call takes its target from, where that is at a fixed
+ * distance (jmp *place(%rip)); 0: it is not one.
+ */
+uint64_t insn_jump_place(const cs_insn *insn);
+
 /* Does straight-line code end here, or go where we cannot follow? */
 bool insn_ends_line(const cs_insn *insn);
 

@@ -228,6 +228,48 @@ bool elf_file__exports(const struct elf_file *elf, const char *name)
 	return !find_symbol(elf, SHT_DYNSYM, name, &symbol);
 }
 
+static bool is_import_of(const GElf_Rela *entry, Elf_Data *symbols, Elf *elf, size_t strings,
+			 const char *const *names, size_t count)
+{
+	uint64_t type = GELF_R_TYPE(entry->r_info);
+	const char *found;
+	GElf_Sym symbol;
+
+	if ((type != R_X86_64_JUMP_SLOT && type != R_X86_64_GLOB_DAT) ||
+	    !gelf_getsym(symbols, (int)GELF_R_SYM(entry->r_info), &symbol))
+		return false;
+	found = elf_strptr(elf, strings, symbol.st_name);
+	for (size_t i = 0; found && i < count; i++) {
+		if (!strcmp(found, names[i]))
+			return true;
+	}
+	return false;
+}
+
+size_t elf_file__imports(const struct elf_file *elf, const char *const *names, size_t count,
+			 uint64_t *places, size_t size)
+{
+	GElf_Shdr header, linked;
+	Elf_Scn *scn = NULL;
+	size_t used = 0;
+
+	while ((scn = next_section(elf, scn, SHT_RELA, &header))) {
+		Elf_Scn *table = elf_getscn(elf->elf, header.sh_link);
+		Elf_Data *data = section_data(elf, scn, &header), *symbols;
+		GElf_Rela entry;
+
+		if (!data || !table || !gelf_getshdr(table, &linked) ||
+		    linked.sh_type != SHT_DYNSYM)
+			continue;
+		symbols = section_data(elf, table, &linked);
+		for (int i = 0; symbols && used < size && gelf_getrela(data, i, &entry); i++) {
+			if (is_import_of(&entry, symbols, elf->elf, linked.sh_link, names, count))
+				places[used++] = entry.r_offset;
+		}
+	}
+	return used;
+}
+
 size_t elf_file__build_id(const struct elf_file *elf, uint8_t *buffer, size_t size)
 {
 	GElf_Shdr header;

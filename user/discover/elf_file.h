@@ -56,6 +56,13 @@ int elf_file__symbol(const struct elf_file *elf, const char *name, struct elf_sy
 /* Does .dynsym define `name`?  Cheaper than elf_file__symbol() where it does not. */
 bool elf_file__exports(const struct elf_file *elf, const char *name);
 
+/*
+ * Where the loader puts the addresses of symbols that this file takes from
+ * others: at most `size` places, of all the `count` names together.  Returns how many.
+ */
+size_t elf_file__imports(const struct elf_file *elf, const char *const *names, size_t count,
+			 uint64_t *places, size_t size);
+
 /* The GNU build id: its length, 0 if there is none that fits. */
 size_t elf_file__build_id(const struct elf_file *elf, uint8_t *buffer, size_t size);
 

@@ -120,6 +120,40 @@ static int find_tables(const struct elf_file *elf, const struct code *code,
 	return 0;
 }
 
+static bool add_address(uint64_t *addresses, size_t *count, size_t size, uint64_t address)
+{
+	for (size_t i = 0; i < *count; i++) {
+		if (addresses[i] == address)
+			return true;
+	}
+	if (*count == size)
+		return false;
+	addresses[(*count)++] = address;
+	return true;
+}
+
+ssize_t sites_handlers(const struct elf_file *elf, const struct code *code,
+		       const struct py_opcodes *opcodes, uint64_t *addresses, size_t size)
+{
+	struct tables *tables = malloc(sizeof(*tables));
+	size_t count = 0;
+	ssize_t result;
+
+	if (!tables)
+		return -ENOMEM;
+	result = find_tables(elf, code, opcodes, tables);
+	if (!result && (!tables->count || tables->count > MAX_TABLES))
+		result = -ENOENT;
+	for (size_t t = 0; !result && t < tables->count; t++) {
+		for (unsigned int op = 0; op < OPCODES; op++) {
+			if (!add_address(addresses, &count, size, tables->handlers[t][op]))
+				result = -ENOENT;
+		}
+	}
+	free(tables);
+	return result ? result : (ssize_t)count;
+}
+
 /* The site an opcode is, or false if we do not probe it. */
 static bool site_of_event(unsigned int event, enum site_kind *kind)
 {

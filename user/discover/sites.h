@@ -28,6 +28,22 @@ int sites_add_unwind(const struct elf_file *elf, struct code *code, struct build
 int sites_add_usdt(const struct elf_file *elf, struct build *build);
 
 /*
+ * Where _PyEval_EvalFrameDefault begins to run a frame and where it leaves it,
+ * for versions that run each in an activation of its own.  On -ENOENT *why
+ * tells what is missing.
+ */
+int sites_add_frame_eval(const struct elf_file *elf, struct code *code,
+			 const struct py_version_row *row, struct build *build, const char **why);
+
+/*
+ * The addresses the dispatch tables hold, each once: at most `size` of them.
+ * Returns how many, -ENOENT if there is no table or they are too many, or another
+ * negative errno.
+ */
+ssize_t sites_handlers(const struct elf_file *elf, const struct code *code,
+		       const struct py_opcodes *opcodes, uint64_t *addresses, size_t size);
+
+/*
  * Add one, whose file_offset this fills in; duplicates are left out.  Returns 0,
  * -ENOENT (not in the file) or -E2BIG.
  */

@@ -79,6 +79,7 @@ struct py_version_row {
 	__u32 runtime_gc_collecting; /* int gc.collecting in _PyRuntime (3.8) */
 	__u32 interp_gc_collecting;  /* ... in the interpreter (3.9-3.12; later see debug) */
 	__u32 code_exceptions;	     /* pointer in the code object read when an exception passes through a frame of it */
+	__u32 frame_argument;	     /* which of _PyEval_EvalFrameDefault is the frame object, from 0 (up to 3.10) */
 	struct py_layout layout;
 	const struct py_debug_map *debug; /* NULL: no _Py_DebugOffsets in this version */
 	const struct py_opcodes *opcodes;
