@@ -34,6 +34,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
  */
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned int seed)
 {
+	static const char *const versions[][2] = {
+		{"cpython-38", "3.8.18"}, {"cpython-39", "3.9.2"}, {"cpython-310", "3.10.13"}};
 	struct small_elf s = {.usdt = seed & 1};
 	size_t at, length;
 
@@ -42,8 +44,8 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned 
 	s.row = &py_version_rows[seed / 8 % (sizeof(py_version_rows) / sizeof(py_version_rows[0]))];
 	s.nogil = s.row->nogil;
 	s.hex = seed & 2 ? 0x030000f0 + (s.row->minor << 16) : 0;
-	s.strings[0] = "cpython-39";
-	s.strings[1] = "3.9.2";
+	if (s.row->minor <= 10)
+		memcpy(s.strings, versions[s.row->minor - 8], sizeof(versions[0]));
 	small_elf_make(&s);
 	memcpy(data, s.bytes, sizeof(s.bytes));
 	size = sizeof(s.bytes);

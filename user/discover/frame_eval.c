@@ -21,6 +21,7 @@
 #include <string.h>
 
 #define MAX_INSNS (1u << 16) /* the function has about 9000, unoptimised some 20000 */
+#define MAX_FUNCTION_BYTES (1u << 20)
 #define MAX_PENDING 8192
 #define MAX_PLACES 8
 #define MAX_RETURNS 32
@@ -28,7 +29,7 @@
 #define MAX_HANDLERS 256
 #define POINTER 8
 #define CALLEE_SAVED 0xf028u /* rbx rbp r12-r15 */
-#define SEEN (MAX_INSNS * 2) /* of a power of two, half full at most */
+#define SEEN (MAX_INSNS * 2) /* a power of two; half full at most */
 
 /* The stores looked for, and instructions to stop at. */
 struct places {
@@ -464,7 +465,8 @@ int sites_add_frame_eval(const struct elf_file *elf, struct code *code,
 
 	*why = "its _PyEval_EvalFrameDefault was not found";
 	if (row->frame_argument == LAYOUT_ABSENT ||
-	    elf_file__symbol(elf, "_PyEval_EvalFrameDefault", &symbol))
+	    elf_file__symbol(elf, "_PyEval_EvalFrameDefault", &symbol) || !symbol.size ||
+	    symbol.size > MAX_FUNCTION_BYTES)
 		return -ENOENT;
 	eval.start = symbol.vaddr;
 	eval.end = symbol.vaddr + symbol.size;
