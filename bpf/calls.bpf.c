@@ -149,6 +149,9 @@ struct unwinding {
 	u32 found; /* position + 1 */
 	u32 at;
 	u32 raised; /* an exception took the frames above it away just now */
+	u32 keep;   /* how many frames above it stay */
+	u32 unseen; /* one went that was not seen to raise */
+	u64 last;   /* when the thread last was hit or came to the CPU */
 };
 
 static long unwinding_search(u32 i, void *arg)
@@ -167,24 +170,26 @@ static long unwinding_search(u32 i, void *arg)
 	return 0;
 }
 
+/*
+ * Every return and suspension is seen, so a frame that is gone without one was left by an
+ * exception that C code swallowed (or an instruction raised again: that is not told).  It
+ * ended after the last we know of the thread, and before this hit.
+ */
 static long unwinding_pop(u32 i, void *arg)
 {
 	struct unwinding *u = arg;
 	struct shadow_frame *f;
-	enum ending how = ENDED_UNSEEN;
 	u64 end = u->now;
 
-	if (u->t->depth <= u->found || !u->t->depth)
+	if (u->t->depth <= u->found + u->keep || !u->t->depth)
 		return 1;
 	f = shadow_at(u->task, u->t, u->t->depth - 1);
-	if (u->raised) {
-		how = ENDED_EXCEPTION;
-	} else if (f && f->raised_ns) {
-		/* C code swallowed the exception: it ended where it last was raised */
-		how = ENDED_EXCEPTION;
-		end = f->raised_ns;
+	if (f && !u->raised) {
+		end = f->raised_ns > u->last ? f->raised_ns : u->last;
+		if (!f->raised_ns && f->segment != SEGMENT_BEFORE)
+			u->unseen = 1;
 	}
-	shadow_pop(u->t, how, end);
+	shadow_pop(u->t, ENDED_EXCEPTION, end);
 	return 0;
 }
 
@@ -197,16 +202,32 @@ static __always_inline bool shadow_rests_on(struct thread *t, u64 frame)
 /*
  * Make `frame` the top of the shadow stack by ending what stands above it.
  * If it is not on it, its nearest ancestor that is counts.  If none is, it is of another
- * greenlet, unless it was open before we looked: then all have ended.
+ * greenlet, unless it was open before we looked: then all have ended.  0 if then the
+ * frame meant (for ABOVE_LEAVES the one above it) is on top.
  */
+enum above {
+	ABOVE_ENDED,  /* without a seen exit */
+	ABOVE_RAISED, /* by an exception, just now */
+	ABOVE_LEAVES, /* but for the lowest: that one leaves now, seen */
+};
+
 __noinline int reconcile(struct thread *t, const struct py_layout *l, u64 frame, u64 now,
-			 u32 raised)
+			 enum above above)
 {
-	struct unwinding u = {.frame = frame, .now = now, .raised = raised};
+	struct unwinding u = {
+		.frame = frame,
+		.now = now,
+		.raised = above == ABOVE_RAISED,
+		.keep = above == ABOVE_LEAVES,
+	};
+	struct shadow_frame *top;
 
 	if (!t || !l)
 		return 0;
 	u.t = t;
+	u.last = t->hit_ns > t->in_ns ? t->hit_ns : t->in_ns;
+	if (u.last > now)
+		u.last = now;
 	u.task = bpf_get_current_task_btf();
 	for (int i = 0; i < 32 && u.frame; i++) {
 		u.at = t->depth < STACK_MAX ? t->depth : STACK_MAX;
@@ -215,12 +236,16 @@ __noinline int reconcile(struct thread *t, const struct py_layout *l, u64 frame,
 			break;
 		u.frame = read_user_u64(NULL, u.frame + l->frame_previous);
 	}
-	if (!u.found && !shadow_rests_on(t, frame) && !stack_switch(t, parked_near(l, frame), now))
-		return 0;
-	if (!raised)
-		lose(LOSS_RECONCILE);
+	if (!u.found && frame && !shadow_rests_on(t, frame) &&
+	    !stack_switch(t, parked_near(l, frame), now))
+		return -1;
 	bpf_loop(STACK_MAX * 4, unwinding_pop, &u, 0);
-	return 0;
+	if (u.unseen)
+		lose(LOSS_RECONCILE);
+	if (!t->depth)
+		return -1;
+	top = shadow_at(u.task, t, t->depth - 1);
+	return top && (top->frame == frame || above == ABOVE_LEAVES) ? 0 : -1;
 }
 
 /* Is `frame` what the shadow stack has on top (or is that empty)? */
@@ -310,22 +335,22 @@ static __always_inline int thread_again(struct hit *hit)
 	return thread_find(t, hit->l);
 }
 
-#define AGAIN_NS 1000000
-
 /*
  * Is this the entry we have just seen?  Turning on sys.monitoring has the interpreter
  * run RESUME a second time (3.12+), and while userspace changes from one set of links
- * to another a hit comes twice.
+ * to another a hit comes twice.  (A frame that began cannot begin again before it was
+ * left, nor be resumed again; one left by an exception has been seen to raise.)
  */
-static __always_inline bool entered_already(struct hit *hit, u64 frame, u32 function)
+static __always_inline bool entered_already(struct hit *hit, u64 frame, u32 function,
+					    enum segment segment)
 {
 	struct shadow_frame *f;
 
 	if (!hit->t->depth)
 		return false;
 	f = shadow_at(hit->task, hit->t, hit->t->depth - 1);
-	return f && f->frame == frame && f->function == function && !f->raised_ns && !f->child_ns &&
-	       hit->now - f->start_ns < AGAIN_NS;
+	return f && f->frame == frame && f->function == function && f->segment == segment &&
+	       !f->raised_ns && !f->child_ns;
 }
 
 /*
@@ -445,6 +470,7 @@ static __always_inline int enter(struct hit *hit, enum entry_kind forced)
 	struct function_key key = {.tgid = hit->tgid};
 	u64 frame = 0, previous;
 	u32 function = NO_FUNCTION;
+	enum segment segment;
 	bool surely;
 
 	if (!forced)
@@ -460,7 +486,8 @@ static __always_inline int enter(struct hit *hit, enum entry_kind forced)
 		key.check = code_check(NULL, l, key.code, t->head);
 		function = function_slot(t, l, &key);
 	}
-	if (entered_already(hit, frame, function))
+	segment = kind == ENTRY_RESUME ? SEGMENT_RESUMED : SEGMENT_FIRST;
+	if (entered_already(hit, frame, function, segment))
 		return 0;
 	if (surely && !t->depth) {
 		stack_resume(t, l, previous, hit->now);
@@ -469,7 +496,7 @@ static __always_inline int enter(struct hit *hit, enum entry_kind forced)
 	} else if (surely && frame_begins_stack(l, frame)) {
 		stack_switch(t, 0, hit->now);
 	} else if (surely && !shadow_top_near(t, l, previous)) {
-		reconcile(t, l, previous, hit->now, 0);
+		reconcile(t, l, previous, hit->now, ABOVE_ENDED);
 	}
 	if (function == NO_FUNCTION)
 		lose(LOSS_FUNCTIONS_FULL);
@@ -481,8 +508,7 @@ static __always_inline int enter(struct hit *hit, enum entry_kind forced)
 		if (kind == ENTRY_START)
 			__sync_fetch_and_add(&stats->calls, 1);
 	}
-	if (!shadow_push(hit->task, t, frame, previous, function,
-			 kind == ENTRY_RESUME ? SEGMENT_RESUMED : SEGMENT_FIRST, entry_over(hit)) &&
+	if (!shadow_push(hit->task, t, frame, previous, function, segment, entry_over(hit)) &&
 	    stats && kind == ENTRY_START)
 		__sync_fetch_and_add(&stats->ended_unseen, 1);
 	return 0;
@@ -508,63 +534,97 @@ static __always_inline int leave_unexpected(struct hit *hit, enum ending how, u6
 	}
 	if (shadow_top_near(t, hit->l, frame))
 		return 0;
-	reconcile(t, hit->l, frame, hit->now, 0);
-	if (early && t->depth && shadow_top_is(hit->task, t, frame))
-		shadow_pop(t, how, hit->now);
-	else
+	if (reconcile(t, hit->l, frame, hit->now, early ? ABOVE_ENDED : ABOVE_LEAVES)) {
 		lose(LOSS_UNMATCHED_EXIT);
-	return 0;
-}
-
-/* The topmost call leaves. */
-static __always_inline int leave(struct hit *hit, enum ending how)
-{
-	struct thread *t = hit->t;
-	struct shadow_frame *f = NULL;
-	bool early;
-	u64 frame;
-
-	if (t->depth) {
-		f = shadow_at(hit->task, t, t->depth - 1);
-		if (!f) {
-			t->depth--; /* deeper than we keep: counted at its entry */
-			return 0;
-		}
-		if (site_frame(hit->ctx, hit->site) == f->frame) {
-			shadow_pop(t, how, hit->now);
-			return 0;
-		}
+		return 0;
 	}
-	frame = current_frame(NULL, hit->l, t->tstate);
-	early = site_is_early(hit->site, f && frame == f->frame, f && frame == f->previous);
-	if (!f || (early ? frame != f->frame : frame != f->previous))
-		return leave_unexpected(hit, how, frame, early);
-	site_learn(hit->ctx, hit->site, f->frame);
+	if (early)
+		site_learn(hit->ctx, hit->site, frame);
 	shadow_pop(t, how, hit->now);
 	return 0;
 }
 
+/* Does this frame stand at an instruction that returns or suspends? */
+__noinline int frame_leaves(struct thread *t, const struct py_layout *l, u64 frame)
+{
+	u8 units[4] = {};
+
+	if (!t || !l || l->lasti_unit || read_frame(NULL, l, t->head, frame) ||
+	    read_user(NULL, units, sizeof(units), head_u64(t->head, l->frame_instr) - 2))
+		return 0;
+	/* from 3.13 on YIELD_VALUE has moved on to the next unit first */
+	for (int i = 0; i < 4; i += 2)
+		if (l->leaving_ops[units[i] >> 3] >> (units[i] & 7) & 1)
+			return 1;
+	return 0;
+}
+
 /*
- * How a frame of 3.8-3.10 leaves: the instruction it stands at tells.  YIELD_FROM
- * steps back before it suspends, so that it runs again (Python/ceval.c, 3.9).
+ * The frame that leaves, at a site where no register is known (yet) to hold it: the
+ * current one at an early site, else the one above.  What the site is, plain hits tell:
+ * not those after an exception, which C code may have swallowed so that the top is gone, and
+ * not a shim's, which looks like an early exit of its caller.
  */
+static __always_inline bool leaves_early(struct hit *hit, const struct shadow_frame *f, u64 frame)
+{
+	bool plain = f && !f->raised_ns, below = plain && frame == f->previous;
+	bool own = f && frame == f->frame;
+
+	if (own && hit->kind == SITE_YIELD) /* shims never suspend */
+		return site_is_early(hit->site, true, false);
+	if (hit->l->lasti_unit)
+		return site_is_early(hit->site, own && plain, below);
+	if (!plain && !site_has_votes(hit->site))
+		return frame_leaves(hit->t, hit->l, frame);
+	own = own && plain && frame_leaves(hit->t, hit->l, frame);
+	return site_is_early(hit->site, own, below);
+}
+
+/* The topmost call leaves, unless a register says that it is another one. */
+static __always_inline int leave(struct hit *hit, enum ending how)
+{
+	u64 frame = site_frame(hit->ctx, hit->site);
+	struct thread *t = hit->t;
+	struct shadow_frame *f = NULL;
+	bool early = true;
+
+	if (t->depth) {
+		f = shadow_top(hit->task, t, frame);
+		if (!f) { /* deeper than we keep: counted at its entry */
+			t->depth--;
+			t->deep_frame = 0;
+			return 0;
+		}
+		if (frame == f->frame) {
+			shadow_pop(t, how, hit->now);
+			return 0;
+		}
+	}
+	if (!frame) {
+		frame = current_frame(NULL, hit->l, t->tstate);
+		early = leaves_early(hit, f, frame);
+		if (f && frame == (early ? f->frame : f->previous)) {
+			site_learn(hit->ctx, hit->site, f->frame);
+			shadow_pop(t, how, hit->now);
+			return 0;
+		}
+	}
+	return leave_unexpected(hit, how, frame, early);
+}
+
+/* How a frame of 3.8 or 3.9 leaves that does not suspend: the instruction it stands at tells. */
 static __always_inline enum ending ending_at_lasti(const struct py_layout *l, const u8 *head)
 {
 	s32 lasti = (s32)head_u32(head, l->frame_instr);
 	u64 code = frame_code(l, head), bytes;
-	u8 units[4] = {};
+	u8 op = 0;
 
 	if (lasti < 0)
 		return ENDED_EXCEPTION;
 	bytes = read_user_u64(NULL, code + l->code_units);
-	if (read_user(NULL, units, sizeof(units),
-		      bytes + l->bytes_data + (u64)lasti * l->lasti_unit))
+	if (read_user(NULL, &op, sizeof(op), bytes + l->bytes_data + (u64)lasti * l->lasti_unit))
 		return ENDED_RETURN;
-	if (units[0] == l->op_return_value)
-		return ENDED_RETURN;
-	if (units[0] == l->op_yield_value || (l->op_yield_from && units[2] == l->op_yield_from))
-		return ENDED_YIELD;
-	return ENDED_EXCEPTION;
+	return op == l->op_return_value ? ENDED_RETURN : ENDED_EXCEPTION;
 }
 
 /* f_state in 3.10: Include/cpython/frameobject.h */
@@ -588,35 +648,48 @@ static __always_inline enum ending ending_at_leave(struct hit *hit)
 	struct shadow_frame *f = t->depth ? shadow_at(hit->task, t, t->depth - 1) : NULL;
 	u64 frame = site_frame(hit->ctx, hit->site);
 
-	if (!f || f->frame != frame) {
+	if (!frame) {
 		frame = current_frame(NULL, l, t->tstate);
-		if (f && f->previous == frame)
+		if (f && f->previous == frame &&
+		    !(f->raised_ns && site_is_early(hit->site, false, false)))
 			frame = f->frame; /* taken off already, and still there */
 	}
 	if (l->frame_state != LAYOUT_ABSENT)
 		return ending_by_state(frame + l->frame_state);
-	/*
-	 * Without an exception on the way it returns or suspends, and f_stacktop is NULL
-	 * but in a suspended frame (3.9: Python/ceval.c, YIELD_VALUE).
-	 */
+	/* f_stacktop is NULL but in a suspended frame (3.9: Python/ceval.c, YIELD_VALUE) */
+	if (read_user_u64(NULL, frame + l->frame_stacktop))
+		return ENDED_YIELD;
 	if (f && f->frame == frame && !f->raised_ns)
-		return read_user_u64(NULL, frame + l->frame_stacktop) ? ENDED_YIELD : ENDED_RETURN;
-	return read_frame(NULL, l, t->head, frame) ? ENDED_RETURN : ending_at_lasti(l, t->head);
+		return ENDED_RETURN;
+	if (read_frame(NULL, l, t->head, frame))
+		return ENDED_RETURN;
+	return ending_at_lasti(l, t->head);
 }
 
 /* An exception was raised in the current frame or arrived in it (PyTraceBack_Here). */
 static __always_inline void unwind(struct hit *hit)
 {
-	struct shadow_frame *f;
 	u64 frame = current_frame(NULL, hit->l, hit->t->tstate);
+	struct thread *t = hit->t;
+	struct shadow_frame *f;
 
-	if (!hit->t->depth)
-		stack_resume(hit->t, hit->l, frame, hit->now);
-	if (!shadow_top_is(hit->task, hit->t, frame))
-		reconcile(hit->t, hit->l, frame, hit->now, 1);
-	if (!hit->t->depth)
+	if (!t->depth)
+		stack_resume(t, hit->l, frame, hit->now);
+	if (!t->depth)
 		return;
-	f = shadow_at(hit->task, hit->t, hit->t->depth - 1);
+	f = shadow_top(hit->task, t, frame);
+	if (!f) { /* deeper than we keep: each hit in another frame than the last is one less */
+		if (t->deep_frame && t->deep_frame != frame)
+			t->depth--;
+		t->deep_frame = frame;
+		return;
+	}
+	if (f->frame != frame) {
+		reconcile(t, hit->l, frame, hit->now, ABOVE_RAISED);
+		if (!t->depth)
+			return;
+		f = shadow_at(hit->task, t, t->depth - 1);
+	}
 	if (f && f->frame == frame)
 		f->raised_ns = hit->now;
 }

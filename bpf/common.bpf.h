@@ -78,8 +78,9 @@ struct thread {
 	u8 pad[2];
 	struct recent_function last; /* the one that last went off-CPU */
 	u64 probe_ns;                /* what our probes have taken of its time so far */
-	u64 hit_ns;   /* when the last hit was left (an entry) or come to (an exit) */
-	u8 hit_entry; /* which of the two it was */
+	u64 deep_frame; /* beyond what is kept: the frame last entered or seen to raise */
+	u64 hit_ns;     /* when the last hit was left (an entry) or come to (an exit) */
+	u8 hit_entry;   /* which of the two it was */
 	u8 pad2[3];
 	u32 seeding;    /* scratch: open calls not put on the stack yet (no loop bound to verify) */
 	u64 not_before; /* do not search for the thread state again before this */

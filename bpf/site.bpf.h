@@ -77,6 +77,11 @@ static __always_inline void site_learn(struct pt_regs *ctx, struct site_votes *s
 	site->frame_register = lowest + 1;
 }
 
+static __always_inline bool site_has_votes(const struct site_votes *site)
+{
+	return site && site->early + site->late;
+}
+
 /* Votes of an exit site; returns whether it is an early one. */
 static __always_inline bool site_is_early(struct site_votes *site, bool own_current,
 					  bool below_current)

@@ -88,11 +88,30 @@ static __always_inline bool shadow_push(struct task_struct *task, struct thread 
 	t->depth = index + 1;
 	f = shadow_make(task, t, index);
 	if (!f) {
+		t->deep_frame = frame;
 		lose(LOSS_DEPTH);
 		return false;
 	}
 	shadow_fill(f, t, frame, previous, function, segment, now);
 	return true;
+}
+
+/*
+ * The topmost frame, NULL if it is deeper than we keep.  That the highest one we keep is
+ * `frame` again shows that all those above have gone, seen or not.
+ */
+static __always_inline struct shadow_frame *shadow_top(struct task_struct *task, struct thread *t,
+						       u64 frame)
+{
+	struct shadow_frame *kept;
+
+	if (t->depth <= STACK_MAX)
+		return shadow_at(task, t, t->depth - 1);
+	kept = shadow_at(task, t, STACK_MAX - 1);
+	if (!kept || kept->frame != frame)
+		return NULL;
+	t->depth = STACK_MAX;
+	return kept;
 }
 
 /* Add one wait to the call on top; callers get it when the call ends. */
@@ -163,6 +182,27 @@ static __always_inline void waits_account(struct function_stats *stats, u32 wait
 		__sync_fetch_and_add(&stats->wait_ns[c], if_waited(waited, c, wait_ns[c]));
 }
 
+/*
+ * A generator begins where another one was: that one was closed or dropped without being
+ * run again (3.13+: Objects/genobject.c, gen_close).  Its call ended when it last suspended.
+ */
+static __always_inline void generator_gone(const struct frame_key *key)
+{
+	struct generator *g = bpf_map_lookup_elem(&generators, key);
+	struct function_stats *stats;
+	u32 function;
+
+	if (!g)
+		return;
+	function = g->function;
+	stats = bpf_map_lookup_elem(&functions, &function);
+	if (!stats)
+		return;
+	waits_account(stats, g->waited, g->wait_ns);
+	__sync_fetch_and_add(&stats->suspended_ns, g->suspended_ns);
+	call_account(stats, g->wall_ns, false);
+}
+
 /* A segment ended in a suspension: keep what the call has had so far. */
 static __always_inline int generator_suspend(const struct shadow_frame *f, u32 tgid, u64 now,
 					     s64 wall)
@@ -179,6 +219,7 @@ static __always_inline int generator_suspend(const struct shadow_frame *f, u32 t
 			return 0; /* it began before we looked */
 		g->suspended_ns += f->start_ns - g->yield_ns;
 	} else {
+		generator_gone(&key);
 		fresh.function = f->function;
 		if (bpf_map_update_elem(&generators, &key, &fresh, BPF_ANY)) {
 			lose(LOSS_GENERATORS_FULL);

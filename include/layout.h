@@ -83,8 +83,10 @@ struct py_layout {
 	__u8 nogil;          /* free-threaded build: no GIL */
 	__u8 minor;          /* of the version: for messages, never for decisions */
 	__u8 pad[7];
+
+	__u8 leaving_ops[32]; /* bit per opcode that returns or suspends, all their twins */
 };
 
-_Static_assert(sizeof(struct py_layout) == 200, "shared with the kernel side");
+_Static_assert(sizeof(struct py_layout) == 232, "shared with the kernel side");
 
 #endif

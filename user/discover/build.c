@@ -38,11 +38,6 @@ static int choose_method(const struct elf_file *elf, struct code *code,
 	const char *why;
 	int err;
 
-	if (row->nogil) {
-		snprintf(out->reason, sizeof(out->reason),
-			 "calls of free-threaded builds are not traced yet");
-		return 0;
-	}
 	if (!row->layout.resume_ops[0]) {
 		err = sites_add_usdt(elf, out);
 		if (!err)

@@ -261,6 +261,17 @@ int layout_from_debug_offsets(const struct py_debug_map *map, const uint8_t *pub
 	return layout->unicode_compact_data > layout->unicode_ascii_data ? 0 : -EPROTO;
 }
 
+/* From the opcode table of 3.11 and later, where frames tell by it how they are left. */
+static void fill_leaving_ops(const struct py_version_row *row, struct py_layout *layout)
+{
+	for (unsigned int i = 0; row->opcodes && i < row->opcodes->count; i++) {
+		const struct py_opcode *op = &row->opcodes->ops[i];
+
+		if (op->event == PY_OP_RETURN || op->event == PY_OP_YIELD)
+			layout->leaving_ops[op->op >> 3] |= 1u << (op->op & 7);
+	}
+}
+
 /* Does row->debug fit what the file has at _PyRuntime?  Fills *build if it does. */
 static int apply_debug_row(const struct elf_file *elf, const struct elf_symbol *runtime,
 			   uint64_t hex, const struct py_version_row *row, struct build *build)
@@ -287,6 +298,7 @@ static int apply_debug_row(const struct elf_file *elf, const struct elf_symbol *
 	}
 	layout.runtime_vaddr = runtime->vaddr;
 	build->layout = layout;
+	fill_leaving_ops(row, &build->layout);
 	return 0;
 }
 
@@ -334,6 +346,7 @@ static const struct py_version_row *find_row(const struct elf_file *elf,
 				return NULL;
 			}
 			build->layout = row->layout;
+			fill_leaving_ops(row, &build->layout);
 			build->layout.runtime_vaddr = runtime->vaddr;
 			return row;
 		}
