@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+"""Run a program of accuracy_programs.py to be traced, or under cProfile.
+
+    accuracy_run.py [--cprofile] FOLDER PROGRAM
+
+The program's preparations (imports, input) happen before the tracer attaches or cProfile begins.
+With --cprofile the result is its truth, [[file, function, line, ncalls], ...]. Both runs import
+the same modules and leave with os._exit, or the comparison would not be fair; and while the tracer
+is attached nothing but the program may run Python functions: hence the plain os.read and os.write.
+"""
+import cProfile
+import gc
+import json
+import os
+import sys
+import traceback
+
+import accuracy_programs
+
+
+def counts(profiler):
+    """ncalls of every Python function, by label: code objects can have twins."""
+    found = {}
+    for entry in profiler.getstats():
+        code = entry.code
+        if not isinstance(code, str):
+            name = getattr(code, "co_qualname", code.co_name)
+            label = (code.co_filename, name, code.co_firstlineno)
+            found[label] = found.get(label, 0) + entry.callcount
+    return [[*label, n] for label, n in sorted(found.items())]
+
+
+def fail(out):
+    traceback.print_exc()
+    os.write(out, b'result "failed"\n')
+    os._exit(1)
+
+
+def main():
+    out = os.dup(1)  # what the program prints itself is of no interest
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    mode, folder, name = sys.argv[1:-2], sys.argv[-2], sys.argv[-1]
+    os.chdir(folder)
+    profiler = cProfile.Profile(builtins=False)
+    try:
+        work = accuracy_programs.PROGRAMS[name].prepare()
+    except BaseException:
+        fail(out)
+    gc.collect()  # so that finalizers of the preparations do not run in the middle of it
+    if mode == ["--cprofile"]:
+        try:
+            profiler.enable()
+            work()
+            profiler.disable()
+        except BaseException:
+            profiler.disable()
+            fail(out)
+        lines = b"result " + json.dumps(counts(profiler)).encode() + b"\n"
+        while lines:
+            lines = lines[os.write(out, lines) :]
+        os._exit(0)
+    os.write(out, b"ready %d null\n" % os.getpid())
+    if not os.read(0, 1):
+        os._exit(3)  # the test is gone
+    try:
+        work()
+    except BaseException:
+        fail(out)
+    os.write(out, b'result "done"\n')
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
