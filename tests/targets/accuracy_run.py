@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """Run a program of accuracy_programs.py to be traced, or under cProfile.
 
-    accuracy_run.py [--cprofile] FOLDER PROGRAM
+    accuracy_run.py --traced|--cprofile FOLDER PROGRAM
 
 The program's preparations (imports, input) happen before the tracer attaches or cProfile begins.
 With --cprofile the result is its truth, [[file, function, line, ncalls], ...]. Both runs import
@@ -18,6 +18,9 @@ import traceback
 import accuracy_programs
 
 
+KEPT = []
+
+
 def counts(profiler):
     """ncalls of every Python function, by label: code objects can have twins."""
     found = {}
@@ -30,6 +33,14 @@ def counts(profiler):
     return [[*label, n] for label, n in sorted(found.items())]
 
 
+def displaced(number):
+    """
+    Things to keep, so that what comes after them has other addresses in each run. Their order, as
+    in a set of classes, then differs between runs under cProfile as it does under us, and is told.
+    """
+    return [bytes(size) for size in range(1, 2000, 16) for _ in range(number * 5 % 11)]
+
+
 def fail(out):
     traceback.print_exc()
     os.write(out, b'result "failed"\n')
@@ -40,7 +51,9 @@ def main():
     out = os.dup(1)  # what the program prints itself is of no interest
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
-    mode, folder, name = sys.argv[1:-2], sys.argv[-2], sys.argv[-1]
+    mode, folder, name = sys.argv[1:]
+    global KEPT
+    KEPT = displaced(int(folder[-2:]))
     os.chdir(folder)
     profiler = cProfile.Profile(builtins=False)
     try:
@@ -48,7 +61,7 @@ def main():
     except BaseException:
         fail(out)
     gc.collect()  # so that finalizers of the preparations do not run in the middle of it
-    if mode == ["--cprofile"]:
+    if mode == "--cprofile":
         try:
             profiler.enable()
             work()
