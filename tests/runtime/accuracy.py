@@ -153,8 +153,9 @@ class Runs:
         return target
 
     def oracle(self, target):
-        rows = target.result(self.timeout)
-        check(rows != "failed", f"{self.name} failed under cProfile")
+        result = target.result(self.timeout)
+        check(result != "failed", f"{self.name} failed under cProfile")
+        rows, self.closes = result
         counts = collections.Counter()
         for file, name, line, n in rows:
             counts[label(file, name, line)] += n

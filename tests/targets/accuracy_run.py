@@ -4,13 +4,15 @@
     accuracy_run.py --traced|--cprofile FOLDER PROGRAM
 
 The program's preparations (imports, input) happen before the tracer attaches or cProfile begins.
-With --cprofile the result is its truth, [[file, function, line, ncalls], ...]. Both runs import
-the same modules and leave with os._exit, or the comparison would not be fair; and while the tracer
-is attached nothing but the program may run Python functions: hence the plain os.read and os.write.
+With --cprofile the result is its truth, [[[file, function, line, ncalls], ...], closes]. Both runs
+import the same modules and leave with os._exit, or the comparison would not be fair; and while the
+tracer is attached nothing but the program may run Python functions: hence the plain os.read and
+os.write.
 """
 import cProfile
 import gc
 import json
+import opcode
 import os
 import sys
 import traceback
@@ -19,18 +21,48 @@ import accuracy_programs
 
 
 KEPT = []
+CLOSES = {}
+
+
+def label_of(code):
+    """Code objects can have twins: what counts is what a reader sees."""
+    return code.co_filename, getattr(code, "co_qualname", code.co_name), code.co_firstlineno
 
 
 def counts(profiler):
-    """ncalls of every Python function, by label: code objects can have twins."""
+    """ncalls of every Python function, by label."""
     found = {}
     for entry in profiler.getstats():
-        code = entry.code
-        if not isinstance(code, str):
-            name = getattr(code, "co_qualname", code.co_name)
-            label = (code.co_filename, name, code.co_firstlineno)
+        if not isinstance(entry.code, str):
+            label = label_of(entry.code)
             found[label] = found.get(label, 0) + entry.callcount
-    return [[*label, n] for label, n in sorted(found.items())]
+    for label, closes in CLOSES.items():
+        found[label] -= closes
+    return [[*label, n] for label, n in sorted(found.items()) if n and label[0] != __file__]
+
+
+def watch_closes():
+    """
+    From 3.14 on closing a generator that handles nothing does not run it any more, unless somebody
+    profiles: then CPython goes through it for the profiler's sake (genobject.c, gen_close). These
+    entries must not count; they are the ones at a RESUME outside of any `try`, which it tells by
+    a bit of its own (RESUME_OPARG_DEPTH1_MASK).
+    """
+    if sys.version_info < (3, 14):
+        return
+    depth1 = 4 if sys.version_info < (3, 15) else 8
+    resume = opcode.opmap["RESUME"]
+
+    def thrown(code, offset, exception):
+        at = code.co_code[offset : offset + 2]
+        if isinstance(exception, GeneratorExit) and at[0] == resume and at[1] & depth1:
+            label = label_of(code)
+            CLOSES[label] = CLOSES.get(label, 0) + 1
+
+    monitoring = sys.monitoring
+    monitoring.use_tool_id(4, "closes")
+    monitoring.register_callback(4, monitoring.events.PY_THROW, thrown)
+    monitoring.set_events(4, monitoring.events.PY_THROW)
 
 
 def displaced(number):
@@ -62,6 +94,7 @@ def main():
         fail(out)
     gc.collect()  # so that finalizers of the preparations do not run in the middle of it
     if mode == "--cprofile":
+        watch_closes()
         try:
             profiler.enable()
             work()
@@ -69,7 +102,7 @@ def main():
         except BaseException:
             profiler.disable()
             fail(out)
-        lines = b"result " + json.dumps(counts(profiler)).encode() + b"\n"
+        lines = b"result " + json.dumps([counts(profiler), sum(CLOSES.values())]).encode() + b"\n"
         while lines:
             lines = lines[os.write(out, lines) :]
         os._exit(0)
