@@ -115,6 +115,7 @@ class Runs:
 
     def __init__(self, lab, py, name, timeout=120):
         self.lab, self.py, self.name, self.timeout = lab, py, name, timeout
+        self.plain = set()
         self.path = install(py, PROGRAMS[name].needs)
         oracles = [self.start("--cprofile"), self.start("--cprofile")]
         target = self.start("--traced").ready()
@@ -131,9 +132,12 @@ class Runs:
         check(process["calls_method"] != "none", f"calls_method is none: {process['reason']}")
         self.losses = {k: v for k, v in report["losses"].items() if v}
         self.traced = collections.Counter()
+        self.unseen_ends = 0  # of plain functions, whose calls end while their caller goes on
         for f in report["functions"]:
             if f["tgid"] == target.tgid and f["segments"]:
-                self.traced[label(f["file"], f["function"], f["line"])] += f["segments"]
+                key = label(f["file"], f["function"], f["line"])
+                self.traced[key] += f["segments"]
+                self.unseen_ends += f["ended_unseen"] if key in self.plain else 0
         if self.differences():  # ours, or does the program only rarely vary?
             for _ in range(3):
                 more = [self.start("--cprofile"), self.start("--cprofile")]
@@ -157,8 +161,10 @@ class Runs:
         check(result != "failed", f"{self.name} failed under cProfile")
         rows, self.closes = result
         counts = collections.Counter()
-        for file, name, line, n in rows:
+        for file, name, line, n, plain in rows:
             counts[label(file, name, line)] += n
+            if plain:
+                self.plain.add(label(file, name, line))
         return counts
 
     @property

@@ -122,7 +122,9 @@ benchmark("comprehensions", loops=50)
 benchmark("coroutines")
 benchmark("deepcopy")
 benchmark("deltablue")
-benchmark("django_template", needs=("django", "asgiref", "sqlparse", "typing_extensions"), DEFAULT_SIZE=20)
+benchmark(
+    "django_template", needs=("django", "asgiref", "sqlparse", "typing_extensions"), DEFAULT_SIZE=20
+)
 benchmark("fannkuch", args=(7,))
 benchmark("float", args=(5000,))
 benchmark("generators", range=fewer)
@@ -385,10 +387,14 @@ def _():
 
 @program("markdown", "markdown")
 def _():
+    import importlib
+
     import markdown
 
+    names = ("tables", "fenced_code", "toc", "footnotes", "attr_list")
+    modules = [importlib.import_module("markdown.extensions." + name) for name in names]
     return lambda: markdown.markdown(
-        MARKDOWN * 15, extensions=["tables", "fenced_code", "toc", "footnotes", "attr_list"]
+        MARKDOWN * 15, extensions=[module.makeExtension() for module in modules]
     )
 
 

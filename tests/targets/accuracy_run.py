@@ -4,13 +4,14 @@
     accuracy_run.py --traced|--cprofile FOLDER PROGRAM
 
 The program's preparations (imports, input) happen before the tracer attaches or cProfile begins.
-With --cprofile the result is its truth, [[[file, function, line, ncalls], ...], closes]. Both runs
-import the same modules and leave with os._exit, or the comparison would not be fair; and while the
-tracer is attached nothing but the program may run Python functions: hence the plain os.read and
-os.write.
+With --cprofile the result is its truth, [[[file, function, line, ncalls, plain], ...], closes]; `plain`
+functions are no generators or the like. Both runs import the same modules and leave with os._exit,
+or the comparison would not be fair; and while the tracer is attached nothing but the program may
+run Python functions: hence the plain os.read and os.write.
 """
 import cProfile
 import gc
+import inspect
 import json
 import opcode
 import os
@@ -20,6 +21,7 @@ import traceback
 import accuracy_programs
 
 
+SUSPENDING = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 KEPT = []
 CLOSES = {}
 
@@ -31,14 +33,17 @@ def label_of(code):
 
 def counts(profiler):
     """ncalls of every Python function, by label."""
-    found = {}
+    found, special = {}, set()
     for entry in profiler.getstats():
         if not isinstance(entry.code, str):
             label = label_of(entry.code)
             found[label] = found.get(label, 0) + entry.callcount
+            if entry.code.co_flags & SUSPENDING:
+                special.add(label)
     for label, closes in CLOSES.items():
         found[label] -= closes
-    return [[*label, n] for label, n in sorted(found.items()) if n and label[0] != __file__]
+    rows = [[*label, n, label not in special] for label, n in sorted(found.items()) if n]
+    return [row for row in rows if row[0] != __file__]
 
 
 def watch_closes():
@@ -55,7 +60,9 @@ def watch_closes():
 
     def thrown(code, offset, exception):
         at = code.co_code[offset : offset + 2]
-        if isinstance(exception, GeneratorExit) and at[0] == resume and at[1] & depth1:
+        if not isinstance(exception, GeneratorExit) or exception.__traceback__:
+            return  # what contextlib passes on by throw() has come through other frames before
+        if at[0] == resume and at[1] & depth1:
             label = label_of(code)
             CLOSES[label] = CLOSES.get(label, 0) + 1
 
