@@ -21,8 +21,8 @@ def test_jinja2(lab, py):
 
 @limit(LIMIT)
 @over("debian-3.11", "debian-3.14")
-def test_lark(lab, py):
-    run_and_judge(lab, py, "lark")
+def test_mistune(lab, py):
+    run_and_judge(lab, py, "mistune")
 
 
 @limit(LIMIT)
