@@ -114,13 +114,13 @@ def test_generators_and_coroutines(lab, py):
     run_sections(lab, py, ("generators", "coroutines", "tasks"))
 
 
-@over(*ALL[1:])
+@over(*ALL)
 def test_thrown_through(lab, py):
     """Exceptions that go into a generator from outside, and through those it delegates to."""
     run_sections(lab, py, ("thrown_through",))
 
 
-@over(*ALL[1:])
+@over(*ALL)
 def test_abandoned(lab, py):
     """Unfinished generators that are dropped, or collected in a cycle."""
     run_sections(lab, py, ("abandoned",), fair=py.minor < 13)
@@ -157,7 +157,7 @@ def test_process_ends_with_calls_open(lab, py):
     run_sections(lab, py, ("os_exit", "sys_exit", "uncaught"), fair=False)
 
 
-@over("debian-3.9", "debian-3.11", "debian-3.14")
+@over(*ALL)
 def test_becomes_another_program(lab, py):
     run_sections(lab, py, ("replaced",), fair=False)
 
@@ -167,19 +167,19 @@ def test_threads_end(lab, py):
     run_sections(lab, py, ("daemons", "threads"), fair=False, harmless=NO_HARM)
 
 
-@over("debian-3.9", "debian-3.11")
+@over(*ALL)
 def test_traced_and_profiled(lab, py):
     """The interpreter's own tracing goes on and off in the middle of calls."""
     sections = ["settrace", "settrace_opcodes", "settrace_raises", "setprofile", "profiler"]
     run_sections(lab, py, sections, fair=False, harmless=NO_HARM)
 
 
-@over("debian-3.9", "debian-3.11")
+@over(*ALL)
 def test_debugged(lab, py):
     run_sections(lab, py, ("debugger",), fair=False, harmless=NO_HARM)
 
 
-@over("debian-3.9", "debian-3.11")
+@over(*ALL)
 def test_instrumented_by_another_thread(lab, py):
     sections = ["profile_toggled"] + ["monitoring_toggled"] * (py.minor >= 12)
     run_sections(lab, py, sections, fair=False, harmless=NO_HARM)
@@ -204,3 +204,58 @@ def test_forks_in_the_middle_of_calls(lab, py):
     if lost:
         problems.append(f"expected no losses, got {lost}")
     check_none(problems, f"losses {report['losses']}")
+
+
+@over("debian-3.13", "debian-3.14", "debian-3.15", "pyenv-3.12")
+def test_monitored(lab, py):
+    sections = ("monitoring_all", "monitoring_few", "monitoring_disabled", "monitoring_local")
+    run_sections(lab, py, sections, fair=False, harmless=NO_HARM)
+
+
+@over("debian-3.13", "debian-3.14", "debian-3.15", "pyenv-3.12")
+def test_monitored_on_a_busy_cpu(lab, py):
+    run_sections(lab, py, ("monitoring_on_a_busy_cpu",), fair=False, harmless=NO_HARM)
+
+
+@over(*ALL)
+def test_exceptions_deeper_than_tracked(lab, py):
+    """What happens below all that is tracked is nothing to the calls above."""
+    run_sections(lab, py, ("deep_raise", "deep_catch"), harmless=NO_HARM)
+
+
+@over(*ALL)
+def test_exception_goes_on_after_a_pause(lab, py):
+    run_sections(lab, py, ("late_ends",))
+
+
+@over(*ALL)
+def test_swallowed_exceptions_come_first(lab, py):
+    """A tracer learns what a build is like from its first hits: from such ones, too."""
+    run_sections(lab, py, ("swallowed_first",))
+
+
+@over(*ALL)
+def test_swallowed_exceptions_come_later(lab, py):
+    run_sections(lab, py, ("swallowed_later",))
+
+
+@over(*ALL)
+def test_constructors_come_first(lab, py):
+    run_sections(lab, py, ("constructors_first",), harmless=NO_HARM)
+
+
+@over(*ALL)
+def test_time_until_swallowed(lab, py):
+    """The time between the first raise and the last is the call's, too."""
+    target = lab.target(py, "endings.py", "swallowed_slowly")
+    truth, report = lab.run(target)
+    check_none(problems_of(report, target, truth, "swallowed_slowly"))
+    f = report.function(target, "__getattr__")
+    wall, slept = f["wall_seconds"]["sum"], 0.005 * f["calls"]
+    check(wall >= slept, f"__getattr__(): expected at least {slept} s of wall time, got {wall}")
+
+
+@over(*ALL)
+def test_interpreters_in_the_interpreter(lab, py):
+    sections = ("within_main_thread", "within_threads", "inside_first")
+    run_sections(lab, py, sections, fair=False)

@@ -21,3 +21,17 @@ def test_uninstrumented_at_random(lab, py):
     """.split()
     calls, problems = stress(lab, py, SEED, SECONDS, THREADS, *actions)
     check_none(problems, f"{len(problems)} figures differ after {calls} calls")
+
+
+@limit(60)
+@over("debian-3.11", "debian-3.13", "debian-3.14")
+def test_all_endings_at_random(lab, py):
+    calls, problems = stress(lab, py, SEED, SECONDS, THREADS)
+    check_none(problems, f"{len(problems)} figures differ after {calls} calls")
+
+
+@limit(60)
+@over("debian-3.14")
+def test_hard_endings_at_random(lab, py):
+    calls, problems = stress(lab, py, SEED, SECONDS, THREADS, "hard")
+    check_none(problems, f"{len(problems)} figures differ after {calls} calls")

@@ -715,6 +715,28 @@ def swallowed_first():
     expect("__getattr__", 3 * ROUNDS, exceptions=3 * ROUNDS)
 
 
+def returns_value():
+    return 1
+
+
+def returns_none():
+    pass
+
+
+def swallowed_later():
+    """The same after plain calls, of which there were enough to learn from."""
+    for _ in range(300):
+        returns_value()
+        returns_none()
+    x = Lacking()
+    for _ in range(300):
+        looks_up(x)
+    expect("returns_value", 300)
+    expect("returns_none", 300)
+    expect("looks_up", 300)
+    expect("__getattr__", 300, exceptions=300)
+
+
 class Made:
     def __init__(self, x):
         self.x = x
@@ -946,6 +968,7 @@ SECTIONS = {
         signals,
         timer,
         swallowed_first,
+        swallowed_later,
         constructors_first,
         swallowed_slowly,
         comprehensions,
