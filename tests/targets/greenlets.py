@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+"""Greenlets that switch in the middle of nested calls; the test puts the greenlet package beside us.
+
+    greenlets.py
+
+The result is {"truth": {function: [calls, segments, exceptions, ended_unseen]}, "seconds": what each
+function's calls took by our own clock, first to last, switches in between included}.
+"""
+import sys
+import time
+
+import greenlet
+
+import target
+
+ROUNDS = 20
+PAUSE = 0.005
+seconds = {}
+truth = {}
+
+
+def expect(name, calls, segments=None, exceptions=0, ended_unseen=0):
+    truth[name] = [calls, calls if segments is None else segments, exceptions, ended_unseen]
+
+
+def leaf(x):
+    return x
+
+
+# --- two that take turns
+
+
+def turns_inner(other, n):
+    begin = time.perf_counter()
+    for i in range(n):
+        leaf(i)
+        other[0].switch()
+        leaf(i)
+    seconds["turns_inner"] = seconds.get("turns_inner", 0) + time.perf_counter() - begin
+
+
+def turns_middle(other, n):
+    turns_inner(other, n)
+    return leaf(n)
+
+
+def turns_outer(other, n):
+    return turns_middle(other, n)
+
+
+def take_turns():
+    """Each is in the middle of three calls whenever the other runs."""
+    to_b, to_a = [], []
+    a = greenlet.greenlet(lambda: turns_outer(to_b, 5))
+    b = greenlet.greenlet(lambda: turns_outer(to_a, 5))
+    to_b.append(b)
+    to_a.append(a)
+    a.switch()
+    for g in (a, b):
+        while not g.dead:
+            g.switch()
+
+
+# --- one waits while another works
+
+
+def waits(hub):
+    """Takes as long as the other works: its wall time spans the switch."""
+    begin = time.perf_counter()
+    hub.switch()
+    leaf(1)
+    seconds["waits"] = seconds.get("waits", 0) + time.perf_counter() - begin
+
+
+def works():
+    begin = time.perf_counter()
+    time.sleep(PAUSE)
+    seconds["works"] = seconds.get("works", 0) + time.perf_counter() - begin
+
+
+def wait_and_work():
+    hub = greenlet.getcurrent()
+    waiting = greenlet.greenlet(lambda: waits(hub))
+    waiting.switch()
+    works()
+    waiting.switch()
+
+
+# --- generators, exceptions, kills
+
+
+def switching_generator(hub, n):
+    for i in range(n):
+        hub.switch()
+        yield leaf(i)
+
+
+def consumes(hub):
+    for _ in switching_generator(hub, 3):
+        hub.switch()
+
+
+def raises_across(hub):
+    hub.switch()
+    raise ValueError
+
+
+def catches_inside(hub):
+    try:
+        raises_across(hub)
+    except ValueError:
+        hub.switch()
+        return leaf(1)
+
+
+def killed_inner(hub):
+    try:
+        hub.switch()
+    finally:
+        leaf(0)
+
+
+def killed(hub):
+    killed_inner(hub)
+
+
+def passes_up(hub):
+    raises_across(hub)
+
+
+def run_to_end(function):
+    hub = greenlet.getcurrent()
+    g = greenlet.greenlet(lambda: function(hub))
+    try:
+        while not g.dead:
+            g.switch()
+            leaf(1)
+    except ValueError:
+        leaf(2)
+
+
+def kill():
+    hub = greenlet.getcurrent()
+    g = greenlet.greenlet(lambda: killed(hub))
+    g.switch()
+    g.throw()  # GreenletExit, which ends quietly
+
+
+# --- many at once, as a server has
+
+
+def request(hub, n):
+    for _ in range(n):
+        step(hub)
+    return leaf(n)
+
+
+def step(hub):
+    leaf(0)
+    hub.switch()
+    return leaf(1)
+
+
+def many(count, steps):
+    hub = greenlet.getcurrent()
+    alive = [greenlet.greenlet(lambda: request(hub, steps)) for _ in range(count)]
+    while alive:
+        for g in alive:
+            g.switch()
+        alive = [g for g in alive if not g.dead]
+
+
+def main():
+    target.ready()
+    for _ in range(ROUNDS):
+        take_turns()
+        wait_and_work()
+        for function in (consumes, catches_inside, passes_up):
+            run_to_end(function)
+        kill()
+        many(20, 5)
+    n = ROUNDS
+    for name in ("turns_outer", "turns_middle", "turns_inner"):
+        expect(name, 2 * n)
+    expect("waits", n)
+    expect("works", n)
+    expect("wait_and_work", n)
+    expect("consumes", n)
+    expect("switching_generator", n, 4 * n)
+    expect("raises_across", 2 * n, exceptions=2 * n)
+    expect("catches_inside", n)
+    expect("passes_up", n, exceptions=n)
+    expect("killed", n, exceptions=n)
+    expect("killed_inner", n, exceptions=n)
+    expect("run_to_end", 3 * n)
+    expect("kill", n)
+    expect("many", n)
+    expect("request", 20 * n)
+    expect("step", 100 * n)
+    # turns: 2 + 20, waits 1, generator 3, catches 1, killed 1, requests 20 + 200;
+    # run_to_end: after 7, 3 and 1 switches that came back, and for the exception
+    leaves = 22 + 1 + 3 + 1 + 1 + 220 + (7 + 3 + 1) + 1
+    expect("leaf", leaves * n)
+    sys.stdout.flush()
+    target.done({"truth": truth, "seconds": seconds})
+
+
+if __name__ == "__main__":
+    main()
