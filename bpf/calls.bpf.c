@@ -323,16 +323,22 @@ __noinline int entry_kind(struct thread *t, const struct py_layout *l)
 	return ENTRY_UNKNOWN;
 }
 
-/* Find the thread state anew: the thread may have got another one. */
+/*
+ * Find the thread state anew: the thread may have got another one, or go on in another of
+ * its own (a sub-interpreter's).
+ */
 static __always_inline int thread_again(struct hit *hit)
 {
 	struct thread *t = hit->t;
+	u64 avoid = 0;
 
 	if (read_user_u64(NULL, t->tstate + hit->l->ts_thread_id) ==
 	    thread_ident(bpf_get_current_task_btf()))
-		return -1;
-	t->tstate = 0;
-	return thread_find(t, hit->l);
+		avoid = t->tstate;
+	if (!thread_find_but(t, hit->l, avoid))
+		return 0;
+	t->tstate = avoid;
+	return -1;
 }
 
 /*
@@ -350,7 +356,7 @@ static __always_inline bool entered_already(struct hit *hit, u64 frame, u32 func
 		return false;
 	f = shadow_at(hit->task, hit->t, hit->t->depth - 1);
 	return f && f->frame == frame && f->function == function && f->segment == segment &&
-	       !f->raised_ns && !f->child_ns;
+	       !f->raised_ns;
 }
 
 /*
@@ -378,11 +384,15 @@ static __always_inline enum entry_kind enter_surely(struct hit *hit, u64 *frame,
 	const struct py_layout *l = hit->l;
 	struct thread *t = hit->t;
 	enum entry_kind kind = ENTRY_UNKNOWN;
+	bool running;
 
 	*frame = current_frame(NULL, l, t->tstate);
 	if (!read_frame(NULL, l, t->head, *frame))
 		kind = forced ?: entry_kind(t, l);
-	if (kind == ENTRY_UNKNOWN && !thread_again(hit)) {
+	/* up to 3.10 any frame that runs looks resumed: also one of another interpreter */
+	running = l->lasti_unit && kind == ENTRY_RESUME && t->depth &&
+		  shadow_top_is(hit->task, t, *frame);
+	if ((kind == ENTRY_UNKNOWN || running) && !thread_again(hit)) {
 		*frame = current_frame(NULL, l, t->tstate);
 		if (!read_frame(NULL, l, t->head, *frame))
 			kind = entry_kind(t, l);
@@ -493,8 +503,11 @@ static __always_inline int enter(struct hit *hit, enum entry_kind forced)
 		stack_resume(t, l, previous, hit->now);
 		if (!t->depth)
 			stack_seed(t, l, previous, hit->now);
-	} else if (surely && frame_begins_stack(l, frame)) {
-		stack_switch(t, 0, hit->now);
+	} else if (surely && frame_begins_stack(l, frame, previous)) {
+		if (t->frames[0].frame == frame) /* where one was that is gone: no greenlet */
+			reconcile(t, l, 0, hit->now, ABOVE_ENDED);
+		else
+			stack_switch(t, 0, hit->now);
 	} else if (surely && !shadow_top_near(t, l, previous)) {
 		reconcile(t, l, previous, hit->now, ABOVE_ENDED);
 	}
@@ -576,8 +589,9 @@ static __always_inline bool leaves_early(struct hit *hit, const struct shadow_fr
 		return site_is_early(hit->site, own && plain, below);
 	if (!plain && !site_has_votes(hit->site))
 		return frame_leaves(hit->t, hit->l, frame);
-	own = own && plain && frame_leaves(hit->t, hit->l, frame);
-	return site_is_early(hit->site, own, below);
+	if (own && plain && !frame_leaves(hit->t, hit->l, frame))
+		return !site_has_votes(hit->site) || site_is_early(hit->site, false, false);
+	return site_is_early(hit->site, own && plain, below);
 }
 
 /* The topmost call leaves, unless a register says that it is another one. */
@@ -659,7 +673,8 @@ static __always_inline enum ending ending_at_leave(struct hit *hit)
 	/* f_stacktop is NULL but in a suspended frame (3.9: Python/ceval.c, YIELD_VALUE) */
 	if (read_user_u64(NULL, frame + l->frame_stacktop))
 		return ENDED_YIELD;
-	if (f && f->frame == frame && !f->raised_ns)
+	/* what a generator raises again after a suspension is not seen to raise */
+	if (f && f->frame == frame && !f->raised_ns && f->segment == SEGMENT_FIRST)
 		return ENDED_RETURN;
 	if (read_frame(NULL, l, t->head, frame))
 		return ENDED_RETURN;

@@ -196,7 +196,7 @@ __noinline int stack_switch(struct thread *t, u64 frame, u64 now)
 }
 
 /*
- * Is this the lowest frame of a stack?  From 3.11 on frames lie in chunks, and greenlet gives
+ * Is this the lowest frame of a stack?  Up to 3.10 it has no other below it.  From 3.11 on frames lie in chunks, and greenlet gives
  * each greenlet chunks of its own.  Only the first chunk has none before it, and begins with an
  * unused word after its head {previous, size, top} (Python/pystate.c, push_chunk).  The frame's
  * `previous` tells nothing: from 3.12 on it leads to whoever started the greenlet.
@@ -204,11 +204,13 @@ __noinline int stack_switch(struct thread *t, u64 frame, u64 now)
 #define CHUNK_FIRST_FRAME 32
 #define PAGE_BYTES 4096
 
-static __always_inline bool frame_begins_stack(const struct py_layout *l, u64 frame)
+static __always_inline bool frame_begins_stack(const struct py_layout *l, u64 frame, u64 previous)
 {
 	u64 head[2] = {};
 
-	if (l->lasti_unit || (frame & (PAGE_BYTES - 1)) != CHUNK_FIRST_FRAME)
+	if (l->lasti_unit)
+		return !previous;
+	if ((frame & (PAGE_BYTES - 1)) != CHUNK_FIRST_FRAME)
 		return false;
 	if (read_user(NULL, head, sizeof(head), frame - CHUNK_FIRST_FRAME))
 		return false;

@@ -78,6 +78,7 @@ struct thread_search {
 	u64 next_interp; /* where the pointer to the next interpreter is */
 	u64 tstate;
 	u64 thread_id;
+	u64 avoid; /* not this one */
 	u64 found;
 };
 
@@ -102,7 +103,7 @@ static long thread_search_step(u32 i, void *arg)
 		return 1;
 	if (!search->tstate ||
 	    bpf_probe_read_user(&id, sizeof(id), (void *)(search->tstate + l->ts_thread_id)) ||
-	    id != search->thread_id)
+	    id != search->thread_id || search->tstate == search->avoid)
 		return 0;
 	search->found = search->tstate;
 	return 1;
@@ -152,20 +153,21 @@ static __always_inline int thread_find_listed(struct task_struct *other, struct 
 }
 
 /*
- * Find the current task's thread state by walking the interpreters' lists.  Threads
- * come and go meanwhile, so a walk can lose its way: it is tried again.  0 if found.
+ * Find the current task's thread state by walking the interpreters' lists, another than
+ * `avoid`.  Threads come and go meanwhile, so a walk can lose its way: it is tried again.
+ * 0 if found.
  */
-__noinline int thread_find(struct thread *t, const struct py_layout *l)
+__noinline int thread_find_but(struct thread *t, const struct py_layout *l, u64 avoid)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct thread_search search = {};
+	struct thread_search search = {.avoid = avoid};
 
 	if (!t || !l)
 		return -1;
 	search.layout = l;
 	search.thread_id = thread_ident(task);
 	t->tstate = 0;
-	if (!thread_find_listed(NULL, t, l, search.thread_id, task->tgid))
+	if (!avoid && !thread_find_listed(NULL, t, l, search.thread_id, task->tgid))
 		return 0;
 	for (int i = 0; i < 3 && !search.found; i++) {
 		search.next_interp = t->runtime + l->runtime_interpreters_head;
@@ -173,6 +175,11 @@ __noinline int thread_find(struct thread *t, const struct py_layout *l)
 		bpf_loop(MAX_THREAD_STATES, thread_search_step, &search, 0);
 	}
 	return search.found ? thread_adopt(NULL, t, l, search.found) : -1;
+}
+
+static __always_inline int thread_find(struct thread *t, const struct py_layout *l)
+{
+	return thread_find_but(t, l, 0);
 }
 
 /* Address of the thread's current frame, 0 if it has none or it cannot be read. */

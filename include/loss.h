@@ -24,7 +24,7 @@
 	X(UNMATCHED_EXIT,  "unmatched_exit",      "exits whose entry was not seen")               \
 	X(EXIT_UNSEEN,     "ended_unseen",        "calls that ended without a seen exit")         \
 	X(STRING,          "string_truncated",    "function names cut short")                     \
-	X(FORK_GAP,        "fork_unprobed",       "forked children whose first calls were missed") \
+	X(FORK_GAP,        "fork_unprobed",       "new processes whose first calls were missed") \
 	X(RECONCILE,       "stack_mismatch",      "thread stacks rebuilt after a mismatch")
 /* clang-format on */
 

@@ -199,6 +199,8 @@ static int consider(struct session *session, pid_t tgid, bool surely, unsigned i
 	if (process.kind != PYTHON_YES)
 		return 0;
 	err = session_take(session, &process);
+	if (!err && tries && !session->everything)
+		session->losses[LOSS_FORK_GAP]++; /* it ran while its libpython was looked for */
 	return err ? err : 1;
 }
 
