@@ -196,10 +196,11 @@ __noinline int stack_switch(struct thread *t, u64 frame, u64 now)
 }
 
 /*
- * Is this the lowest frame of a stack?  Up to 3.10 it has no other below it.  From 3.11 on frames lie in chunks, and greenlet gives
- * each greenlet chunks of its own.  Only the first chunk has none before it, and begins with an
- * unused word after its head {previous, size, top} (Python/pystate.c, push_chunk).  The frame's
- * `previous` tells nothing: from 3.12 on it leads to whoever started the greenlet.
+ * Is this the lowest frame of a stack?  Up to 3.10 it has no other below it.  From 3.11 on frames
+ * lie in chunks, and greenlet gives each greenlet chunks of its own.  Only the first chunk has none
+ * before it, and begins with an unused word after its head {previous, size, top} (Python/pystate.c,
+ * push_chunk).  The frame's `previous` tells nothing: from 3.12 on it leads to whoever started the
+ * greenlet.
  */
 #define CHUNK_FIRST_FRAME 32
 #define PAGE_BYTES 4096

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What our probes take of a thread's time, so that it can be taken off its calls. */
+#ifndef PYTRACE_COST_BPF_H
+#define PYTRACE_COST_BPF_H
+
+#include "hit.bpf.h"
+
+#define COST_OUTLIER_NS 50000 /* interrupted or preempted: no cost of ours */
+#define COST_FIRST 8          /* exits that are all timed */
+
+/*
+ * The time from one hit to the next is half a trap, what the target did, and half a
+ * trap.  Where the target did next to nothing (calling at once, in a call without
+ * calls, between two in a row) it is the cost: follow a low quantile of it (one in nine is below),
+ * never above `most`.
+ */
+static __always_inline u32 low_quantile(u32 cost, u64 took, u32 most)
+{
+	cost += took < cost ? -(cost / 16) : cost / 128;
+	return cost < most ? cost : most;
+}
+
+/* The program of an entry ends now: what it took is its thread's loss, not the call's time. */
+static __always_inline u64 entry_over(struct hit *hit)
+{
+	struct thread *t = hit->t;
+	struct build_cost *cost = hit->cost;
+	u64 end = bpf_ktime_get_ns(), took = end - hit->now;
+
+	if (t->hit_entry)
+		cost->trap_ns = low_quantile(cost->trap_ns, hit->now - t->hit_ns, cost->most_ns);
+	else
+		cost->after_ns = low_quantile(cost->after_ns, hit->now - t->hit_ns,
+					      cost->trap_ns + cost->exit_ns);
+	t->hit_entry = 1;
+	t->hit_ns = end;
+	t->probe_ns += took < COST_OUTLIER_NS ? took : cost->exit_ns;
+	return end;
+}
+
+/* An exit begins: its half of the traps is inside the call that ends. */
+static __always_inline void exit_begins(struct hit *hit)
+{
+	struct thread *t = hit->t;
+	struct build_cost *cost = hit->cost;
+
+	if (t->hit_entry)
+		cost->inner_ns = low_quantile(cost->inner_ns, hit->now - t->hit_ns, cost->most_ns);
+	t->probe_ns += cost->inner_ns;
+}
+
+/* It ends; the rest is its caller's.  What the program takes after the accounting is sampled. */
+static __always_inline void exit_over(struct hit *hit)
+{
+	struct thread *t = hit->t;
+	struct build_cost *cost = hit->cost;
+	u64 took;
+
+	if (cost->samples < COST_FIRST || !(hit->now & (COST_SAMPLE - 1))) {
+		took = bpf_ktime_get_ns() - hit->now;
+		if (!cost->samples++)
+			cost->exit_ns = took;
+		cost->exit_ns += took < cost->exit_ns ? -(cost->exit_ns / 8) : cost->exit_ns / 8;
+	}
+	t->probe_ns += cost->after_ns;
+	t->hit_entry = 0;
+	t->hit_ns = hit->now;
+	if (hit->site && hit->site->stepped) {
+		t->probe_ns += cost->step_ns - cost->most_ns;
+		t->hit_entry = 1; /* the next entry tells nothing of a usual trap */
+		t->hit_ns = 0;
+	}
+}
+
+#endif

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* A call begins or is resumed. */
+#ifndef PYTRACE_ENTER_BPF_H
+#define PYTRACE_ENTER_BPF_H
+
+#include "cost.bpf.h"
+#include "hit.bpf.h"
+#include "reconcile.bpf.h"
+#include "seed.bpf.h"
+
+enum entry_kind { ENTRY_UNKNOWN, ENTRY_START, ENTRY_RESUME, ENTRY_NONE };
+
+static __always_inline bool is_resume(const struct py_layout *l, u8 op)
+{
+	for (int i = 0; i < LAYOUT_RESUME_OPS; i++)
+		if (l->resume_ops[i] && l->resume_ops[i] == op)
+			return true;
+	return false;
+}
+
+static __always_inline enum entry_kind resume_kind(const struct py_layout *l, u8 oparg)
+{
+	if (l->resume_genexpr && oparg == l->resume_genexpr)
+		return ENTRY_NONE; /* the frame goes on to make a generator, and is gone */
+	return oparg & 3 ? ENTRY_RESUME : ENTRY_START;
+}
+
+/*
+ * Does the entry of the frame in t->head begin a call or resume one?  From 3.11 on the
+ * oparg of RESUME tells: 0 at the start (Python/bytecodes.c, RESUME).  The handler may or
+ * may not have stored its instruction pointer yet, so RESUME is there or one unit on.
+ * Up to 3.10 f_lasti is negative until the first instruction.
+ */
+__noinline int entry_kind(struct thread *t, const struct py_layout *l)
+{
+	u8 units[4] = {};
+	u64 instr;
+
+	if (!t || !l)
+		return ENTRY_UNKNOWN;
+	if (l->lasti_unit)
+		return (s32)head_u32(t->head, l->frame_instr) < 0 ? ENTRY_START : ENTRY_RESUME;
+	instr = head_u64(t->head, l->frame_instr);
+	if (read_user(NULL, units, sizeof(units), instr))
+		return ENTRY_UNKNOWN;
+	if (is_resume(l, units[0]))
+		return resume_kind(l, units[1]);
+	if (is_resume(l, units[2]))
+		return resume_kind(l, units[3]);
+	return ENTRY_UNKNOWN;
+}
+
+/*
+ * Find the thread state anew: the thread may have got another one, or go on in another of
+ * its own (a sub-interpreter's).
+ */
+static __always_inline int thread_again(struct hit *hit)
+{
+	struct thread *t = hit->t;
+	u64 avoid = 0;
+
+	if (read_user_u64(NULL, t->tstate + hit->l->ts_thread_id) ==
+	    thread_ident(bpf_get_current_task_btf()))
+		avoid = t->tstate;
+	if (!thread_find_but(t, hit->l, avoid))
+		return 0;
+	t->tstate = avoid;
+	return -1;
+}
+
+/*
+ * Is this the entry we have just seen?  Turning on sys.monitoring has the interpreter
+ * run RESUME a second time (3.12+), and while userspace changes from one set of links
+ * to another a hit comes twice.  (A frame that began cannot begin again before it was
+ * left, nor be resumed again; one left by an exception has been seen to raise.)
+ */
+static __always_inline bool entered_already(struct hit *hit, u64 frame, u32 function,
+					    enum segment segment)
+{
+	struct shadow_frame *f;
+
+	if (!hit->t->depth)
+		return false;
+	f = shadow_at(hit->task, hit->t, hit->t->depth - 1);
+	return f && f->frame == frame && f->function == function && f->segment == segment &&
+	       !f->raised_ns;
+}
+
+/*
+ * The usual entry, cheaply: the frame by its register, proved by the frame below it
+ * being the one on top.
+ */
+static __always_inline enum entry_kind enter_quickly(struct hit *hit, u64 *frame)
+{
+	const struct py_layout *l = hit->l;
+	struct thread *t = hit->t;
+
+	*frame = site_frame(hit->ctx, hit->site);
+	if (!*frame || !t->depth || read_frame(NULL, l, t->head, *frame) ||
+	    frame_is_entry(l, t->head) || !shadow_top_is(hit->task, t, frame_previous(l, t->head)))
+		return ENTRY_UNKNOWN;
+	if (l->lasti_unit || l->resume_genexpr || frame_is_generator(l, t->head))
+		return entry_kind(t, l);
+	return ENTRY_START;
+}
+
+/* Any entry: the frame from the thread state, proved by the instruction it stands at. */
+static __always_inline enum entry_kind enter_surely(struct hit *hit, u64 *frame,
+						    enum entry_kind forced)
+{
+	const struct py_layout *l = hit->l;
+	struct thread *t = hit->t;
+	enum entry_kind kind = ENTRY_UNKNOWN;
+	bool running;
+
+	*frame = current_frame(NULL, l, t->tstate);
+	if (!read_frame(NULL, l, t->head, *frame))
+		kind = forced ?: entry_kind(t, l);
+	/* up to 3.10 any frame that runs looks resumed: also one of another interpreter */
+	running = l->lasti_unit && kind == ENTRY_RESUME && t->depth &&
+		  shadow_top_is(hit->task, t, *frame);
+	if ((kind == ENTRY_UNKNOWN || running) && !thread_again(hit)) {
+		*frame = current_frame(NULL, l, t->tstate);
+		if (!read_frame(NULL, l, t->head, *frame))
+			kind = entry_kind(t, l);
+	}
+	if (kind == ENTRY_UNKNOWN)
+		lose(LOSS_NOT_AT_RESUME);
+	else if (!forced)
+		site_learn(hit->ctx, hit->site, *frame);
+	return kind;
+}
+
+static __always_inline int enter(struct hit *hit, enum entry_kind forced)
+{
+	const struct py_layout *l = hit->l;
+	struct thread *t = hit->t;
+	enum entry_kind kind = ENTRY_UNKNOWN;
+	struct function_stats *stats;
+	struct function_key key = {.tgid = hit->tgid};
+	u64 frame = 0, previous;
+	u32 function = NO_FUNCTION;
+	enum segment segment;
+	bool surely;
+
+	if (!forced)
+		kind = enter_quickly(hit, &frame);
+	surely = kind == ENTRY_UNKNOWN;
+	if (surely)
+		kind = enter_surely(hit, &frame, forced);
+	if (kind == ENTRY_UNKNOWN || kind == ENTRY_NONE)
+		return 0;
+	previous = frame_previous(l, t->head);
+	key.code = frame_code(l, t->head);
+	if (key.code) {
+		key.check = code_check(NULL, l, key.code, t->head);
+		function = function_slot(t, l, &key);
+	}
+	segment = kind == ENTRY_RESUME ? SEGMENT_RESUMED : SEGMENT_FIRST;
+	if (entered_already(hit, frame, function, segment))
+		return 0;
+	if (surely && !t->depth) {
+		stack_resume(t, l, previous, hit->now);
+		if (!t->depth)
+			stack_seed(t, l, previous, hit->now);
+	} else if (surely && frame_begins_stack(l, frame, previous)) {
+		if (t->frames[0].frame == frame) /* where one was that is gone: no greenlet */
+			reconcile(t, l, 0, hit->now, ABOVE_ENDED);
+		else
+			stack_switch(t, 0, hit->now);
+	} else if (surely && !shadow_top_near(t, l, previous)) {
+		reconcile(t, l, previous, hit->now, ABOVE_ENDED);
+	}
+	if (function == NO_FUNCTION)
+		lose(LOSS_FUNCTIONS_FULL);
+	stats = bpf_map_lookup_elem(&functions, &function);
+	if (stats) {
+		if (!stats->told)
+			function_tell_again(l, stats, function);
+		__sync_fetch_and_add(&stats->segments, 1);
+		if (kind == ENTRY_START)
+			__sync_fetch_and_add(&stats->calls, 1);
+	}
+	if (!shadow_push(hit->task, t, frame, previous, function, segment, entry_over(hit)) &&
+	    stats && kind == ENTRY_START)
+		__sync_fetch_and_add(&stats->ended_unseen, 1);
+	return 0;
+}
+
+#endif

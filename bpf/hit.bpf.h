@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* A hit of a probe site: which thread of which process it is, and what we know of both. */
+#ifndef PYTRACE_HIT_BPF_H
+#define PYTRACE_HIT_BPF_H
+
+#include "python.bpf.h"
+#include "site.bpf.h"
+#include "wait.bpf.h"
+
+/* What every handler needs, found once at its start. */
+struct hit {
+	struct pt_regs *ctx;
+	struct site_votes *site;
+	struct task_struct *task;
+	struct thread *t;
+	const struct py_layout *l;
+	struct build_cost *cost;
+	u64 cookie;
+	u64 now;
+	u32 kind; /* enum site_kind */
+	u32 tgid;
+};
+
+/* The process is not in the table: take it in if all are wanted. */
+static __always_inline int process_admit(u32 tgid, u32 build, u64 runtime, u64 now)
+{
+	struct process_entry fresh = {
+		.runtime = runtime,
+		.since = now,
+		.build = build,
+		.flags = PROCESS_TRACED | PROCESS_CALLS | PROCESS_FOLLOW,
+	};
+	struct record_task *record;
+
+	if (!admit_all || tgid == own_tgid)
+		return 0;
+	if (bpf_map_update_elem(&processes, &tgid, &fresh, BPF_NOEXIST)) {
+		if (!bpf_map_lookup_elem(&processes, &tgid))
+			lose(LOSS_PROCESSES_FULL);
+		return 0;
+	}
+	record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
+	if (!record) {
+		lose(LOSS_RING_LIFECYCLE);
+		return 0;
+	}
+	__builtin_memset(record, 0, sizeof(*record));
+	record->kind = RECORD_FIRST_HIT;
+	record->tgid = tgid;
+	record->build = build;
+	record->ns = now;
+	bpf_ringbuf_submit(record, BPF_RB_FORCE_WAKEUP);
+	return 0;
+}
+
+/*
+ * What the process table says of this thread's process, cached in the thread.
+ * The probe itself tells where _PyRuntime is: it stands at a known distance.
+ */
+__noinline int thread_awake(struct thread *t)
+{
+	if (t)
+		switch_in_missed(bpf_get_current_task_btf(), t);
+	return 0;
+}
+
+__noinline int thread_refresh(struct thread *t, u32 tgid, u64 cookie, u64 ip, u64 now)
+{
+	u32 build = SITE_COOKIE_BUILD(cookie);
+	const struct py_layout *l = layout_of(build);
+	struct process_entry *p;
+	u64 runtime;
+
+	if (!t || !l)
+		return 0;
+	runtime = ip - SITE_COOKIE_VADDR(cookie) + l->runtime_vaddr;
+	p = bpf_map_lookup_elem(&processes, &tgid);
+	if (!p) {
+		process_admit(tgid, build, runtime, now);
+		p = bpf_map_lookup_elem(&processes, &tgid);
+	}
+	thread_forget(t);
+	t->flags = p ? p->flags : 0;
+	if (p && !p->runtime) {
+		p->runtime = runtime;
+		p->build = build;
+	}
+	if (t->runtime != runtime || t->build != build) {
+		t->runtime = runtime;
+		t->build = build;
+		t->tstate = 0;
+		t->depth = 0;
+	}
+	return 0;
+}
+
+static __always_inline int hit_begin(struct pt_regs *ctx, struct hit *hit)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct thread *t;
+	u64 create;
+
+	if (calls_over)
+		return -1;
+	hit->now = bpf_ktime_get_ns();
+	hit->ctx = ctx;
+	hit->cookie = bpf_get_attach_cookie(ctx);
+	hit->kind = SITE_COOKIE_KIND(hit->cookie);
+	create = hit->kind == SITE_ENTRY || hit->kind == SITE_THROW ? BPF_LOCAL_STORAGE_GET_F_CREATE
+								    : 0;
+	hit->task = task;
+	hit->tgid = task->tgid;
+	t = bpf_task_storage_get(&threads, task, NULL, create);
+	if (!t) {
+		if (create)
+			lose(LOSS_STORAGE);
+		return -1;
+	}
+	hit->t = t;
+	if (t->off_ns)
+		thread_awake(t);
+	if (t->epoch != process_epoch || t->build != SITE_COOKIE_BUILD(hit->cookie) || !t->runtime)
+		thread_refresh(t, hit->tgid, hit->cookie, ctx->ip, hit->now);
+	if (!(t->flags & PROCESS_CALLS))
+		return -1;
+	hit->l = layout_of(t->build);
+	if (!hit->l)
+		return -1;
+	hit->site = site_of(hit->cookie);
+	hit->cost = bpf_map_lookup_elem(&build_costs, &t->build);
+	if (!hit->cost)
+		return -1;
+	if (!t->tstate && thread_find(t, hit->l)) {
+		if (create)
+			lose(LOSS_UNKNOWN_THREAD);
+		return -1;
+	}
+	return 0;
+}
+
+#endif

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* A call returns, suspends, or is passed by an exception. */
+#ifndef PYTRACE_LEAVE_BPF_H
+#define PYTRACE_LEAVE_BPF_H
+
+#include "hit.bpf.h"
+#include "reconcile.bpf.h"
+
+/*
+ * A call leaves that is not on top of the shadow stack, or none is there: it may be one of
+ * another greenlet, one that began before we looked, or one we do not follow.
+ */
+static __always_inline int leave_unexpected(struct hit *hit, enum ending how, u64 frame, bool early)
+{
+	struct thread *t = hit->t;
+	u64 parked = parked_leaving(hit->tgid, site_frame(hit->ctx, hit->site), frame, early);
+
+	if (parked) {
+		if (!stack_switch(t, parked, hit->now))
+			shadow_pop(t, how, hit->now);
+		return 0;
+	}
+	if (!t->depth) {
+		lose(LOSS_BEGAN_BEFORE);
+		return 0;
+	}
+	if (shadow_top_near(t, hit->l, frame))
+		return 0;
+	if (reconcile(t, hit->l, frame, hit->now, early ? ABOVE_ENDED : ABOVE_LEAVES)) {
+		lose(LOSS_UNMATCHED_EXIT);
+		return 0;
+	}
+	if (early)
+		site_learn(hit->ctx, hit->site, frame);
+	shadow_pop(t, how, hit->now);
+	return 0;
+}
+
+/* Does this frame stand at an instruction that returns or suspends? */
+__noinline int frame_leaves(struct thread *t, const struct py_layout *l, u64 frame)
+{
+	u8 units[4] = {};
+
+	if (!t || !l || l->lasti_unit || read_frame(NULL, l, t->head, frame) ||
+	    read_user(NULL, units, sizeof(units), head_u64(t->head, l->frame_instr) - 2))
+		return 0;
+	/* from 3.13 on YIELD_VALUE has moved on to the next unit first */
+	for (int i = 0; i < 4; i += 2)
+		if (l->leaving_ops[units[i] >> 3] >> (units[i] & 7) & 1)
+			return 1;
+	return 0;
+}
+
+/*
+ * The frame that leaves, at a site where no register is known (yet) to hold it: the
+ * current one at an early site, else the one above.  What the site is, plain hits tell:
+ * not those after an exception, which C code may have swallowed so that the top is gone, and
+ * not a shim's, which looks like an early exit of its caller.
+ */
+static __always_inline bool leaves_early(struct hit *hit, const struct shadow_frame *f, u64 frame)
+{
+	bool plain = f && !f->raised_ns, below = plain && frame == f->previous;
+	bool own = f && frame == f->frame;
+
+	if (own && hit->kind == SITE_YIELD) /* shims never suspend */
+		return site_is_early(hit->site, true, false);
+	if (hit->l->lasti_unit)
+		return site_is_early(hit->site, own && plain, below);
+	if (!plain && !site_has_votes(hit->site))
+		return frame_leaves(hit->t, hit->l, frame);
+	if (own && plain && !frame_leaves(hit->t, hit->l, frame))
+		return !site_has_votes(hit->site) || site_is_early(hit->site, false, false);
+	return site_is_early(hit->site, own && plain, below);
+}
+
+/* The topmost call leaves, unless a register says that it is another one. */
+static __always_inline int leave(struct hit *hit, enum ending how)
+{
+	u64 frame = site_frame(hit->ctx, hit->site);
+	struct thread *t = hit->t;
+	struct shadow_frame *f = NULL;
+	bool early = true;
+
+	if (t->depth) {
+		f = shadow_top(hit->task, t, frame);
+		if (!f) { /* deeper than we keep: counted at its entry */
+			t->depth--;
+			t->deep_frame = 0;
+			return 0;
+		}
+		if (frame == f->frame) {
+			shadow_pop(t, how, hit->now);
+			return 0;
+		}
+	}
+	if (!frame) {
+		frame = current_frame(NULL, hit->l, t->tstate);
+		early = leaves_early(hit, f, frame);
+		if (f && frame == (early ? f->frame : f->previous)) {
+			site_learn(hit->ctx, hit->site, f->frame);
+			shadow_pop(t, how, hit->now);
+			return 0;
+		}
+	}
+	return leave_unexpected(hit, how, frame, early);
+}
+
+/* How a frame of 3.8 or 3.9 leaves that does not suspend: the instruction it stands at tells. */
+static __always_inline enum ending ending_at_lasti(const struct py_layout *l, const u8 *head)
+{
+	s32 lasti = (s32)head_u32(head, l->frame_instr);
+	u64 code = frame_code(l, head), bytes;
+	u8 op = 0;
+
+	if (lasti < 0)
+		return ENDED_EXCEPTION;
+	bytes = read_user_u64(NULL, code + l->code_units);
+	if (read_user(NULL, &op, sizeof(op), bytes + l->bytes_data + (u64)lasti * l->lasti_unit))
+		return ENDED_RETURN;
+	return op == l->op_return_value ? ENDED_RETURN : ENDED_EXCEPTION;
+}
+
+/* f_state in 3.10: Include/cpython/frameobject.h */
+#define FRAME_SUSPENDED -1
+#define FRAME_RETURNED 1
+
+static __always_inline enum ending ending_by_state(u64 frame_state)
+{
+	__s8 state = 0;
+
+	read_user(NULL, &state, sizeof(state), frame_state);
+	return state == FRAME_SUSPENDED  ? ENDED_YIELD
+	       : state == FRAME_RETURNED ? ENDED_RETURN
+					 : ENDED_EXCEPTION;
+}
+
+static __always_inline enum ending ending_at_leave(struct hit *hit)
+{
+	const struct py_layout *l = hit->l;
+	struct thread *t = hit->t;
+	struct shadow_frame *f = t->depth ? shadow_at(hit->task, t, t->depth - 1) : NULL;
+	u64 frame = site_frame(hit->ctx, hit->site);
+
+	if (!frame) {
+		frame = current_frame(NULL, l, t->tstate);
+		if (f && f->previous == frame &&
+		    !(f->raised_ns && site_is_early(hit->site, false, false)))
+			frame = f->frame; /* taken off already, and still there */
+	}
+	if (l->frame_state != LAYOUT_ABSENT)
+		return ending_by_state(frame + l->frame_state);
+	/* f_stacktop is NULL but in a suspended frame (3.9: Python/ceval.c, YIELD_VALUE) */
+	if (read_user_u64(NULL, frame + l->frame_stacktop))
+		return ENDED_YIELD;
+	/* what a generator raises again after a suspension is not seen to raise */
+	if (f && f->frame == frame && !f->raised_ns && f->segment == SEGMENT_FIRST)
+		return ENDED_RETURN;
+	if (read_frame(NULL, l, t->head, frame))
+		return ENDED_RETURN;
+	return ending_at_lasti(l, t->head);
+}
+
+/* An exception was raised in the current frame or arrived in it (PyTraceBack_Here). */
+static __always_inline void unwind(struct hit *hit)
+{
+	u64 frame = current_frame(NULL, hit->l, hit->t->tstate);
+	struct thread *t = hit->t;
+	struct shadow_frame *f;
+
+	if (!t->depth)
+		stack_resume(t, hit->l, frame, hit->now);
+	if (!t->depth)
+		return;
+	f = shadow_top(hit->task, t, frame);
+	if (!f) { /* deeper than we keep: each hit in another frame than the last is one less */
+		if (t->deep_frame && t->deep_frame != frame)
+			t->depth--;
+		t->deep_frame = frame;
+		return;
+	}
+	if (f->frame != frame) {
+		reconcile(t, hit->l, frame, hit->now, ABOVE_RAISED);
+		if (!t->depth)
+			return;
+		f = shadow_at(hit->task, t, t->depth - 1);
+	}
+	if (f && f->frame == frame)
+		f->raised_ns = hit->now;
+}
+
+#endif

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Making the shadow stack agree with the interpreter's again, after frames went without an
+ * exit or the thread changed to another stack.
+ */
+#ifndef PYTRACE_RECONCILE_BPF_H
+#define PYTRACE_RECONCILE_BPF_H
+
+#include "greenlet.bpf.h"
+#include "python.bpf.h"
+#include "stack.bpf.h"
+
+struct unwinding {
+	struct task_struct *task;
+	struct thread *t;
+	u64 frame; /* the frame that must be on top afterwards, or be none of ours */
+	u64 now;
+	u32 found; /* position + 1 */
+	u32 at;
+	u32 raised; /* an exception took the frames above it away just now */
+	u32 keep;   /* how many frames above it stay */
+	u32 unseen; /* one went that was not seen to raise */
+	u64 last;   /* when the thread last was hit or came to the CPU */
+};
+
+static long unwinding_search(u32 i, void *arg)
+{
+	struct unwinding *u = arg;
+	struct shadow_frame *f;
+
+	if (!u->at)
+		return 1;
+	u->at--;
+	f = shadow_at(u->task, u->t, u->at);
+	if (f && f->frame == u->frame) {
+		u->found = u->at + 1;
+		return 1;
+	}
+	return 0;
+}
+
+/*
+ * Every return and suspension is seen, so a frame that is gone without one was left by an
+ * exception that C code swallowed (or an instruction raised again: that is not told).  It
+ * ended after the last we know of the thread, and before this hit.
+ */
+static long unwinding_pop(u32 i, void *arg)
+{
+	struct unwinding *u = arg;
+	struct shadow_frame *f;
+	u64 end = u->now;
+
+	if (u->t->depth <= u->found + u->keep || !u->t->depth)
+		return 1;
+	f = shadow_at(u->task, u->t, u->t->depth - 1);
+	if (f && !u->raised) {
+		end = f->raised_ns > u->last ? f->raised_ns : u->last;
+		if (!f->raised_ns && f->segment != SEGMENT_BEFORE)
+			u->unseen = 1;
+	}
+	shadow_pop(u->t, ENDED_EXCEPTION, end);
+	return 0;
+}
+
+/* Was the lowest call we know of made by this frame? */
+static __always_inline bool shadow_rests_on(struct thread *t, u64 frame)
+{
+	return frame && t->depth && t->frames[0].previous == frame;
+}
+
+/*
+ * Make `frame` the top of the shadow stack by ending what stands above it.
+ * If it is not on it, its nearest ancestor that is counts.  If none is, it is of another
+ * greenlet, unless it was open before we looked: then all have ended.  0 if then the
+ * frame meant (for ABOVE_LEAVES the one above it) is on top.
+ */
+enum above {
+	ABOVE_ENDED,  /* without a seen exit */
+	ABOVE_RAISED, /* by an exception, just now */
+	ABOVE_LEAVES, /* but for the lowest: that one leaves now, seen */
+};
+
+__noinline int reconcile(struct thread *t, const struct py_layout *l, u64 frame, u64 now,
+			 enum above above)
+{
+	struct unwinding u = {
+		.frame = frame,
+		.now = now,
+		.raised = above == ABOVE_RAISED,
+		.keep = above == ABOVE_LEAVES,
+	};
+	struct shadow_frame *top;
+
+	if (!t || !l)
+		return 0;
+	u.t = t;
+	u.last = t->hit_ns > t->in_ns ? t->hit_ns : t->in_ns;
+	if (u.last > now)
+		u.last = now;
+	u.task = bpf_get_current_task_btf();
+	for (int i = 0; i < 32 && u.frame; i++) {
+		u.at = t->depth < STACK_MAX ? t->depth : STACK_MAX;
+		bpf_loop(STACK_MAX, unwinding_search, &u, 0);
+		if (u.found)
+			break;
+		u.frame = read_user_u64(NULL, u.frame + l->frame_previous);
+	}
+	if (!u.found && frame && !shadow_rests_on(t, frame) &&
+	    !stack_switch(t, parked_near(l, frame), now))
+		return -1;
+	bpf_loop(STACK_MAX * 4, unwinding_pop, &u, 0);
+	if (u.unseen)
+		lose(LOSS_RECONCILE);
+	if (!t->depth)
+		return -1;
+	top = shadow_at(u.task, t, t->depth - 1);
+	return top && (top->frame == frame || above == ABOVE_LEAVES) ? 0 : -1;
+}
+
+/* Is `frame` what the shadow stack has on top (or is that empty)? */
+static __always_inline bool shadow_top_is(struct task_struct *task, struct thread *t, u64 frame)
+{
+	struct shadow_frame *f;
+
+	if (!t->depth)
+		return true;
+	f = shadow_at(task, t, t->depth - 1);
+	return f && f->frame == frame;
+}
+
+/*
+ * Is the top of the shadow stack `frame` or close below it?  Between two calls
+ * we follow there may be frames we do not: entry frames of the C stack, and the
+ * shim that runs a specialised constructor (3.13+: CALL_ALLOC_AND_ENTER_INIT).
+ */
+__noinline int shadow_top_near(struct thread *t, const struct py_layout *l, u64 frame)
+{
+	struct shadow_frame *f;
+
+	if (!t || !l || !t->depth)
+		return 1;
+	f = shadow_at(bpf_get_current_task_btf(), t, t->depth - 1);
+	if (!f)
+		return 1; /* deeper than we keep */
+	for (int i = 0; i < 4 && frame; i++) {
+		if (frame == f->frame)
+			return 1;
+		frame = read_user_u64(NULL, frame + l->frame_previous);
+	}
+	return 0;
+}
+
+#endif
