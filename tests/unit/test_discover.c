@@ -131,11 +131,8 @@ static void every_version_has_a_method(void **state)
 		assert_int_equal(analyse(&s), 0);
 		assert_true(build.layout_known);
 		assert_int_equal(build.layout.nogil, row->nogil);
-		if (row->nogil)
-			assert_int_equal(build.method, CALLS_NONE);
-		else
-			assert_int_equal(build.method,
-					 row->layout.resume_ops[0] ? CALLS_OPCODE : CALLS_USDT);
+		assert_int_equal(build.method,
+				 row->layout.resume_ops[0] ? CALLS_OPCODE : CALLS_USDT);
 		assert_int_equal(build.site_count != 0, build.method != CALLS_NONE);
 		assert_int_equal(build.reason[0] != '\0', build.method == CALLS_NONE);
 	}
