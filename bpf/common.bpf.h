@@ -172,6 +172,14 @@ struct {
 	__type(value, struct generator);
 } generators SEC(".maps");
 
+/* What a new entry is made from: the programs' own stack is short. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct generator);
+} generator_blank SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, DEFAULT_RING_BYTES);

@@ -91,6 +91,7 @@ static __always_inline int stack_park(struct task_struct *task, struct thread *t
 	struct shadow_frame *top;
 	void *blank;
 	u32 zero = 0;
+	u64 frame;
 
 	if (!t->depth)
 		return 0;
@@ -98,7 +99,7 @@ static __always_inline int stack_park(struct task_struct *task, struct thread *t
 	blank = bpf_map_lookup_elem(&parked_blank, &zero);
 	if (!top || !blank || t->depth > PARKED_FRAMES)
 		return -1;
-	key.frame = top->frame;
+	key.frame = frame = top->frame; /* 6.1 wants map keys and values on the stack */
 	if (bpf_map_update_elem(&parked, &key, blank, BPF_ANY))
 		return -1;
 	m.stack = bpf_map_lookup_elem(&parked, &key);
@@ -106,7 +107,7 @@ static __always_inline int stack_park(struct task_struct *task, struct thread *t
 		return -1;
 	key.frame = top->previous;
 	if (key.frame)
-		bpf_map_update_elem(&parked_below, &key, &top->frame, BPF_ANY);
+		bpf_map_update_elem(&parked_below, &key, &frame, BPF_ANY);
 	m.stack->since = now;
 	m.stack->probe_at = t->probe_ns;
 	m.stack->depth = t->depth;

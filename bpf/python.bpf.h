@@ -171,7 +171,8 @@ __noinline int thread_find_but(struct thread *t, const struct py_layout *l, u64 
 		return 0;
 	for (int i = 0; i < 3 && !search.found; i++) {
 		search.next_interp = t->runtime + l->runtime_interpreters_head;
-		search.tstate = 0;
+		/* 0, but the verifier must not know: 6.1 looks at the first step only */
+		search.tstate = *(volatile u64 *)&t->tstate;
 		bpf_loop(MAX_THREAD_STATES, thread_search_step, &search, 0);
 	}
 	return search.found ? thread_adopt(NULL, t, l, search.found) : -1;

@@ -208,7 +208,9 @@ static __always_inline int generator_suspend(const struct shadow_frame *f, u32 t
 					     s64 wall)
 {
 	struct frame_key key = {.tgid = tgid};
-	struct generator fresh = {}, *g;
+	struct generator *g;
+	void *blank;
+	u32 zero = 0;
 
 	if (!f)
 		return 0;
@@ -219,15 +221,16 @@ static __always_inline int generator_suspend(const struct shadow_frame *f, u32 t
 			return 0; /* it began before we looked */
 		g->suspended_ns += f->start_ns - g->yield_ns;
 	} else {
+		blank = bpf_map_lookup_elem(&generator_blank, &zero);
 		generator_gone(&key);
-		fresh.function = f->function;
-		if (bpf_map_update_elem(&generators, &key, &fresh, BPF_ANY)) {
+		if (!blank || bpf_map_update_elem(&generators, &key, blank, BPF_ANY)) {
 			lose(LOSS_GENERATORS_FULL);
 			return 0;
 		}
 		g = bpf_map_lookup_elem(&generators, &key);
 		if (!g)
 			return 0;
+		g->function = f->function;
 	}
 	g->wall_ns += wall;
 	g->yield_ns = now;

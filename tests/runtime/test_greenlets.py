@@ -89,8 +89,9 @@ def test_switches_in_the_middle_of_calls(lab, py):
         if not f or not near(told_seconds, seconds, 0.1, 2e-5 * f["calls"]):
             shown = brief(f) if f else "nothing"
             problems.append(f"{name}(): expected {seconds:.6f} s in all, got {shown}")
-    # GreenletExit is swallowed by C
+    # GreenletExit is swallowed by C; who is preempted in the middle of a switch has half a stack
     harmless = ("began_before", "ended_unseen", "stack_mismatch")
+    harmless += ("unreadable_memory", "string_truncated")
     lost = {k: v for k, v in report["losses"].items() if v and k not in harmless}
     if lost:
         problems.append(f"expected no losses, got {lost}")

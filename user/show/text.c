@@ -117,7 +117,7 @@ static void put_cost(const struct screen *screen, const struct profile *profile)
 		return;
 	snprintf(line, sizeof(line),
 		 "Cost of tracing, calibrated at start: %s a call, %s a switch of a Python thread. "
-		 "It is part of the times above.",
+		 "A call's own is taken off the times above.",
 		 format_duration(call, pair), format_duration(turn, profile->switch_ns));
 	screen_paragraph(screen, STYLE_DIM, 0, 0, line);
 }
