@@ -13,8 +13,10 @@ from harness import check, check_none, limit, over, short, target_environment
 
 ALL = ("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14", "debian-3.15", "pyenv-3.12")
 FIGURES = ("calls", "segments", "exceptions", "ended_unseen")
-# what tells of the run or of the program rather than of something we missed
-NO_HARM = {"began_before", "ended_unseen", "depth"}
+# what tells of the run or of the program rather than of something we missed: where a frame was
+# followed that is gone, or a name is in a page that a young process has not touched yet, there may
+# be nothing to read
+NO_HARM = {"began_before", "ended_unseen", "depth", "unreadable_memory"}
 # where C code swallows exceptions: that nobody runs these frames any more shows at the next event
 SWALLOWED = NO_HARM | {"stack_mismatch"}
 
@@ -160,8 +162,7 @@ def test_process_ends_with_calls_open(lab, py):
 @over(*(name for name in ALL if not name.startswith("pyenv")))
 def test_becomes_another_program(lab, py):
     """(Where libpython is a library of its own it is not mapped yet at the exec.)"""
-    # a name may lie in a page that the young process has not touched yet
-    run_sections(lab, py, ("replaced",), fair=False, harmless=[*SWALLOWED, "unreadable_memory"])
+    run_sections(lab, py, ("replaced",), fair=False)
 
 
 @over(*ALL)
@@ -262,5 +263,5 @@ def test_time_until_swallowed(lab, py):
 @over(*(name for name in ALL if name != "debian-3.9"))
 def test_interpreters_in_the_interpreter(lab, py):
     # the very first entry of an interpreter may come before its thread state is listed
-    harmless = [*SWALLOWED, "entry_mismatch", "unreadable_memory"]
+    harmless = [*SWALLOWED, "entry_mismatch"]
     run_sections(lab, py, ("within_main_thread", "within_threads"), fair=False, harmless=harmless)
