@@ -226,11 +226,22 @@ static void derive_heads(struct py_layout *l)
 	l->code_head_bytes = end - l->code_head;
 }
 
+/* What a probe costs on an instruction that is single-stepped: few builds have such sites. */
+static double stepped_probe_ns(struct tracer *tracer, const struct build *build)
+{
+	for (size_t i = 0; i < build->site_count && tracer->stepped_probe_ns <= 0; i++)
+		if (build->sites[i].stepped)
+			tracer->stepped_probe_ns = uprobe_cost_ns(
+				tracer->config.way,
+				bpf_program__fd(tracer->skel->progs.call_nothing), true);
+	return tracer->stepped_probe_ns;
+}
+
 int tracer__add_build(struct tracer *tracer, size_t index, const struct build *build)
 {
 	struct build_cost cost = {
 		.most_ns = tracer->empty_probe_ns,
-		.step_ns = tracer->stepped_probe_ns,
+		.step_ns = tracer->empty_probe_ns > 0 ? stepped_probe_ns(tracer, build) : 0,
 		.trap_ns = tracer->empty_probe_ns,
 		.inner_ns = tracer->empty_probe_ns,
 		.after_ns = tracer->empty_probe_ns,
@@ -541,9 +552,7 @@ void tracer__costs(struct tracer *tracer, struct tracer_costs *costs)
 
 double tracer__empty_probe_ns(struct tracer *tracer)
 {
-	int fd = bpf_program__fd(tracer->skel->progs.call_nothing);
-
-	tracer->empty_probe_ns = uprobe_cost_ns(tracer->config.way, fd, false);
-	tracer->stepped_probe_ns = uprobe_cost_ns(tracer->config.way, fd, true);
+	tracer->empty_probe_ns = uprobe_cost_ns(
+		tracer->config.way, bpf_program__fd(tracer->skel->progs.call_nothing), false);
 	return tracer->empty_probe_ns;
 }
