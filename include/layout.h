@@ -76,17 +76,14 @@ struct py_layout {
 
 	__u8 resume_ops[LAYOUT_RESUME_OPS]; /* RESUME and its twins; 0 ends the list */
 	__u8 op_return_value;
-	__u8 op_return_const; /* 0: none */
-	__u8 op_yield_value;
-	__u8 op_yield_from;  /* 0: none */
 	__u8 resume_genexpr; /* oparg of a RESUME that only makes a generator (3.15+), 0: none */
 	__u8 nogil;          /* free-threaded build: no GIL */
 	__u8 minor;          /* of the version: for messages, never for decisions */
-	__u8 pad[7];
+	__u8 pad[2];
 
 	__u8 leaving_ops[32]; /* bit per opcode that returns or suspends, all their twins */
 };
 
-_Static_assert(sizeof(struct py_layout) == 232, "shared with the kernel side");
+_Static_assert(sizeof(struct py_layout) == 224, "shared with the kernel side");
 
 #endif
