@@ -137,9 +137,8 @@ static __always_inline int enter(struct hit *hit, enum entry_kind forced)
 	struct thread *t = hit->t;
 	enum entry_kind kind = ENTRY_UNKNOWN;
 	struct function_stats *stats;
-	struct function_key key = {.tgid = hit->tgid};
 	u64 frame = 0, previous;
-	u32 function = NO_FUNCTION;
+	u32 function;
 	enum segment segment;
 	bool surely;
 
@@ -151,11 +150,7 @@ static __always_inline int enter(struct hit *hit, enum entry_kind forced)
 	if (kind == ENTRY_UNKNOWN || kind == ENTRY_NONE)
 		return 0;
 	previous = frame_previous(l, t->head);
-	key.code = frame_code(l, t->head);
-	if (key.code) {
-		key.check = code_check(NULL, l, key.code, t->head);
-		function = function_slot(t, l, &key);
-	}
+	function = function_of_frame(t, l, hit->tgid, t->head);
 	segment = kind == ENTRY_RESUME ? SEGMENT_RESUMED : SEGMENT_FIRST;
 	if (entered_already(hit, frame, function, segment))
 		return 0;

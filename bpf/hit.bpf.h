@@ -53,10 +53,7 @@ static __always_inline int process_admit(u32 tgid, u32 build, u64 runtime, u64 n
 	return 0;
 }
 
-/*
- * What the process table says of this thread's process, cached in the thread.
- * The probe itself tells where _PyRuntime is: it stands at a known distance.
- */
+/* Its switch-in was not seen. */
 __noinline int thread_awake(struct thread *t)
 {
 	if (t)
@@ -64,6 +61,10 @@ __noinline int thread_awake(struct thread *t)
 	return 0;
 }
 
+/*
+ * What the process table says of this thread's process, cached in the thread.
+ * The probe itself tells where _PyRuntime is: it stands at a known distance.
+ */
 __noinline int thread_refresh(struct thread *t, u32 tgid, u64 cookie, u64 ip, u64 now)
 {
 	u32 build = SITE_COOKIE_BUILD(cookie);

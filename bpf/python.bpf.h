@@ -355,4 +355,16 @@ static __always_inline u32 function_slot(struct thread *t, const struct py_layou
 	return slot;
 }
 
+/* The same of the frame with this head, which is scratch afterwards. */
+static __always_inline u32 function_of_frame(struct thread *t, const struct py_layout *l, u32 tgid,
+					     u8 *head)
+{
+	struct function_key key = {.code = frame_code(l, head), .tgid = tgid};
+
+	if (!key.code)
+		return NO_FUNCTION;
+	key.check = code_check(NULL, l, key.code, head);
+	return function_slot(t, l, &key);
+}
+
 #endif

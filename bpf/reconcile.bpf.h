@@ -68,18 +68,19 @@ static __always_inline bool shadow_rests_on(struct thread *t, u64 frame)
 	return frame && t->depth && t->frames[0].previous == frame;
 }
 
-/*
- * Make `frame` the top of the shadow stack by ending what stands above it.
- * If it is not on it, its nearest ancestor that is counts.  If none is, it is of another
- * greenlet, unless it was open before we looked: then all have ended.  0 if then the
- * frame meant (for ABOVE_LEAVES the one above it) is on top.
- */
+/* What became of the frames that stand above another on the shadow stack. */
 enum above {
 	ABOVE_ENDED,  /* without a seen exit */
 	ABOVE_RAISED, /* by an exception, just now */
 	ABOVE_LEAVES, /* but for the lowest: that one leaves now, seen */
 };
 
+/*
+ * Make `frame` the top of the shadow stack by ending what stands above it.
+ * If it is not on it, its nearest ancestor that is counts.  If none is, it is of another
+ * greenlet, unless it was open before we looked: then all have ended.  0 if then the
+ * frame meant (for ABOVE_LEAVES the one above it) is on top.
+ */
 __noinline int reconcile(struct thread *t, const struct py_layout *l, u64 frame, u64 now,
 			 enum above above)
 {

@@ -44,9 +44,8 @@ static long seed_count(u32 i, void *arg)
 static long seed_fill(u32 i, void *arg)
 {
 	struct seeding *s = arg;
-	struct function_key key = {};
 	struct shadow_frame *f;
-	u32 function = NO_FUNCTION;
+	u32 function;
 	u64 found = 0, previous;
 
 	if (!s->t || !s->l || !s->t->seeding || seed_next(s, &found))
@@ -55,12 +54,7 @@ static long seed_fill(u32 i, void *arg)
 		return 0;
 	previous = s->frame;
 	s->t->seeding--;
-	key.tgid = s->task->tgid;
-	key.code = frame_code(s->l, s->t->head);
-	if (key.code) {
-		key.check = code_check(NULL, s->l, key.code, s->t->head);
-		function = function_slot(s->t, s->l, &key);
-	}
+	function = function_of_frame(s->t, s->l, s->task->tgid, s->t->head);
 	f = shadow_make(s->task, s->t, s->t->seeding);
 	if (f)
 		shadow_fill(f, s->t, found, previous, function, SEGMENT_BEFORE, s->now);
