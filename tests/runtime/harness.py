@@ -396,6 +396,22 @@ class Lab:
         argv = py.argv_of(exe) if exe else py.argv
         return [*argv, str(inside / script), *map(str, args)], str(inside / script)
 
+    def cprofiled(self, py, script, section, timeout):
+        """What a section of a target's work comes to under cProfile, in a run of its own."""
+        argv, _ = self.command(py, script, "--cprofile", section)
+        out = subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=timeout,
+            env=target_environment(),
+        )
+        line = out.stdout.splitlines()[-1] if out.stdout else ""
+        check(line.startswith("result "), f"{section} under cProfile failed: {out.stderr[-1000:]}")
+        return json.loads(line[len("result ") :])
+
     def target(self, py, script, *args, exe=None, prefix=(), **kw):
         """Start a target and wait until it says that it is ready."""
         argv, path = self.command(py, script, *args, exe=exe)

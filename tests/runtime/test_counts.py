@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """Every function's `segments` is cProfile's `ncalls`, in a second run of the same program."""
-import json
 import os
-import subprocess
 
 from harness import (
     DEBIAN,
@@ -15,26 +13,13 @@ from harness import (
     over,
     parse_report,
     short,
-    target_environment,
 )
 
 
 def oracle(lab, py, section):
     """{(file, function, line): ncalls} of the target's own files, as cProfile counts them."""
-    argv, _ = lab.command(py, "counts.py", "--cprofile", section)
-    out = subprocess.run(
-        argv,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        timeout=60,
-        env=target_environment(),
-    )
-    line = out.stdout.splitlines()[-1] if out.stdout else ""
-    if not line.startswith("result "):
-        raise Failed(f"the oracle failed: {out.stderr[-1000:]}")
-    return {(file, name, at): n for file, name, at, n in json.loads(line[len("result ") :])}
+    counts = lab.cprofiled(py, "counts.py", section, timeout=60)
+    return {(file, name, at): n for file, name, at, n in counts}
 
 
 def observed(report, target):

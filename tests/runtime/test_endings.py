@@ -4,12 +4,10 @@
 A test traces a process a section of tests/targets/endings.py, all by one tracer, each with the
 truth of its own. Where cProfile is a fair judge of a section, that truth is first held against it.
 """
-import json
 import os
 import shutil
-import subprocess
 
-from harness import check, check_none, limit, over, short, target_environment
+from harness import check, check_none, limit, over, short
 
 ALL = ("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14", "debian-3.15", "pyenv-3.12")
 FIGURES = ("calls", "segments", "exceptions", "ended_unseen")
@@ -59,19 +57,7 @@ def time_problems(report, target, label):
 
 def oracle_problems(lab, py, section):
     """Does cProfile agree with what the program says of its segments?"""
-    argv, _ = lab.command(py, "endings.py", "--cprofile", section)
-    out = subprocess.run(
-        argv,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        timeout=30,
-        env=target_environment(),
-    )
-    line = out.stdout.splitlines()[-1] if out.stdout else ""
-    check(line.startswith("result "), f"{section} under cProfile failed: {out.stderr[-1000:]}")
-    truth, counts = json.loads(line[len("result ") :])
+    truth, counts = lab.cprofiled(py, "endings.py", section, timeout=30)
     return [
         f"{section}: {name}(): the program says {wanted[1]}, cProfile {counts.get(name, 0)}"
         for name, wanted in sorted(truth.items())
