@@ -75,10 +75,10 @@ struct record_task {
 	__u32 kind;
 	__u32 tgid;
 	__u32 tid;
-	__u32 parent_tgid; /* RECORD_FORK */
+	__u32 build; /* RECORD_FIRST_HIT: of the build that was hit, RECORD_FORK: of the parent */
 	__u64 ns;
 	__u64 oncpu_ns; /* RECORD_THREAD_EXIT: time it ran, not told before */
-	__u32 build;    /* RECORD_FIRST_HIT: index of the build that was hit */
+	__u32 flags;    /* RECORD_FORK: the parent's, enum process_flags */
 	__u32 pad;
 	char comm[COMM_BYTES];
 };

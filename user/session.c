@@ -271,36 +271,28 @@ static void on_fork(struct session *session, const struct record_task *record)
 	const struct build *build;
 
 	if (process_inspect(session->builds, record->tgid, &process)) {
-		struct process_entry parent = {0};
-
 		memset(&process, 0, sizeof(process)); /* gone already: its numbers still count */
 		memcpy(process.comm, record->comm, sizeof(process.comm));
 		process.comm[sizeof(process.comm) - 1] = '\0';
 		process.kind = PYTHON_NO;
-		/* a fork runs its parent's build: were its calls probed? */
-		if (record->parent_tgid &&
-		    tracer__has_process(session->tracer, record->parent_tgid, &parent)) {
-			process.build = parent.build;
-			if (parent.flags & PROCESS_CALLS && !session->everything &&
-			    !session->shared[parent.build])
-				session->losses[LOSS_FORK_GAP]++;
-		}
 	}
 	process.tgid = record->tgid;
+	if (process.kind != PYTHON_YES) /* gone, or a zombie: it was what its parent is */
+		process.build = record->build;
 	if (session->options->all_python && process.kind == PYTHON_YES &&
 	    !scope_wants(session->options, &process)) {
 		tracer__remove_process(session->tracer, record->tgid);
 		return;
 	}
+	if (record->flags & PROCESS_CALLS && !session->everything &&
+	    !session->shared[record->build])
+		session->losses[LOSS_FORK_GAP]++;
 	if (collector__add_process(session->collector, &process, record->ns ?: monotonic_ns()) ||
 	    process.kind != PYTHON_YES || !session->options->calls)
 		return;
 	build = builds__get(session->builds, process.build);
-	if (build->method == CALLS_NONE)
-		return;
-	if (!session->everything && !session->shared[process.build])
-		session->losses[LOSS_FORK_GAP]++;
-	probe(session, process.build, record->tgid);
+	if (build->method != CALLS_NONE)
+		probe(session, process.build, record->tgid);
 }
 
 static void on_first_hit(struct session *session, const struct record_task *record)
@@ -373,6 +365,8 @@ void session_resync(struct session *session)
 		    !tracer__has_process(session->tracer, tgid, &entry))
 			continue;
 		record.ns = entry.since;
+		record.build = entry.build;
+		record.flags = entry.flags;
 		on_fork(session, &record);
 	}
 }
