@@ -81,7 +81,8 @@ struct thread {
 	u64 deep_frame; /* beyond what is kept: the frame last entered or seen to raise */
 	u64 hit_ns;     /* when the last hit was left (an entry) or come to (an exit) */
 	u8 hit_entry;   /* which of the two it was */
-	u8 pad2[3];
+	u8 deep_raised; /* deep_frame was seen to raise */
+	u8 pad2[2];
 	u32 seeding;    /* scratch: open calls not put on the stack yet (no loop bound to verify) */
 	u64 not_before; /* do not search for the thread state again before this */
 	struct recent_function recent[RECENT_FUNCTIONS]; /* slots looked up lately, by address */
@@ -160,8 +161,9 @@ struct generator {
 	u64 wall_ns; /* of the segments so far */
 	u64 suspended_ns;
 	u64 yield_ns; /* when it was suspended */
-	u32 function;
-	u32 waited;
+	u32 function; /* NO_FUNCTION: it is over, and kept for who finds it later */
+	u16 waited;
+	u16 heir; /* it was found where another one had been */
 	u64 wait_ns[WAIT_CLASSES];
 };
 

@@ -81,6 +81,8 @@ static __always_inline bool entered_already(struct hit *hit, u64 frame, u32 func
 
 	if (!hit->t->depth)
 		return false;
+	if (hit->t->depth > STACK_MAX)
+		return hit->t->deep_frame == frame && !hit->t->deep_raised;
 	f = shadow_at(hit->task, hit->t, hit->t->depth - 1);
 	return f && f->frame == frame && f->function == function && f->segment == segment &&
 	       !f->raised_ns;

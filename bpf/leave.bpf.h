@@ -176,6 +176,7 @@ static __always_inline void unwind(struct hit *hit)
 		if (t->deep_frame && t->deep_frame != frame)
 			t->depth--;
 		t->deep_frame = frame;
+		t->deep_raised = 1;
 		return;
 	}
 	if (f->frame != frame) {

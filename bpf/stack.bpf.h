@@ -89,6 +89,7 @@ static __always_inline bool shadow_push(struct task_struct *task, struct thread 
 	f = shadow_make(task, t, index);
 	if (!f) {
 		t->deep_frame = frame;
+		t->deep_raised = 0;
 		lose(LOSS_DEPTH);
 		return false;
 	}
@@ -184,23 +185,25 @@ static __always_inline void waits_account(struct function_stats *stats, u32 wait
 
 /*
  * A generator begins where another one was: that one was closed or dropped without being
- * run again (3.13+: Objects/genobject.c, gen_close).  Its call ended when it last suspended.
+ * run again (3.13+: Objects/genobject.c, gen_close), or raised what C code swallowed in a thread
+ * that has not gone on since.  Its call ended when it last suspended.  Was there one?
  */
-static __always_inline void generator_gone(const struct frame_key *key)
+static __always_inline bool generator_gone(const struct frame_key *key)
 {
 	struct generator *g = bpf_map_lookup_elem(&generators, key);
 	struct function_stats *stats;
 	u32 function;
 
 	if (!g)
-		return;
+		return false;
 	function = g->function;
 	stats = bpf_map_lookup_elem(&functions, &function);
-	if (!stats)
-		return;
-	waits_account(stats, g->waited, g->wait_ns);
-	__sync_fetch_and_add(&stats->suspended_ns, g->suspended_ns);
-	call_account(stats, g->wall_ns, false);
+	if (stats) {
+		waits_account(stats, g->waited, g->wait_ns);
+		__sync_fetch_and_add(&stats->suspended_ns, g->suspended_ns);
+		call_account(stats, g->wall_ns, false);
+	}
+	return true;
 }
 
 /* A segment ended in a suspension: keep what the call has had so far. */
@@ -210,6 +213,7 @@ static __always_inline int generator_suspend(const struct shadow_frame *f, u32 t
 	struct frame_key key = {.tgid = tgid};
 	struct generator *g;
 	void *blank;
+	bool heir;
 	u32 zero = 0;
 
 	if (!f)
@@ -222,7 +226,7 @@ static __always_inline int generator_suspend(const struct shadow_frame *f, u32 t
 		g->suspended_ns += f->start_ns - g->yield_ns;
 	} else {
 		blank = bpf_map_lookup_elem(&generator_blank, &zero);
-		generator_gone(&key);
+		heir = generator_gone(&key);
 		if (!blank || bpf_map_update_elem(&generators, &key, blank, BPF_ANY)) {
 			lose(LOSS_GENERATORS_FULL);
 			return 0;
@@ -231,6 +235,7 @@ static __always_inline int generator_suspend(const struct shadow_frame *f, u32 t
 		if (!g)
 			return 0;
 		g->function = f->function;
+		g->heir = heir;
 	}
 	g->wall_ns += wall;
 	g->yield_ns = now;
@@ -238,12 +243,24 @@ static __always_inline int generator_suspend(const struct shadow_frame *f, u32 t
 	return 0;
 }
 
+/*
+ * Is what is kept under a resumed frame's address of its call?  One that was suspended
+ * after this segment began is a later call's: another thread has made a generator where
+ * this one was before we heard that it was gone.  Then generator_gone() has ended this call.
+ */
+static __always_inline bool generator_is_later(const struct generator *g,
+					       const struct shadow_frame *f)
+{
+	return g->yield_ns > f->start_ns;
+}
+
 /* The call will not end where we see it.  Was it known? */
 static __always_inline bool generator_forget(const struct shadow_frame *f, u32 tgid)
 {
 	struct frame_key key = {.frame = f->frame, .tgid = tgid};
+	struct generator *g = bpf_map_lookup_elem(&generators, &key);
 
-	return !bpf_map_delete_elem(&generators, &key);
+	return g && !generator_is_later(g, f) && !bpf_map_delete_elem(&generators, &key);
 }
 
 /* A call that was suspended at least once is over. */
@@ -258,6 +275,11 @@ static __always_inline int generator_finish(const struct shadow_frame *f,
 		return 0;
 	key.frame = f->frame;
 	g = bpf_map_lookup_elem(&generators, &key);
+	if (g && generator_is_later(g, f)) {
+		if (raised)
+			__sync_fetch_and_add(&stats->exceptions, 1);
+		return 0;
+	}
 	if (!g || g->function != f->function) {
 		lose(LOSS_BEGAN_BEFORE);
 		return 0;
@@ -266,7 +288,10 @@ static __always_inline int generator_finish(const struct shadow_frame *f,
 	waits_account(stats, g->waited, g->wait_ns);
 	__sync_fetch_and_add(&stats->suspended_ns, g->suspended_ns + f->start_ns - g->yield_ns);
 	call_account(stats, g->wall_ns + wall, raised);
-	bpf_map_delete_elem(&generators, &key);
+	if (g->heir)
+		g->function = NO_FUNCTION;
+	else
+		bpf_map_delete_elem(&generators, &key);
 	return 0;
 }
 
