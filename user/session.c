@@ -76,22 +76,20 @@ void session_stranger(struct session *session, const struct process *process)
 	free((void *)tgids);
 }
 
-static void look_later(struct session *session, pid_t tgid, bool surely, unsigned int tries)
+/* False if that was often enough, or there is no memory for it. */
+static bool look_later(struct session *session, struct later later)
 {
 	struct later *grown;
 
-	if (tries >= LATER_TRIES)
-		return;
+	if (later.tries >= LATER_TRIES)
+		return false;
 	grown = reallocarray(session->later, session->later_count + 1, sizeof(*grown));
 	if (!grown)
-		return;
+		return false;
+	later.due_ns = monotonic_ns() + later_ms[later.tries] * 1000000;
 	session->later = grown;
-	session->later[session->later_count++] = (struct later){
-		.tgid = tgid,
-		.due_ns = monotonic_ns() + later_ms[tries] * 1000000,
-		.tries = tries,
-		.surely = surely,
-	};
+	session->later[session->later_count++] = later;
+	return true;
 }
 
 /*
@@ -110,7 +108,9 @@ static bool layout_holds(struct session *session, const struct process *process,
 		session->verified[process->build] = 1;
 	if (err == -EPROTO && session->started) {
 		reason[0] = '\0';
-		look_later(session, process->tgid, true, LATER_TRIES - 1);
+		look_later(session, (struct later){.tgid = process->tgid,
+						   .verify = true,
+						   .tries = LATER_TRIES - 1});
 		return true;
 	}
 	return err != -EPROTO;
@@ -161,66 +161,24 @@ int session_take(struct session *session, const struct process *process)
 	return 0;
 }
 
-/* A second look at a process that was too young for the first: now it must prove right. */
-static void verify_again(struct session *session, const struct process *process)
-{
-	struct process known = *process;
-
-	if (session->verified[process->build] || process->kind != PYTHON_YES)
-		return;
-	if (process_verify(session->builds, process, known.reason) != -EPROTO) {
-		session->verified[process->build] = 1;
-		return;
-	}
-	collector__update_process(session->collector, &known);
-	collector__probed(session->collector, process->tgid, false, monotonic_ns());
-	tracer__remove_process(session->tracer, process->tgid);
-}
-
-static int consider(struct session *session, pid_t tgid, bool surely, unsigned int tries)
+int session_consider(struct session *session, pid_t tgid, bool surely)
 {
 	struct process process;
 	int err = process_inspect(session->builds, tgid, &process);
-
-	if (!err && tries && collector__knows(session->collector, tgid)) {
-		verify_again(session, &process);
-		return 1;
-	}
 
 	if (err)
 		return err;
 	if (!surely && !scope_wants(session->options, &process)) {
 		if (process.kind == PYTHON_YES)
 			session_stranger(session, &process);
-		return 0;
+		return CONSIDERED_OTHER;
 	}
 	if (process.kind == PYTHON_LATER)
-		look_later(session, tgid, surely, tries);
+		return CONSIDERED_LATER;
 	if (process.kind != PYTHON_YES)
-		return 0;
+		return CONSIDERED_OTHER;
 	err = session_take(session, &process);
-	if (!err && tries && !session->everything)
-		session->losses[LOSS_FORK_GAP]++; /* it ran while its libpython was looked for */
-	return err ? err : 1;
-}
-
-int session_consider(struct session *session, pid_t tgid, bool surely)
-{
-	return consider(session, tgid, surely, 0);
-}
-
-void session_look_again(struct session *session)
-{
-	uint64_t now = monotonic_ns();
-
-	for (size_t i = session->later_count; i-- > 0;) {
-		struct later later = session->later[i];
-
-		if (later.due_ns > now)
-			continue;
-		session->later[i] = session->later[--session->later_count];
-		consider(session, later.tgid, later.surely, later.tries + 1);
-	}
+	return err ?: CONSIDERED_TAKEN;
 }
 
 static void drop_slot(void *arg, uint32_t slot)
@@ -240,28 +198,81 @@ static void let_go(struct session *session, pid_t tgid)
 	tracer__forget_parked(session->tracer, tgid);
 }
 
+/* A second look at a process that was too young for the first: now it must prove right. */
+static void verify_again(struct session *session, pid_t tgid)
+{
+	struct process process;
+
+	if (!collector__knows(session->collector, tgid) ||
+	    process_inspect(session->builds, tgid, &process) || process.kind != PYTHON_YES ||
+	    session->verified[process.build])
+		return;
+	if (process_verify(session->builds, &process, process.reason) != -EPROTO) {
+		session->verified[process.build] = 1;
+		return;
+	}
+	collector__update_process(session->collector, &process);
+	collector__probed(session->collector, tgid, false, monotonic_ns());
+	tracer__remove_process(session->tracer, tgid);
+}
+
 /*
- * It may have gone on since: to another exec, or to its end.  Its links outlast the exec:
+ * After an exec, or while its libpython is looked for since one.  Its links outlast the exec:
  * they are the task's, and good for the same build.
  */
-static void on_exec(struct session *session, const struct record_task *record)
+static void look_at_exec(struct session *session, struct later later)
 {
 	struct process_entry before = {0}, after = {0};
-	pid_t tgid = record->tgid;
+	pid_t tgid = later.tgid;
 	bool known = collector__knows(session->collector, tgid);
-	bool surely = known && !session->options->all_python;
 	bool had = tracer__has_process(session->tracer, tgid, &before);
-	int taken = session_consider(session, tgid, surely);
+	int considered = session_consider(session, tgid, later.surely);
 
-	if (taken < 0 && taken != -ESRCH && !known)
-		look_later(session, tgid, false, 0);
-	if (known && !taken) {
+	if (considered == CONSIDERED_LATER || (considered < 0 && considered != -ESRCH && !known)) {
+		later.tries++;
+		if (look_later(session, later) || !known)
+			return;
+	}
+	if (considered == CONSIDERED_TAKEN) {
+		bool same = had && tracer__has_process(session->tracer, tgid, &after) &&
+			    after.build == before.build;
+
+		if (had && !same)
+			tracer__unprobe(session->tracer, before.build, tgid);
+		if (later.tries && !same && !session->everything)
+			session->losses[LOSS_FORK_GAP]++; /* it ran before it was found */
+	} else if (known && considered >= 0) {
 		tracer__remove_process(session->tracer, tgid);
 		let_go(session, tgid);
-	} else if (had && tracer__has_process(session->tracer, tgid, &after) &&
-		   after.build != before.build) {
-		tracer__unprobe(session->tracer, before.build, tgid);
 	}
+}
+
+void session_look_again(struct session *session)
+{
+	uint64_t now = monotonic_ns();
+
+	for (size_t i = session->later_count; i-- > 0;) {
+		struct later later = session->later[i];
+
+		if (later.due_ns > now)
+			continue;
+		session->later[i] = session->later[--session->later_count];
+		if (later.verify)
+			verify_again(session, later.tgid);
+		else
+			look_at_exec(session, later);
+	}
+}
+
+/* It may have gone on since: to another exec, or to its end. */
+static void on_exec(struct session *session, pid_t tgid)
+{
+	bool known = collector__knows(session->collector, tgid);
+
+	look_at_exec(session, (struct later){
+				      .tgid = tgid,
+				      .surely = known && !session->options->all_python,
+			      });
 }
 
 /* The kernel side has taken the child in already, as a copy of its parent. */
@@ -320,7 +331,7 @@ void session_lifecycle(void *arg, const struct record_task *record)
 
 	switch (record->kind) {
 	case RECORD_EXEC:
-		on_exec(session, record);
+		on_exec(session, record->tgid);
 		break;
 	case RECORD_FORK:
 		on_fork(session, record);

@@ -20,6 +20,7 @@ struct later {
 	pid_t tgid;
 	uint64_t due_ns;
 	unsigned int tries;
+	bool verify; /* it is traced already: its layout is to be proved */
 	bool surely; /* it is wanted, whatever the options say */
 };
 
@@ -53,10 +54,15 @@ void session_lifecycle(void *arg, const struct record_task *record);
 /* Look again at processes that were about to become Python. */
 void session_look_again(struct session *session);
 
+enum considered {
+	CONSIDERED_OTHER, /* none of ours */
+	CONSIDERED_TAKEN,
+	CONSIDERED_LATER, /* Python when its libpython is mapped: look again then */
+};
+
 /*
- * Read a process anew and take it if it is Python and wanted (or `surely` is).  Returns 1
- * if it was taken, 0 if it is not (yet) one of ours, a negative errno if it cannot be
- * looked at.
+ * Read a process anew and take it if it is Python and wanted (or `surely` is).  Returns an
+ * enum considered, or a negative errno if it cannot be looked at.
  */
 int session_consider(struct session *session, pid_t tgid, bool surely);
 

@@ -194,16 +194,19 @@ static void say_attached(struct run *run)
 								  : "tracing until Ctrl-C");
 }
 
-/* The command stands at an exec: attach if it is Python now. */
-static bool at_exec(void *arg, pid_t tgid)
+/* The command is held at an exec, or while it is loaded: attach if it is Python now. */
+static enum held look_at_held(void *arg, pid_t tgid)
 {
 	struct run *run = arg;
+	int considered = session_consider(&run->session, tgid, true);
 
-	if (session_consider(&run->session, tgid, true) <= 0)
-		return false;
+	if (considered == CONSIDERED_LATER)
+		return HELD_LATER;
+	if (considered != CONSIDERED_TAKEN)
+		return HELD_OTHER;
 	if (!run->attached)
 		say_attached(run);
-	return true;
+	return HELD_PROBED;
 }
 
 static int take_targets(struct run *run)
@@ -337,7 +340,7 @@ static int follow(struct run *run)
 		tracer__poll(session->tracer, collector__record, session->collector,
 			     sleep_ms(run, now));
 		if (run->options->child)
-			command_poll(&run->command, at_exec, run);
+			command_poll(&run->command, look_at_held, run);
 		session_look_again(session);
 		session_resync(session);
 		now = monotonic_ns();

@@ -285,32 +285,46 @@ def test_intervals_come_when_they_are_over(lab):
 # --- the command of -c
 
 
-def command_of(lab, program, *args):
-    argv, path = lab.command(host_python(), program, *args)
-    return " ".join(argv), path
-
-
-def check_command(lab):
-    command, path = command_of(lab, "briefly.py", 500)
+def check_command(lab, py):
+    argv, path = lab.command(py, "briefly.py", 500)
+    command = " ".join(argv)
     out = lab.dir / "report.json"
     lab.tracer("-c", command, "--format", "json", "-o", out).finish()
     report = parse_report(out.read_text())
     lab.note(report.excerpt())
     functions = [f for f in report["functions"] if f["file"] == path]
-    calls = [f["calls"] for f in functions if f["function"] == "short"]
-    check(calls == [500], f"{calls} calls of short(), 500 were made")
+    calls = {f["function"]: f["calls"] for f in functions}
+    check(calls.get("short") == 500, f"{calls}: 500 calls of short() were made")
+    check(calls.get("<module>") == 1, f"{calls}: the first call was missed")
+    check(not report["losses"]["fork_unprobed"], f"losses {report['losses']}")
 
 
 def test_command_is_traced_from_its_start(lab):
-    check_command(lab)
+    check_command(lab, host_python())
+
+
+@over("pyenv-3.8", "pyenv-3.12")
+def test_command_with_libpython_is_traced_from_its_start(lab, py):
+    check_command(lab, py)
+
+
+def check_beside_a_stranger(lab, py):
+    stranger = lab.start([*py.argv, "-c", "print('up', flush=True); import time; time.sleep(30)"])
+    check(stranger.out.find("up", 10), "the stranger did not come up")
+    for _ in range(3):
+        check_command(lab, py)
+    check(stranger.code is None, f"the stranger ended with {stranger.code}")
+    stranger.kill()
 
 
 def test_command_is_traced_beside_a_stranger(lab):
     """Another process runs the same build: the command has links of its own, from its exec on."""
-    stranger = lab.start([host_python(), "-c", "import time; time.sleep(30)"])
-    for _ in range(3):
-        check_command(lab)
-    stranger.kill()
+    check_beside_a_stranger(lab, host_python())
+
+
+@over("pyenv-3.12")
+def test_command_with_libpython_is_traced_beside_a_stranger(lab, py):
+    check_beside_a_stranger(lab, py)
 
 
 def test_command_s_exit_status_and_output(lab):

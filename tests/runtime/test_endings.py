@@ -145,9 +145,8 @@ def test_process_ends_with_calls_open(lab, py):
     run_sections(lab, py, ("os_exit", "sys_exit", "uncaught"), fair=False)
 
 
-@over(*(name for name in ALL if not name.startswith("pyenv")))
+@over(*ALL)
 def test_becomes_another_program(lab, py):
-    """(Where libpython is a library of its own it is not mapped yet at the exec.)"""
     run_sections(lab, py, ("replaced",), fair=False)
 
 

@@ -9,9 +9,16 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/* System calls of a dynamic loader, entered and left: Python's needs some fifty. */
+#define LOADER_STOPS 4000
+#define SYSCALL_STOP (SIGTRAP | 0x80) /* PTRACE_O_TRACESYSGOOD */
 
 /* A number in the environment, -1 if there is none. */
 static long environment_id(const char *name)
@@ -66,8 +73,8 @@ static void child_main(const char *text)
 int command_start(struct command *command, const char *text)
 {
 	/* the shell forks for most commands, so its children are held at their execs as well */
-	uintptr_t options =
-		PTRACE_O_TRACEEXEC | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE;
+	uintptr_t options = PTRACE_O_TRACEEXEC | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
+			    PTRACE_O_TRACECLONE | PTRACE_O_TRACESYSGOOD;
 	int status;
 	pid_t tgid = fork();
 
@@ -88,35 +95,71 @@ int command_start(struct command *command, const char *text)
 	return 0;
 }
 
-/* One of the held processes stopped: let it go on, or go for good. */
-static void on_stop(pid_t pid, int status, bool (*at_exec)(void *arg, pid_t tgid), void *arg)
+/* Does it stand behind an mmap() of code? */
+static bool mapped_code(pid_t pid)
 {
-	int event = status >> 16, signal = WSTOPSIG(status);
+	struct user_regs_struct regs;
 
-	if (event == PTRACE_EVENT_EXEC && at_exec(arg, pid)) {
-		ptrace(PTRACE_DETACH, pid, NULL, NULL);
-		return;
-	}
-	/* ptrace's own stops, a new child's first one among them, are no signals to pass on */
-	if (event || signal == SIGSTOP || signal == SIGTRAP)
-		signal = 0;
-	ptrace(PTRACE_CONT, pid, NULL, (void *)(uintptr_t)signal);
+	return !ptrace(PTRACE_GETREGS, pid, NULL, &regs) && regs.orig_rax == SYS_mmap &&
+	       regs.rdx & PROT_EXEC && (long long)regs.rax >= 0;
 }
 
-void command_poll(struct command *command, bool (*at_exec)(void *arg, pid_t tgid), void *arg)
+/*
+ * Run it on from one system call to the next while its loader maps libraries.  Returns what
+ * it is then, and its last wait status; it may have ended.
+ */
+static enum held follow_loader(pid_t pid, held_fn look, void *arg, int *status)
 {
-	int status;
-	pid_t pid;
+	enum held held = HELD_LATER;
 
-	while (!command->ended && (pid = waitpid(-1, &status, WNOHANG | __WALL)) > 0) {
-		if (WIFSTOPPED(status)) {
-			on_stop(pid, status, at_exec, arg);
-		} else if (pid == command->tgid) {
+	for (int i = 0; i < LOADER_STOPS && held == HELD_LATER; i++) {
+		if (ptrace(PTRACE_SYSCALL, pid, NULL, NULL) || waitpid(pid, status, __WALL) != pid)
+			return HELD_OTHER;
+		if (!WIFSTOPPED(*status) || WSTOPSIG(*status) != SYSCALL_STOP)
+			return HELD_OTHER; /* its loader does without signals and children */
+		if (mapped_code(pid))
+			held = look(arg, pid);
+	}
+	return held;
+}
+
+/* One of the held processes has come to something: let it go on, or go for good. */
+static void on_status(struct command *command, pid_t pid, int status, held_fn look, void *arg)
+{
+	enum held held = HELD_OTHER;
+	int signal;
+
+	if (WIFSTOPPED(status) && status >> 16 == PTRACE_EVENT_EXEC) {
+		held = look(arg, pid);
+		if (held == HELD_LATER)
+			held = follow_loader(pid, look, arg, &status);
+	}
+	if (!WIFSTOPPED(status)) {
+		if (pid == command->tgid) {
 			command->ended = true;
 			command->status =
 				WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 		}
+		return;
 	}
+	if (held == HELD_PROBED) {
+		ptrace(PTRACE_DETACH, pid, NULL, NULL);
+		return;
+	}
+	signal = WSTOPSIG(status);
+	/* ptrace's own stops, a new child's first one among them, are no signals to pass on */
+	if (status >> 16 || signal == SIGSTOP || signal == SIGTRAP || signal == SYSCALL_STOP)
+		signal = 0;
+	ptrace(PTRACE_CONT, pid, NULL, (void *)(uintptr_t)signal);
+}
+
+void command_poll(struct command *command, held_fn look, void *arg)
+{
+	int status;
+	pid_t pid;
+
+	while (!command->ended && (pid = waitpid(-1, &status, WNOHANG | __WALL)) > 0)
+		on_status(command, pid, status, look, arg);
 }
 
 void command_end(const struct command *command, int signal)

@@ -10,6 +10,14 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+/* What a process that is held turned out to be. */
+enum held {
+	HELD_OTHER,  /* not Python */
+	HELD_LATER,  /* it will be when its libpython is mapped */
+	HELD_PROBED, /* Python, and the probes are in */
+};
+typedef enum held (*held_fn)(void *arg, pid_t tgid);
+
 struct command {
 	pid_t tgid;
 	bool ended;
@@ -23,10 +31,11 @@ struct command {
 int command_start(struct command *command, const char *text);
 
 /*
- * Take up what happened to it.  `at_exec` is called for each process that stands at
- * an exec; if it returns true that one is Python and attached: it is let go for good.
+ * Take up what happened to it.  `look` is called for each process that stands at an exec.
+ * HELD_PROBED lets it go for good; after HELD_LATER it is held again, and `look` called,
+ * whenever it has mapped code, until that says something else.
  */
-void command_poll(struct command *command, bool (*at_exec)(void *arg, pid_t tgid), void *arg);
+void command_poll(struct command *command, held_fn look, void *arg);
 
 /* Send it a signal if it runs still. */
 void command_end(const struct command *command, int signal);
