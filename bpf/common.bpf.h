@@ -32,6 +32,8 @@ struct shadow_frame {
 	u64 wait_ns[WAIT_CLASSES];
 };
 
+enum deep_state { DEEP_ENTERED, DEEP_RAISED, DEEP_LEFT };
+
 struct chunk1 {
 	struct shadow_frame frames[STACK_CHUNK1];
 };
@@ -78,10 +80,10 @@ struct thread {
 	u8 pad[2];
 	struct recent_function last; /* the one that last went off-CPU */
 	u64 probe_ns;                /* what our probes have taken of its time so far */
-	u64 deep_frame; /* beyond what is kept: the frame last entered or seen to raise */
-	u64 hit_ns;     /* when the last hit was left (an entry) or come to (an exit) */
-	u8 hit_entry;   /* which of the two it was */
-	u8 deep_raised; /* deep_frame was seen to raise */
+	u64 deep_frame;              /* beyond what is kept: the frame that was last hit */
+	u64 hit_ns;    /* when the last hit was left (an entry) or come to (an exit) */
+	u8 hit_entry;  /* which of the two it was */
+	u8 deep_state; /* enum deep_state: what it did then */
 	u8 pad2[2];
 	u32 seeding;    /* scratch: open calls not put on the stack yet (no loop bound to verify) */
 	u64 not_before; /* do not search for the thread state again before this */

@@ -10,6 +10,8 @@
 
 enum entry_kind { ENTRY_UNKNOWN, ENTRY_START, ENTRY_RESUME, ENTRY_NONE };
 
+#define MAX_OWN_STATES 8 /* thread states of one thread that are tried */
+
 static __always_inline bool is_resume(const struct py_layout *l, u8 op)
 {
 	for (int i = 0; i < LAYOUT_RESUME_OPS; i++)
@@ -51,24 +53,6 @@ __noinline int entry_kind(struct thread *t, const struct py_layout *l)
 }
 
 /*
- * Find the thread state anew: the thread may have got another one, or go on in another of
- * its own (a sub-interpreter's).
- */
-static __always_inline int thread_again(struct hit *hit)
-{
-	struct thread *t = hit->t;
-	u64 avoid = 0;
-
-	if (read_user_u64(NULL, t->tstate + hit->l->ts_thread_id) ==
-	    thread_ident(bpf_get_current_task_btf()))
-		avoid = t->tstate;
-	if (!thread_find_but(t, hit->l, avoid))
-		return 0;
-	t->tstate = avoid;
-	return -1;
-}
-
-/*
  * Is this the entry we have just seen?  Turning on sys.monitoring has the interpreter
  * run RESUME a second time (3.12+), and while userspace changes from one set of links
  * to another a hit comes twice.  (A frame that began cannot begin again before it was
@@ -82,7 +66,7 @@ static __always_inline bool entered_already(struct hit *hit, u64 frame, u32 func
 	if (!hit->t->depth)
 		return false;
 	if (hit->t->depth > STACK_MAX)
-		return hit->t->deep_frame == frame && !hit->t->deep_raised;
+		return hit->t->deep_frame == frame && hit->t->deep_state == DEEP_ENTERED;
 	f = shadow_at(hit->task, hit->t, hit->t->depth - 1);
 	return f && f->frame == frame && f->function == function && f->segment == segment &&
 	       !f->raised_ns;
@@ -106,30 +90,45 @@ static __always_inline enum entry_kind enter_quickly(struct hit *hit, u64 *frame
 	return ENTRY_START;
 }
 
-/* Any entry: the frame from the thread state, proved by the instruction it stands at. */
-static __always_inline enum entry_kind enter_surely(struct hit *hit, u64 *frame,
-						    enum entry_kind forced)
+/* The entry that the thread state's current frame stands at, if it does. */
+static __always_inline enum entry_kind entry_by_state(struct hit *hit, u64 *frame,
+						      enum entry_kind forced)
 {
 	const struct py_layout *l = hit->l;
 	struct thread *t = hit->t;
 	enum entry_kind kind = ENTRY_UNKNOWN;
-	bool running;
 
 	*frame = current_frame(NULL, l, t->tstate);
 	if (!read_frame(NULL, l, t->head, *frame))
 		kind = forced ?: entry_kind(t, l);
 	/* up to 3.10 any frame that runs looks resumed: also one of another interpreter */
-	running = l->lasti_unit && kind == ENTRY_RESUME && t->depth &&
-		  shadow_top_is(hit->task, t, *frame);
-	if ((kind == ENTRY_UNKNOWN || running) && !thread_again(hit)) {
-		*frame = current_frame(NULL, l, t->tstate);
-		if (!read_frame(NULL, l, t->head, *frame))
-			kind = entry_kind(t, l);
+	if (l->lasti_unit && kind == ENTRY_RESUME && t->depth &&
+	    shadow_top_is(hit->task, t, *frame))
+		return ENTRY_UNKNOWN;
+	return kind;
+}
+
+/*
+ * Any entry, proved by the instruction the frame stands at.  The thread may have got another
+ * thread state, or go on in another of its own (a sub-interpreter's): then all are tried.
+ */
+static __always_inline enum entry_kind enter_surely(struct hit *hit, u64 *frame,
+						    enum entry_kind forced)
+{
+	u64 known = hit->t->tstate;
+	enum entry_kind kind = entry_by_state(hit, frame, forced);
+
+	for (u32 i = 0; i < MAX_OWN_STATES && kind == ENTRY_UNKNOWN; i++) {
+		if (thread_find_nth(hit->t, hit->l, i))
+			break;
+		kind = entry_by_state(hit, frame, forced);
 	}
-	if (kind == ENTRY_UNKNOWN)
+	if (kind == ENTRY_UNKNOWN) {
 		lose(LOSS_NOT_AT_RESUME);
-	else if (!forced)
+		hit->t->tstate = known;
+	} else if (!forced) {
 		site_learn(hit->ctx, hit->site, *frame);
+	}
 	return kind;
 }
 

@@ -73,6 +73,22 @@ static __always_inline bool leaves_early(struct hit *hit, const struct shadow_fr
 	return site_is_early(hit->site, own && plain, below);
 }
 
+/*
+ * It is deeper than we keep, and was counted at its entry.  While userspace changes from one
+ * set of links to another a hit comes twice, and must not count for the next one down.
+ */
+static __always_inline void leave_deep(struct hit *hit, u64 frame)
+{
+	struct thread *t = hit->t;
+
+	frame = frame ?: current_frame(NULL, hit->l, t->tstate);
+	if (t->deep_state == DEEP_LEFT && t->deep_frame == frame)
+		return;
+	t->depth--;
+	t->deep_frame = frame;
+	t->deep_state = DEEP_LEFT;
+}
+
 /* The topmost call leaves, unless a register says that it is another one. */
 static __always_inline int leave(struct hit *hit, enum ending how)
 {
@@ -83,9 +99,8 @@ static __always_inline int leave(struct hit *hit, enum ending how)
 
 	if (t->depth) {
 		f = shadow_top(hit->task, t, frame);
-		if (!f) { /* deeper than we keep: counted at its entry */
-			t->depth--;
-			t->deep_frame = 0;
+		if (!f) {
+			leave_deep(hit, frame);
 			return 0;
 		}
 		if (frame == f->frame) {
@@ -173,10 +188,10 @@ static __always_inline void unwind(struct hit *hit)
 		return;
 	f = shadow_top(hit->task, t, frame);
 	if (!f) { /* deeper than we keep: each hit in another frame than the last is one less */
-		if (t->deep_frame && t->deep_frame != frame)
+		if (t->deep_state != DEEP_LEFT && t->deep_frame && t->deep_frame != frame)
 			t->depth--;
 		t->deep_frame = frame;
-		t->deep_raised = 1;
+		t->deep_state = DEEP_RAISED;
 		return;
 	}
 	if (f->frame != frame) {

@@ -78,7 +78,8 @@ struct thread_search {
 	u64 next_interp; /* where the pointer to the next interpreter is */
 	u64 tstate;
 	u64 thread_id;
-	u64 avoid; /* not this one */
+	u32 skip; /* so many that match come before the one that is meant */
+	u32 pad;
 	u64 found;
 };
 
@@ -103,7 +104,7 @@ static long thread_search_step(u32 i, void *arg)
 		return 1;
 	if (!search->tstate ||
 	    bpf_probe_read_user(&id, sizeof(id), (void *)(search->tstate + l->ts_thread_id)) ||
-	    id != search->thread_id || search->tstate == search->avoid)
+	    id != search->thread_id || search->skip-- > 0)
 		return 0;
 	search->found = search->tstate;
 	return 1;
@@ -153,23 +154,21 @@ static __always_inline int thread_find_listed(struct task_struct *other, struct 
 }
 
 /*
- * Find the current task's thread state by walking the interpreters' lists, another than
- * `avoid`.  Threads come and go meanwhile, so a walk can lose its way: it is tried again.
- * 0 if found.
+ * Find the current task's thread state by walking the interpreters' lists: the nth, for a
+ * thread has one in each interpreter it has run in.  Threads come and go meanwhile, so a
+ * walk can lose its way: it is tried again.  0 if found.
  */
-__noinline int thread_find_but(struct thread *t, const struct py_layout *l, u64 avoid)
+__noinline int thread_find_nth(struct thread *t, const struct py_layout *l, u32 nth)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct thread_search search = {.avoid = avoid};
+	struct thread_search search = {};
 
 	if (!t || !l)
 		return -1;
 	search.layout = l;
-	search.thread_id = thread_ident(task);
+	search.thread_id = thread_ident(bpf_get_current_task_btf());
 	t->tstate = 0;
-	if (!avoid && !thread_find_listed(NULL, t, l, search.thread_id, task->tgid))
-		return 0;
 	for (int i = 0; i < 3 && !search.found; i++) {
+		search.skip = nth;
 		search.next_interp = t->runtime + l->runtime_interpreters_head;
 		/* 0, but the verifier must not know: 6.1 looks at the first step only */
 		search.tstate = *(volatile u64 *)&t->tstate;
@@ -178,9 +177,14 @@ __noinline int thread_find_but(struct thread *t, const struct py_layout *l, u64 
 	return search.found ? thread_adopt(NULL, t, l, search.found) : -1;
 }
 
+/* Its thread state as userspace listed it, or else the first there is.  0 if found. */
 static __always_inline int thread_find(struct thread *t, const struct py_layout *l)
 {
-	return thread_find_but(t, l, 0);
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	t->tstate = 0;
+	return thread_find_listed(NULL, t, l, thread_ident(task), task->tgid) &&
+	       thread_find_nth(t, l, 0);
 }
 
 /* Address of the thread's current frame, 0 if it has none or it cannot be read. */

@@ -89,7 +89,7 @@ static __always_inline bool shadow_push(struct task_struct *task, struct thread 
 	f = shadow_make(task, t, index);
 	if (!f) {
 		t->deep_frame = frame;
-		t->deep_raised = 0;
+		t->deep_state = DEEP_ENTERED;
 		lose(LOSS_DEPTH);
 		return false;
 	}

@@ -245,8 +245,7 @@ def test_time_until_swallowed(lab, py):
     check(wall >= slept, f"__getattr__(): expected at least {slept} s of wall time, got {wall}")
 
 
-@over(*(name for name in ALL if name != "debian-3.9"))
+@over(*ALL)
 def test_interpreters_in_the_interpreter(lab, py):
-    # the very first entry of an interpreter may come before its thread state is listed
-    harmless = [*SWALLOWED, "entry_mismatch"]
-    run_sections(lab, py, ("within_main_thread", "within_threads"), fair=False, harmless=harmless)
+    sections = ("within_main_thread", "within_threads", "inside_first")
+    run_sections(lab, py, sections, fair=False)
