@@ -86,6 +86,7 @@ struct thread {
 	u8 deep_state; /* enum deep_state: what it did then */
 	u8 pad2[2];
 	u32 seeding;    /* scratch: open calls not put on the stack yet (no loop bound to verify) */
+	u64 entering;   /* scratch: the frame of an entry */
 	u64 not_before; /* do not search for the thread state again before this */
 	struct recent_function recent[RECENT_FUNCTIONS]; /* slots looked up lately, by address */
 

@@ -8,16 +8,23 @@
 #include "reconcile.bpf.h"
 #include "seed.bpf.h"
 
-enum entry_kind { ENTRY_UNKNOWN, ENTRY_START, ENTRY_RESUME, ENTRY_NONE };
+enum entry_kind {
+	ENTRY_UNKNOWN, /* the frame looked at does not begin */
+	ENTRY_DOUBTED, /* it looks resumed, but it runs already */
+	ENTRY_START,
+	ENTRY_RESUME,
+	ENTRY_NONE, /* it does, but that is no call */
+};
 
 #define MAX_OWN_STATES 8 /* thread states of one thread that are tried */
 
 static __always_inline bool is_resume(const struct py_layout *l, u8 op)
 {
+	u64 found = 0;
+
 	for (int i = 0; i < LAYOUT_RESUME_OPS; i++)
-		if (l->resume_ops[i] && l->resume_ops[i] == op)
-			return true;
-	return false;
+		found |= equal_bit(l->resume_ops[i], op);
+	return op && found; /* the list ends with 0 */
 }
 
 static __always_inline enum entry_kind resume_kind(const struct py_layout *l, u8 oparg)
@@ -90,45 +97,64 @@ static __always_inline enum entry_kind enter_quickly(struct hit *hit, u64 *frame
 	return ENTRY_START;
 }
 
-/* The entry that the thread state's current frame stands at, if it does. */
-static __always_inline enum entry_kind entry_by_state(struct hit *hit, u64 *frame,
-						      enum entry_kind forced)
+/*
+ * The entry that the thread state's current frame stands at, if it does: an enum entry_kind.
+ * The frame is in t->entering.
+ */
+__noinline int entry_by_state(struct thread *t, const struct py_layout *l, u32 forced)
 {
-	const struct py_layout *l = hit->l;
-	struct thread *t = hit->t;
-	enum entry_kind kind = ENTRY_UNKNOWN;
+	int kind = forced;
 
-	*frame = current_frame(NULL, l, t->tstate);
-	if (!read_frame(NULL, l, t->head, *frame))
-		kind = forced ?: entry_kind(t, l);
+	if (!t || !l)
+		return ENTRY_UNKNOWN;
+	t->entering = current_frame(NULL, l, t->tstate);
+	if (read_frame(NULL, l, t->head, t->entering))
+		return ENTRY_UNKNOWN;
+	if (!kind)
+		kind = entry_kind(t, l);
 	/* up to 3.10 any frame that runs looks resumed: also one of another interpreter */
 	if (l->lasti_unit && kind == ENTRY_RESUME && t->depth &&
-	    shadow_top_is(hit->task, t, *frame))
-		return ENTRY_UNKNOWN;
+	    shadow_top_is(bpf_get_current_task_btf(), t, t->entering))
+		return ENTRY_DOUBTED;
 	return kind;
 }
 
 /*
- * Any entry, proved by the instruction the frame stands at.  The thread may have got another
- * thread state, or go on in another of its own (a sub-interpreter's): then all are tried.
+ * The thread may have got another thread state, or go on in another of its own (a
+ * sub-interpreter's): try all.
  */
+__noinline int entry_by_any_state(struct thread *t, const struct py_layout *l, u32 forced)
+{
+	u64 known;
+	int kind;
+
+	if (!t || !l)
+		return ENTRY_UNKNOWN;
+	known = t->tstate;
+	for (u32 i = 0; i < MAX_OWN_STATES && !thread_find_nth(t, l, i); i++) {
+		kind = entry_by_state(t, l, forced);
+		if (kind > ENTRY_DOUBTED)
+			return kind;
+	}
+	t->tstate = known;
+	kind = entry_by_state(t, l, forced);
+	return kind == ENTRY_DOUBTED ? ENTRY_RESUME : kind;
+}
+
+/* Any entry: the frame from the thread state, proved by the instruction it stands at. */
 static __always_inline enum entry_kind enter_surely(struct hit *hit, u64 *frame,
 						    enum entry_kind forced)
 {
-	u64 known = hit->t->tstate;
-	enum entry_kind kind = entry_by_state(hit, frame, forced);
+	struct thread *t = hit->t;
+	enum entry_kind kind = entry_by_state(t, hit->l, forced);
 
-	for (u32 i = 0; i < MAX_OWN_STATES && kind == ENTRY_UNKNOWN; i++) {
-		if (thread_find_nth(hit->t, hit->l, i))
-			break;
-		kind = entry_by_state(hit, frame, forced);
-	}
-	if (kind == ENTRY_UNKNOWN) {
+	if (kind <= ENTRY_DOUBTED)
+		kind = entry_by_any_state(t, hit->l, forced);
+	*frame = t->entering;
+	if (kind == ENTRY_UNKNOWN)
 		lose(LOSS_NOT_AT_RESUME);
-		hit->t->tstate = known;
-	} else if (!forced) {
+	else if (!forced)
 		site_learn(hit->ctx, hit->site, *frame);
-	}
 	return kind;
 }
 

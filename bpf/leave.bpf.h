@@ -77,16 +77,17 @@ static __always_inline bool leaves_early(struct hit *hit, const struct shadow_fr
  * It is deeper than we keep, and was counted at its entry.  While userspace changes from one
  * set of links to another a hit comes twice, and must not count for the next one down.
  */
-static __always_inline void leave_deep(struct hit *hit, u64 frame)
+__noinline int leave_deep(struct thread *t, const struct py_layout *l, u64 frame)
 {
-	struct thread *t = hit->t;
-
-	frame = frame ?: current_frame(NULL, hit->l, t->tstate);
+	if (!t || !l)
+		return 0;
+	frame = frame ?: current_frame(NULL, l, t->tstate);
 	if (t->deep_state == DEEP_LEFT && t->deep_frame == frame)
-		return;
+		return 0;
 	t->depth--;
 	t->deep_frame = frame;
 	t->deep_state = DEEP_LEFT;
+	return 0;
 }
 
 /* The topmost call leaves, unless a register says that it is another one. */
@@ -100,7 +101,7 @@ static __always_inline int leave(struct hit *hit, enum ending how)
 	if (t->depth) {
 		f = shadow_top(hit->task, t, frame);
 		if (!f) {
-			leave_deep(hit, frame);
+			leave_deep(t, hit->l, frame);
 			return 0;
 		}
 		if (frame == f->frame) {

@@ -10,33 +10,53 @@
 #include "python.bpf.h"
 #include "stack.bpf.h"
 
+struct searching {
+	struct task_struct *task;
+	struct thread *t;
+	u64 frame;
+	u32 at;
+	u32 found; /* position + 1 */
+};
+
 struct unwinding {
 	struct task_struct *task;
 	struct thread *t;
-	u64 frame; /* the frame that must be on top afterwards, or be none of ours */
 	u64 now;
-	u32 found; /* position + 1 */
-	u32 at;
+	u32 found;  /* so many stay */
 	u32 raised; /* an exception took the frames above it away just now */
 	u32 keep;   /* how many frames above it stay */
 	u32 unseen; /* one went that was not seen to raise */
 	u64 last;   /* when the thread last was hit or came to the CPU */
 };
 
-static long unwinding_search(u32 i, void *arg)
+static long shadow_search(u32 i, void *arg)
 {
-	struct unwinding *u = arg;
+	struct searching *s = arg;
 	struct shadow_frame *f;
 
-	if (!u->at)
+	if (!s->t || !s->at)
 		return 1;
-	u->at--;
-	f = shadow_at(u->task, u->t, u->at);
-	if (f && f->frame == u->frame) {
-		u->found = u->at + 1;
+	s->at--;
+	f = shadow_at(s->task, s->t, s->at);
+	if (f && f->frame == s->frame) {
+		s->found = s->at + 1;
 		return 1;
 	}
 	return 0;
+}
+
+/* Where a frame is on the shadow stack: its position + 1, or 0. */
+__noinline u32 shadow_find(struct thread *t, u64 frame)
+{
+	struct searching s = {.frame = frame};
+
+	if (!t)
+		return 0;
+	s.t = t;
+	s.task = bpf_get_current_task_btf();
+	s.at = t->depth < STACK_MAX ? t->depth : STACK_MAX;
+	bpf_loop(STACK_MAX, shadow_search, &s, 0);
+	return s.found;
 }
 
 /*
@@ -85,12 +105,12 @@ __noinline int reconcile(struct thread *t, const struct py_layout *l, u64 frame,
 			 enum above above)
 {
 	struct unwinding u = {
-		.frame = frame,
 		.now = now,
 		.raised = above == ABOVE_RAISED,
 		.keep = above == ABOVE_LEAVES,
 	};
 	struct shadow_frame *top;
+	u64 below = frame;
 
 	if (!t || !l)
 		return 0;
@@ -99,12 +119,11 @@ __noinline int reconcile(struct thread *t, const struct py_layout *l, u64 frame,
 	if (u.last > now)
 		u.last = now;
 	u.task = bpf_get_current_task_btf();
-	for (int i = 0; i < 32 && u.frame; i++) {
-		u.at = t->depth < STACK_MAX ? t->depth : STACK_MAX;
-		bpf_loop(STACK_MAX, unwinding_search, &u, 0);
+	for (int i = 0; i < 32 && below; i++) {
+		u.found = shadow_find(t, below);
 		if (u.found)
 			break;
-		u.frame = read_user_u64(NULL, u.frame + l->frame_previous);
+		below = read_user_u64(NULL, below + l->frame_previous);
 	}
 	if (!u.found && frame && !shadow_rests_on(t, frame) &&
 	    !stack_switch(t, parked_near(l, frame), now))
