@@ -21,6 +21,7 @@
 
 #include "../../user/discover/builds.h"
 #include "../../user/discover/cgroup.h"
+#include "../../user/discover/code_names.h"
 #include "../../user/discover/process.h"
 #include "../../user/discover/procfs.h"
 #include "test_discover_elf.h"
@@ -290,6 +291,67 @@ static void a_scan_of_this_machine(void **state)
 	builds__free(builds);
 }
 
+/* A code object and its strings in our own memory, with offsets of our own. */
+struct fake_string {
+	uint64_t chars;
+	uint32_t state; /* kind, then a bit each: compact, ascii */
+	char ascii[16];
+	uint16_t wide[8];
+};
+
+struct fake_code {
+	struct fake_string *file, *name;
+	uint32_t line;
+};
+
+static const struct py_layout fake_layout = {
+	.code_filename = offsetof(struct fake_code, file),
+	.code_name = offsetof(struct fake_code, name),
+	.code_qualname = LAYOUT_ABSENT,
+	.code_firstlineno = offsetof(struct fake_code, line),
+	.unicode_length = offsetof(struct fake_string, chars),
+	.unicode_state = offsetof(struct fake_string, state),
+	.unicode_ascii_data = offsetof(struct fake_string, ascii),
+	.unicode_compact_data = offsetof(struct fake_string, wide),
+	.unicode_kind_bits = 3,
+	.unicode_compact_shift = 3,
+	.unicode_ascii_shift = 4,
+};
+
+static void names_the_kernel_could_not_read(void **state)
+{
+	struct fake_string file = {.chars = 6, .state = 1 | 1 << 3 | 1 << 4, .ascii = "job.py"};
+	struct fake_string name = {.chars = 2, .state = 2 | 1 << 3, .wide = {'f', 0x3b1}};
+	struct fake_code code = {.file = &file, .name = &name, .line = 7};
+	struct record_code record = {
+		.tgid = getpid(), .code = (uint64_t)(uintptr_t)&code, .line = 7};
+	struct record_code blank = record, later = record, lost = record;
+
+	(void)state;
+	code_names_complete(&record, &fake_layout);
+	assert_int_equal(record.file_kind, 1);
+	assert_int_equal(record.file_chars, 6);
+	assert_memory_equal(record.file, "job.py", 6);
+	assert_int_equal(record.name_kind, 2);
+	assert_int_equal(record.name_chars, 2);
+	assert_memory_equal(record.name, name.wide, 4);
+
+	later.line = 8; /* another code object is at its address by now */
+	blank.line = 8;
+	code_names_complete(&later, &fake_layout);
+	assert_memory_equal(&later, &blank, sizeof(blank));
+
+	name.state = 3 | 1 << 3; /* no kind there is */
+	file.chars = UINT64_MAX;
+	code_names_complete(&lost, &fake_layout);
+	assert_int_equal(lost.name_kind, 0);
+	assert_true(lost.file_chars <= sizeof(lost.file));
+
+	lost.code = 8;
+	code_names_complete(&lost, &fake_layout);
+	assert_int_equal(lost.name_kind, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -301,6 +363,7 @@ int main(void)
 		cmocka_unit_test(load_bias_of_a_mapping),
 		cmocka_unit_test(a_live_interpreter_verifies),
 		cmocka_unit_test(the_jit_variable_counts_as_python_reads_it),
+		cmocka_unit_test(names_the_kernel_could_not_read),
 		cmocka_unit_test(a_scan_of_this_machine),
 	};
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "discover/code_names.h"
 #include "names.h"
 
 /*
@@ -205,12 +206,20 @@ static struct function_total *slot_function(struct collector *collector, uint32_
 static void on_code(struct collector *collector, const struct record_code *record)
 {
 	struct process_total *process = process_of(collector, record->tgid);
+	const struct build *build;
+	struct record_code completed;
 	char function[NAME_MAX_BYTES * 4 + 1], file[FILE_MAX_BYTES * 4 + 1];
 	struct function_total *before;
 	struct slot *slot;
 
 	if (!process || record->slot >= collector->slot_count)
 		return;
+	build = builds__get(collector->builds, process->process.build);
+	if (build && (!record->name_kind || !record->file_kind)) {
+		completed = *record;
+		code_names_complete(&completed, &build->layout);
+		record = &completed;
+	}
 	name_decode(record->name, sizeof(record->name), record->name_chars, record->name_kind,
 		    function, sizeof(function));
 	name_decode(record->file, sizeof(record->file), record->file_chars, record->file_kind, file,

@@ -2,21 +2,14 @@
 /* Walking runtime -> interpreters -> thread states from outside. */
 #include "threads.h"
 
-#include <errno.h>
-#include <sys/uio.h>
+#include "memory.h"
 
 #define MAX_INTERPRETERS 64
 #define MAX_THREADS 16384
 
 static int read_u64(pid_t tgid, uint64_t address, uint64_t *value)
 {
-	struct iovec local = {value, sizeof(*value)};
-	struct iovec remote = {(void *)(uintptr_t)address, sizeof(*value)};
-	ssize_t got = process_vm_readv(tgid, &local, 1, &remote, 1, 0);
-
-	if (got == (ssize_t)sizeof(*value))
-		return 0;
-	return got < 0 ? -errno : -EFAULT;
+	return memory_read(tgid, address, value, sizeof(*value));
 }
 
 int process_threads(pid_t tgid, const struct py_layout *layout, uint64_t runtime,

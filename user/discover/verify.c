@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/uio.h>
 #include <time.h>
 
+#include "memory.h"
 #include "process.h"
 #include "procfs.h"
 
@@ -32,20 +32,9 @@ struct check {
 	char *reason;
 };
 
-static int read_memory(pid_t tgid, uint64_t address, void *buffer, size_t length)
-{
-	struct iovec local = {.iov_base = buffer, .iov_len = length};
-	struct iovec remote = {.iov_base = (void *)(uintptr_t)address, .iov_len = length};
-	ssize_t n = process_vm_readv(tgid, &local, 1, &remote, 1, 0);
-
-	if (n < 0)
-		return -errno;
-	return (size_t)n == length ? 0 : -EFAULT;
-}
-
 static int read_pointer(const struct check *check, uint64_t address, uint64_t *value)
 {
-	return read_memory(check->tgid, address, value, sizeof(*value));
+	return memory_read(check->tgid, address, value, sizeof(*value));
 }
 
 static int mismatch(const struct check *check, const char *what)
@@ -107,7 +96,7 @@ static int check_code(const struct check *check, uint64_t code)
 	int32_t line;
 	int err;
 
-	err = read_memory(check->tgid, code + l->code_firstlineno, &line, sizeof(line));
+	err = memory_read(check->tgid, code + l->code_firstlineno, &line, sizeof(line));
 	if (!err)
 		err = read_pointer(check, code + l->code_filename, &name);
 	if (!err)
@@ -130,7 +119,7 @@ static int check_frames(const struct check *check, uint64_t state)
 	for (int i = 0; !err && frame && i < MAX_FRAMES; i++) {
 		owner = 0;
 		if (l->frame_owner != LAYOUT_ABSENT)
-			err = read_memory(check->tgid, frame + l->frame_owner, &owner, 1);
+			err = memory_read(check->tgid, frame + l->frame_owner, &owner, 1);
 		if (!err)
 			err = read_pointer(check, frame + l->frame_code, &code);
 		if (err)
