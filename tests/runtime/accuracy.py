@@ -1,111 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """Real programs twice: under cProfile and traced, every function's count compared.
 
-What they need is fetched once, kept in the test cache and linked into each interpreter's file
-system. An explanation in tests/accuracy.explained is the only way to pass with a difference.
+An explanation in tests/accuracy.explained is the only way to pass with a difference.
 """
 import collections
-import fcntl
 import fnmatch
 import os
 import pathlib
 import re
-import shutil
-import subprocess
 import sys
-import tempfile
-import zipfile
 
+import packages
 from harness import TARGETS, TREE, Failed, Target, check, target_environment
 
 sys.path.insert(0, str(TARGETS))
 
 from accuracy_programs import PROGRAMS  # noqa: E402
 
-CACHE = pathlib.Path(os.environ.get("PYTRACE_TEST_CACHE") or "/var/cache/pytrace-bpf-tests")
-INSIDE = pathlib.Path("/opt/pytrace-accuracy")  # the packages, in an interpreter's file system
-PACKAGES = TREE / "tests/accuracy.packages"
 EXPLAINED = TREE / "tests/accuracy.explained"
 
 # Names and paths are cut there; see bounds.h
 NAME_BYTES, FILE_BYTES = 192, 320
-
-# --- packages
-
-
-def pinned():
-    """{package: version}"""
-    lines = [line.partition("#")[0].strip() for line in PACKAGES.read_text().splitlines()]
-    return dict(line.split("==") for line in lines if line)
-
-
-def fetch(names):
-    """The folders of these packages in the cache; those that are not there are downloaded."""
-    versions = pinned()
-    folders = [CACHE / "accuracy" / f"{name}-{versions[name]}" for name in names]
-    missing = [folder for folder in folders if not folder.exists()]
-    if missing:
-        with tempfile.TemporaryDirectory(prefix=".fetch.", dir=CACHE / "accuracy") as work:
-            wanted = [f"{n}=={versions[n]}" for n, f in zip(names, folders) if f in missing]
-            # A wheel for one CPython will do: the compiled modules in it are left out below.
-            argv = "-m pip download -q --no-deps --only-binary=:all: --python-version 311 "
-            argv += "--implementation cp --platform manylinux2014_x86_64 -d"
-            out = subprocess.run(
-                ["/usr/bin/python3", *argv.split(), work, *wanted],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                timeout=300,
-            )
-            if out.returncode:
-                raise Failed(f"{' '.join(wanted)} cannot be fetched: {out.stdout[-1000:]}")
-            wheels = {w.name.split("-")[0].lower(): w for w in pathlib.Path(work).glob("*.whl")}
-            for folder in missing:
-                name = folder.name.rsplit("-", 1)[0]
-                unpack(wheels[re.sub(r"[-_.]+", "_", name)], pathlib.Path(work) / folder.name)
-                (pathlib.Path(work) / folder.name).rename(folder)
-    return folders
-
-
-def unpack(wheel, folder):
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(folder, [n for n in archive.namelist() if not n.endswith(".so")])
-
-
-def install(py, names):
-    """PYTHONPATH for these packages, which are then in the interpreter's file system, compiled."""
-    (CACHE / "accuracy").mkdir(parents=True, exist_ok=True)
-    with open(CACHE / "accuracy/.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        for folder in fetch(names):
-            # outside a chroot interpreters share a folder; their compiled files have own names
-            final = py.host_path(INSIDE / folder.name)
-            mark = final / f".compiled-{py.version}"
-            if mark.exists():
-                continue
-            final.parent.mkdir(parents=True, exist_ok=True)
-            if not final.exists():
-                partial = final.with_name("." + folder.name)
-                shutil.rmtree(partial, ignore_errors=True)
-                # links cost nothing; they are impossible if somebody moved the cache
-                linked = os.stat(folder).st_dev == os.stat(final.parent).st_dev
-                copy = os.link if linked else shutil.copy2
-                shutil.copytree(folder, partial, copy_function=copy)
-                partial.rename(final)
-            # templates and test data among them do not compile: no harm
-            subprocess.run(
-                [*py.argv, "-W", "ignore", "-m", "compileall", "-qq", INSIDE / folder.name],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                timeout=600,
-                env=target_environment(),
-            )
-            mark.touch()
-    versions = pinned()
-    return ":".join(str(INSIDE / f"{name}-{versions[name]}") for name in names)
-
 
 # --- runs
 
@@ -116,7 +31,7 @@ class Runs:
     def __init__(self, lab, py, name, timeout=120):
         self.lab, self.py, self.name, self.timeout = lab, py, name, timeout
         self.plain = set()
-        self.path = install(py, PROGRAMS[name].needs)
+        self.path = packages.install(py, PROGRAMS[name].needs)
         oracles = [self.start("--cprofile"), self.start("--cprofile")]
         target = self.start("--traced").ready()
         self.truths = [self.oracle(process) for process in oracles]

@@ -17,7 +17,7 @@ PROGRAMS = {}
 class Program:
     def __init__(self, name, needs, prepare):
         self.name = name
-        self.needs = needs  # packages, as tests/accuracy.packages has them
+        self.needs = needs  # packages, as tests/packages has them
         self.prepare = prepare
 
 

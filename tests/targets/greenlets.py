@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""Greenlets that switch in the middle of nested calls; the test puts the greenlet package beside us.
+"""Greenlets that switch in the middle of nested calls; the greenlet package is on our path.
 
     greenlets.py
 
