@@ -50,6 +50,7 @@ struct moving {
 	struct task_struct *task;
 	struct thread *t;
 	struct parked_stack *stack;
+	u64 probes; /* what our probes took of the thread while the stack was away */
 	u32 count;
 };
 
@@ -80,6 +81,7 @@ static long unpark_frame(u32 i, void *arg)
 	if (!to)
 		return 1;
 	*to = m->stack->frames[i];
+	to->probe_at += m->probes; /* not inside these calls */
 	return 0;
 }
 
@@ -171,7 +173,6 @@ __noinline int stack_switch(struct thread *t, u64 frame, u64 now)
 	struct frame_key key = {.frame = frame, .tgid = task->tgid};
 	struct moving m = {.task = task, .t = t};
 	struct shadow_frame *top;
-	s64 away;
 
 	if (!t)
 		return -1;
@@ -183,10 +184,10 @@ __noinline int stack_switch(struct thread *t, u64 frame, u64 now)
 	if (!m.stack)
 		return 0;
 	m.count = m.stack->depth;
+	m.probes = t->probe_ns - m.stack->probe_at;
 	bpf_loop(PARKED_FRAMES, unpark_frame, &m, 0);
 	t->depth = m.count;
-	away = now - m.stack->since - (t->probe_ns - m.stack->probe_at);
-	shadow_wait(task, t, WAIT_OTHER, away > 0 ? away : 0);
+	shadow_wait(task, t, WAIT_OTHER, now - m.stack->since);
 	bpf_map_delete_elem(&parked, &key);
 	top = t->depth ? shadow_at(task, t, t->depth - 1) : NULL;
 	if (top) {
