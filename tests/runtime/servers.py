@@ -71,18 +71,19 @@ class Server:
         return sorted(found)
 
     def access_log(self):
-        """Its lines, once the server has ended: in a file, or among what else it says."""
-        self.process.err.text()
+        """Its lines: in a file, or among what else the server says."""
         log = self.ours / ACCESS
         if log.exists():
             return log.read_text().splitlines()
         # pieces of another thread's traceback may come before it on its line
-        parts = (line.partition(UWSGI_ACCESS) for line in self.process.err.lines)
+        parts = (line.partition(UWSGI_ACCESS) for line in list(self.process.err.lines))
         return [line for _, found, line in parts if found]
 
     def end(self, number, timeout=START_TIMEOUT):
         self.process.signal(number)
         check(self.process.ends_within(timeout), "the server does not end")
+        for lines in (self.process.out, self.process.err):
+            lines.text()  # all of them
 
 
 def gunicorn(lab, py):

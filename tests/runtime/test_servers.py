@@ -8,7 +8,7 @@ import signal
 import time
 
 import servers
-from harness import check, check_none, limit, over, timing
+from harness import START_TIMEOUT, check, check_none, limit, over, timing, wait_until
 
 # paths, and for how many milliseconds in turn
 WSGI = {
@@ -208,7 +208,10 @@ def test_uwsgi(lab, py):
     found = [process["tgid"] for process in everything.report()["processes"]]
     check(set(pids) <= set(found), f"--all-python found {found} but not all of {pids}")
     tracer = lab.tracer("-p", ",".join(map(str, pids)), "--format", "json").attached()
-    servers.Load(server.port, servers.mix(100, WSGI), keep_alive=False).over()
+    paths = servers.mix(100, WSGI)
+    servers.Load(server.port, paths, keep_alive=False).over()
+    # it is logged after it is answered, and a worker told to end does not take the time
+    wait_until(lambda: len(server.access_log()) >= len(paths), START_TIMEOUT, "the access log")
     server.end(signal.SIGTERM)
     report = tracer.report()
     tell(lab, report)
