@@ -28,6 +28,10 @@ def test_switches_in_the_middle_of_calls(lab, py):
         if not f or not near(told_seconds, seconds, 0.1, 2e-5 * f["calls"]):
             shown = brief(f) if f else "nothing"
             problems.append(f"{name}(): expected {seconds:.6f} s in all, got {shown}")
+    # what our probes take while a call is switched out is not inside it
+    away, there = (functions[name]["probe_seconds"] for name in ("waits", "works"))
+    if away > 0.1 * there:
+        problems.append(f"waits(): {away:.6f} s of probes, and works() {there:.6f} meanwhile")
     # GreenletExit is swallowed by C; who is preempted in the middle of a switch has half a stack
     harmless = ("began_before", "ended_unseen", "stack_mismatch")
     harmless += ("unreadable_memory", "string_truncated")

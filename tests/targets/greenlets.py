@@ -15,6 +15,7 @@ import target
 
 ROUNDS = 20
 PAUSE = 0.005
+TICKS = 500
 seconds = {}
 truth = {}
 
@@ -72,9 +73,15 @@ def waits(hub):
     seconds["waits"] = seconds.get("waits", 0) + time.perf_counter() - begin
 
 
+def tick():
+    pass
+
+
 def works():
     begin = time.perf_counter()
     time.sleep(PAUSE)
+    for _ in range(TICKS):
+        tick()
     seconds["works"] = seconds.get("works", 0) + time.perf_counter() - begin
 
 
@@ -184,6 +191,7 @@ def main():
         expect(name, 2 * n)
     expect("waits", n)
     expect("works", n)
+    expect("tick", TICKS * n)
     expect("wait_and_work", n)
     expect("consumes", n)
     expect("switching_generator", n, 4 * n)
