@@ -91,7 +91,7 @@ def gunicorn(lab, py):
     inside, _ = lab.folder_in(py)
     argv = ["-m", "gunicorn", "-k", "gevent", "-w", WORKERS, "-b", "127.0.0.1:0"]
     argv += ["--keep-alive", "60", "--graceful-timeout", "5", "--access-logfile", inside / ACCESS]
-    argv += ["--access-logformat", "%(U)s %(D)s %({began}e)s %({took}e)s", "servers_wsgi:application"]
+    argv += ["--access-logformat", "%({raw_uri}e)s %(D)s %({began}e)s %({took}e)s", "servers_wsgi:application"]
     server = Server(lab, py, argv, packages.environment(py, GUNICORN))
     return server.listening(server.process.err, r"Listening at: http://127.0.0.1:(\d+)")
 
