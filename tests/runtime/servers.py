@@ -244,8 +244,8 @@ class Function:
             )
 
     def part_problems(self, part, share=0.75):
-        """Most of its time is to be that part of the breakdown."""
-        if self.parts[part] < share * self.wall:
+        """Most of its time is that part of the breakdown; how long the CPU was not free does not matter."""
+        if self.parts[part] < share * (self.wall - self.parts["runq"]):
             told = {k: round(v, 4) for k, v in self.parts.items() if v}
             yield f"{self.name}(): expected mostly {part} of {self.wall:.4f} s, got {told}"
 
