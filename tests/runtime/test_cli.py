@@ -362,9 +362,9 @@ def test_command_that_cannot_run(lab):
 
 def test_interrupt_reaches_the_command(lab):
     """Ctrl-C ends both, and the report is written."""
-    command, _ = command_of(lab, "briefly.py", 10, 60)
+    argv, _ = lab.command(host_python(), "briefly.py", 10, 60)
     out = lab.dir / "report.json"
-    tracer = lab.tracer("-c", command, "--format", "json", "-o", out).attached()
+    tracer = lab.tracer("-c", " ".join(argv), "--format", "json", "-o", out).attached()
     time.sleep(0.7)
     os.killpg(tracer.pid, signal.SIGINT)
     tracer.wait(10)
