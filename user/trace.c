@@ -259,7 +259,7 @@ static void free_slot(void *arg, uint32_t slot)
 }
 
 /* The report of the window that ends now.  Returns an exit status. */
-static int report(struct run *run)
+static int report(struct run *run, enum ring_state ring)
 {
 	struct session *session = &run->session;
 	struct window window = {.start_ns = run->window_start_ns};
@@ -270,7 +270,7 @@ static int report(struct run *run)
 
 	tracer__flush(session->tracer);
 	tracer__poll(session->tracer, collector__record, session->collector, 0);
-	collector__drain(session->collector, true, free_slot, session->tracer);
+	collector__drain(session->collector, ring, free_slot, session->tracer);
 	tracer__costs(session->tracer, &costs);
 	window.end_ns = monotonic_ns();
 	window.empty_probe_ns = run->empty_probe_ns;
@@ -346,7 +346,7 @@ static int follow(struct run *run)
 		now = monotonic_ns();
 		if (!interval || now - run->window_start_ns < interval)
 			continue;
-		status = report(run);
+		status = report(run, RING_READ);
 		if (status)
 			return status;
 	}
@@ -360,7 +360,7 @@ static int finish(struct run *run)
 	tracer__end_calls(run->session.tracer);
 	if (run->options->child && !run->session.taken)
 		message("the command never ran Python: there is nothing to report on");
-	status = report(run);
+	status = report(run, RING_OVER);
 	if (status)
 		return status;
 	if (run->options->child)

@@ -49,11 +49,21 @@ pid_t *collector__living_tgids(const struct collector *collector, size_t *count)
 size_t collector__living(const struct collector *collector);
 
 /*
- * Take up what the function counters gained.  Slots of processes that ended are
- * handed to `free_slot`.  `all_told` says that the ring has been read to its end:
- * functions whose names have not come by then have lost them.
+ * What the ring can still tell of functions in the counters: a function's name is in the
+ * ring before its counters count, but one that began since the ring was read is not known yet.
  */
-void collector__drain(struct collector *collector, bool all_told,
+enum ring_state {
+	RING_UNREAD,
+	RING_READ, /* to its end, since the last drain */
+	RING_OVER, /* to its end, and no more calls are counted */
+};
+
+/*
+ * Take up what the function counters gained.  Slots of processes that ended are
+ * handed to `free_slot`.  Functions whose names must have come by now and have not
+ * have lost them.
+ */
+void collector__drain(struct collector *collector, enum ring_state ring,
 		      void (*free_slot)(void *arg, uint32_t slot), void *arg);
 
 /* What a profile says of itself and of the costs; the collector fills in the rest. */

@@ -11,6 +11,7 @@ struct slot {
 	struct process_total *process;
 	struct function_total *function;
 	bool nameless;                 /* its name was lost, or is late */
+	bool awaited;                  /* a drain found it without a name */
 	struct function_stats *before; /* the counters when last read */
 };
 

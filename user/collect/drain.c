@@ -70,15 +70,21 @@ static void drain_slot(struct function_stats *stats, struct slot *slot)
 	function->over += exits + unseen;
 }
 
-/* A slot whose name was lost: count it under a name that says so. */
+/*
+ * A slot whose name has not come.  If it cannot any more, because the ring was read after
+ * the slot was first seen or its process ended, count it under a name that says so.
+ */
 static void adopt_slot(struct collector *collector, uint32_t index,
-		       const struct function_stats *stats)
+		       const struct function_stats *stats, enum ring_state ring)
 {
 	struct slot *slot = &collector->slots[index];
+	struct process_total *process = collector__find_any(collector, stats->tgid);
+	bool awaited = slot->awaited;
 
-	slot->process = collector__find_any(collector, stats->tgid);
-	if (!slot->process)
+	slot->awaited = true;
+	if (!process || (ring != RING_OVER && !awaited && process->current))
 		return;
+	slot->process = process;
 	slot->function = collector__nameless(slot->process, index);
 	slot->nameless = true;
 }
@@ -93,7 +99,7 @@ static void end_open_calls(struct process_total *total)
 	}
 }
 
-void collector__drain(struct collector *collector, bool all_told,
+void collector__drain(struct collector *collector, enum ring_state ring,
 		      void (*free_slot)(void *arg, uint32_t slot), void *arg)
 {
 	for (size_t i = 0; i < collector->slot_count; i++) {
@@ -103,8 +109,8 @@ void collector__drain(struct collector *collector, bool all_told,
 		if (!__atomic_load_n(&stats->key.code, __ATOMIC_RELAXED)) {
 			continue;
 		}
-		if (!slot->function && all_told)
-			adopt_slot(collector, i, stats);
+		if (!slot->function && ring != RING_UNREAD)
+			adopt_slot(collector, i, stats, ring);
 		if (!slot->function)
 			continue;
 		if (!slot->before)
