@@ -5,12 +5,13 @@ from harness import check, short
 # these run where it can be deeper than is tracked: what has no seen end has no seen exception
 DEEP = {"descend", "trace_function", "on_tick"}
 DEEP_RAISING = {"deep_thrower"}
-NO_LOSS = {"began_before", "ended_unseen", "depth", "stack_mismatch"}
+# a page that the kernel is moving cannot be read for a moment: what comes of it is in the figures
+NO_LOSS = {"began_before", "ended_unseen", "depth", "stack_mismatch", "unreadable_memory"}
 
 
-def differences(report, target, truth, rare):
-    """What differs from the program's own truth, a line each; nothing if it is `rare` in all."""
-    found, off = {}, 0
+def differences(report, target, truth):
+    """What differs from the program's own truth, a line each."""
+    found = {}
     for f in report.functions_of(target):
         name = short(f["function"])
         old = found.get(name, [0, 0, 0, 0])
@@ -24,18 +25,14 @@ def differences(report, target, truth, rare):
             zip(("calls", "segments", "exceptions", "ended_unseen"), [*wanted, 0], got)
         )[:figures]:
             if want != have:
-                off += abs(have - want)
                 lines.append(f"{name}(): expected {want} {what}, got {have} ({have - want:+d})")
     lost = {k: v for k, v in report["losses"].items() if v and k not in NO_LOSS}
-    off += sum(lost.values())
-    if off <= rare:
-        return []
     if lost:
         lines.append(f"expected no losses, got {lost}")
     return lines
 
 
-def stress(lab, py, seed, seconds, threads, *more, rare=0):
+def stress(lab, py, seed, seconds, threads, *more):
     """One run: (calls made, what differs)."""
     target = lab.target(py, "stress.py", seed, seconds, threads, *more)
     tracer = lab.trace(target)
@@ -45,4 +42,4 @@ def stress(lab, py, seed, seconds, threads, *more, rare=0):
     report = tracer.report()
     calls = sum(wanted[0] for wanted in truth.values())
     check(calls > 1000, f"only {calls} calls were made")
-    return calls, differences(report, target, truth, rare)
+    return calls, differences(report, target, truth)
