@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "doctor.h"
+#include "dump.h"
 #include "list.h"
 #include "message.h"
 #include "options.h"
@@ -32,6 +33,8 @@ int main(int argc, char **argv)
 		return list_run(&options);
 	case COMMAND_DOCTOR:
 		return doctor_run();
+	case COMMAND_DUMP:
+		return dump_run(&options);
 	case COMMAND_TRACE:
 		break;
 	}

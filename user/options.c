@@ -82,7 +82,8 @@ static const char doc[] =
 	"  pytrace-bpf -p 4711 --format json     one service, as JSON, until interrupted\n"
 	"  pytrace-bpf -c 'python3 job.py'       a command from its start to its end\n"
 	"  pytrace-bpf list                      the Python processes here, and how each can be traced\n"
-	"  pytrace-bpf doctor                    what this machine allows\v"
+	"  pytrace-bpf doctor                    what this machine allows\n"
+	"  pytrace-bpf dump -p 4711              what every thread does now, without pausing one\v"
 	"Exit status: 0 success, 2 usage or nothing to trace, 3 the kernel or privileges refused, 5 the "
 	"report could not be written, 6 a failure of our own; with -c the command's own.";
 
@@ -209,20 +210,28 @@ static void parse_argument(const char *text, struct options *options, struct arg
 		options->command = COMMAND_LIST;
 	else if (!strcmp(text, "doctor"))
 		options->command = COMMAND_DOCTOR;
+	else if (!strcmp(text, "dump"))
+		options->command = COMMAND_DUMP;
 	else
-		argp_error(state,
-			   "there is no command '%s': list, doctor, or options alone to trace",
-			   text);
+		argp_error(
+			state,
+			"there is no command '%s': list, doctor, dump, or options alone to trace",
+			text);
 }
 
 static void check_scope(const struct options *options, struct argp_state *state)
 {
 	int scopes = options->all_python + (options->tgid_count > 0) + (options->child != NULL);
 
-	if (options->command != COMMAND_TRACE)
+	if (options->command != COMMAND_TRACE && options->command != COMMAND_DUMP)
 		return;
+	if (options->command == COMMAND_DUMP && options->child)
+		argp_error(state, "dump takes -p TGID or --all-python, no -c");
 	if (scopes == 0)
-		argp_error(state, "say what to trace: --all-python, -p TGID or -c 'CMD'");
+		argp_error(state, "say what to %s: --all-python%s",
+			   options->command == COMMAND_DUMP ? "dump" : "trace",
+			   options->command == COMMAND_DUMP ? " or -p TGID"
+							    : ", -p TGID or -c 'CMD'");
 	if (scopes > 1)
 		argp_error(state, "--all-python, -p and -c exclude each other");
 	if (!options->all_python &&
@@ -307,7 +316,7 @@ void options_parse(int argc, char **argv, struct options *options)
 	static const struct argp argp = {
 		.options = argp_options,
 		.parser = parse_option,
-		.args_doc = "\nlist\ndoctor",
+		.args_doc = "\nlist\ndoctor\ndump",
 		.doc = doc,
 	};
 

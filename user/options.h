@@ -20,6 +20,7 @@ enum subcommand {
 	COMMAND_TRACE,
 	COMMAND_LIST,
 	COMMAND_DOCTOR,
+	COMMAND_DUMP,
 };
 
 enum report_format {

@@ -10,16 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static const char *const syscall_names[] = {
-#include "syscalls.inc"
-};
-
-static const char *syscall_name(int32_t nr)
-{
-	if (nr < 0 || (size_t)nr >= sizeof(syscall_names) / sizeof(*syscall_names))
-		return NULL;
-	return syscall_names[nr];
-}
+#include "discover/syscall.h"
 
 /* Resident bytes of a process (0: gone). */
 static uint64_t rss_of(pid_t tgid)

@@ -128,8 +128,7 @@ int procfs_jit_variable(pid_t tgid)
 	return n < 0 ? (int)n : setting;
 }
 
-/* The last number in the NSpid line of /proc/TGID/task/TID/status; 0: gone. */
-static pid_t innermost_tid(pid_t tgid, const char *tid)
+pid_t procfs_own_tid(pid_t tgid, const char *tid)
 {
 	char name[64], text[4096], *at, *end;
 	long last = 0;
@@ -168,7 +167,7 @@ ssize_t procfs_own_tids(pid_t tgid, pid_t *tids, size_t max)
 
 		if (entry->d_name[0] < '0' || entry->d_name[0] > '9')
 			continue;
-		tid = innermost_tid(tgid, entry->d_name);
+		tid = procfs_own_tid(tgid, entry->d_name);
 		if (tid > 0)
 			tids[count++] = tid;
 	}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+#include "frames.h"
+
+#include <stdbool.h>
+
+#include "memory.h"
+
+/* Frames of C functions have no code; a chain that never ends is not walked for ever. */
+#define MAX_STEPS 100000
+
+static int read_u64(pid_t tgid, uint64_t address, uint64_t *value)
+{
+	return memory_read(tgid, address, value, sizeof(*value));
+}
+
+static int current_frame(pid_t tgid, const struct py_layout *l, uint64_t tstate, uint64_t *frame)
+{
+	uint64_t cframe;
+	int err;
+
+	if (l->ts_cframe == LAYOUT_ABSENT)
+		return read_u64(tgid, tstate + l->ts_frame, frame);
+	err = read_u64(tgid, tstate + l->ts_cframe, &cframe);
+	*frame = 0;
+	return err || !cframe ? err : read_u64(tgid, cframe + l->cframe_current_frame, frame);
+}
+
+/* Is it a frame of the C stack, put there by a C function that called Python? */
+static int is_entry(pid_t tgid, const struct py_layout *l, uint64_t frame, bool *entry)
+{
+	uint8_t owner;
+	int err = 0;
+
+	*entry = false;
+	if (l->frame_owner == LAYOUT_ABSENT)
+		return 0;
+	err = memory_read(tgid, frame + l->frame_owner, &owner, sizeof(owner));
+	*entry = !err && owner >= l->owner_entry;
+	return err;
+}
+
+enum walk_end frames_walk(pid_t tgid, const struct py_layout *l, uint64_t tstate, uint64_t *codes,
+			  size_t max, size_t *count)
+{
+	uint64_t frame;
+
+	*count = 0;
+	if (current_frame(tgid, l, tstate, &frame))
+		return WALK_UNREADABLE;
+	for (int i = 0; frame && i < MAX_STEPS; i++) {
+		uint64_t code;
+		bool entry;
+
+		if (is_entry(tgid, l, frame, &entry))
+			return WALK_UNREADABLE;
+		if (!entry) {
+			if (*count == max)
+				return WALK_TRUNCATED;
+			if (read_u64(tgid, frame + l->frame_code, &code))
+				return WALK_UNREADABLE;
+			codes[(*count)++] = code & ~(uint64_t)l->code_tag_mask;
+		}
+		if (read_u64(tgid, frame + l->frame_previous, &frame))
+			return WALK_UNREADABLE;
+	}
+	return frame ? WALK_TRUNCATED : WALK_COMPLETE;
+}
+
+uint64_t gil_address(pid_t tgid, const struct py_layout *l, uint64_t runtime, uint64_t tstate)
+{
+	uint64_t interp, gil;
+
+	if (l->nogil)
+		return 0;
+	if (l->runtime_gil != LAYOUT_ABSENT)
+		return runtime + l->runtime_gil;
+	if (l->interp_gil == LAYOUT_ABSENT || read_u64(tgid, tstate + l->ts_interp, &interp) ||
+	    read_u64(tgid, interp + l->interp_gil, &gil))
+		return 0;
+	return gil;
+}
+
+uint64_t gil_holder(pid_t tgid, const struct py_layout *l, uint64_t gil)
+{
+	uint64_t holder;
+	int32_t locked;
+
+	if (!gil || memory_read(tgid, gil + l->gil_locked, &locked, sizeof(locked)) ||
+	    locked != 1 || read_u64(tgid, gil + l->gil_last_holder, &holder))
+		return 0;
+	return holder;
+}

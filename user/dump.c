@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+#include "dump.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "collect/names.h"
+#include "discover/code_names.h"
+#include "discover/frames.h"
+#include "discover/memory.h"
+#include "discover/process.h"
+#include "discover/syscall.h"
+#include "discover/task.h"
+#include "discover/threads.h"
+#include "message.h"
+#include "moment.h"
+#include "output.h"
+#include "scope.h"
+#include "show/moment.h"
+
+#define MAX_FRAMES 1024
+#define ATTEMPTS 3 /* at a stack of one moment, of a thread that keeps running */
+
+/*
+ * Where struct pthread keeps the thread's id, from pthread_self(), which is all that 3.8 to 3.10
+ * know of a thread: glibc x86_64 (nptl/descr.h: a header of 704 bytes, a list node, then
+ * tid; the same since 2.4) and musl (src/internal/pthread_impl.h).
+ */
+static const uint32_t pthread_tid_offsets[] = {720, 48};
+
+/* A thread state and the thread it belongs to. */
+struct owner {
+	uint64_t tstate;
+	pid_t own_tid;
+};
+
+struct dumping {
+	const struct options *options;
+	struct builds *builds;
+	struct output output;
+	size_t shown, refused;
+	/* of the process at hand */
+	const struct process *process;
+	const struct py_layout *layout;
+	struct owner *owners;
+	size_t owner_count;
+	bool no_memory;
+};
+
+static pid_t tid_of_state(const struct dumping *d, uint64_t tstate, uint64_t thread_id)
+{
+	pid_t tgid = d->process->tgid;
+	uint64_t native;
+	int32_t tid;
+
+	if (d->layout->ts_native_thread_id != LAYOUT_ABSENT)
+		return memory_read(tgid, tstate + d->layout->ts_native_thread_id, &native,
+				   sizeof(native))
+			       ? 0
+			       : (pid_t)native;
+	for (size_t i = 0; i < sizeof(pthread_tid_offsets) / sizeof(*pthread_tid_offsets); i++) {
+		char name[32];
+
+		if (memory_read(tgid, thread_id + pthread_tid_offsets[i], &tid, sizeof(tid)) ||
+		    tid <= 0)
+			continue;
+		/* anything may stand there in another libc: it must name one of its threads */
+		snprintf(name, sizeof(name), "/proc/%d/task/%d", tgid, tid);
+		if (!access(name, F_OK))
+			return tid;
+	}
+	return 0;
+}
+
+static void add_owner(void *arg, uint64_t thread_id, uint64_t tstate)
+{
+	struct dumping *d = arg;
+	struct owner *grown = reallocarray(d->owners, d->owner_count + 1, sizeof(*grown));
+
+	if (!grown) {
+		d->no_memory = true;
+		return;
+	}
+	d->owners = grown;
+	grown[d->owner_count++] = (struct owner){
+		.tstate = tstate,
+		.own_tid = tid_of_state(d, tstate, thread_id),
+	};
+}
+
+/* The function of a code object. */
+static void name_frame(const struct dumping *d, uint64_t code, struct moment_frame *out)
+{
+	struct record_code record = {.tgid = d->process->tgid, .code = code};
+	char function[NAME_MAX_BYTES * 4 + 1], file[FILE_MAX_BYTES * 4 + 1];
+
+	code_names_complete(&record, d->layout);
+	name_decode(record.name, sizeof(record.name), record.name_chars, record.name_kind, function,
+		    sizeof(function));
+	name_decode(record.file, sizeof(record.file), record.file_chars, record.file_kind, file,
+		    sizeof(file));
+	out->function = strdup(function[0] ? function : "<unreadable>");
+	out->file = strdup(file);
+	out->line = record.line;
+}
+
+static void drop_frames(struct moment_thread *thread)
+{
+	for (size_t i = 0; i < thread->frame_count; i++) {
+		free(thread->frames[i].function);
+		free(thread->frames[i].file);
+	}
+	free(thread->frames);
+	thread->frames = NULL;
+	thread->frame_count = 0;
+}
+
+static enum stack_quality read_stack(struct dumping *d, uint64_t tstate,
+				     struct moment_thread *thread)
+{
+	static const enum stack_quality qualities[] = {
+		[WALK_COMPLETE] = STACK_COMPLETE,
+		[WALK_TRUNCATED] = STACK_TRUNCATED,
+		[WALK_UNREADABLE] = STACK_UNREADABLE,
+	};
+	uint64_t codes[MAX_FRAMES];
+	size_t count;
+	enum walk_end end =
+		frames_walk(d->process->tgid, d->layout, tstate, codes, MAX_FRAMES, &count);
+
+	drop_frames(thread);
+	if (end == WALK_COMPLETE && !count)
+		return STACK_NONE;
+	thread->frames = calloc(count ?: 1, sizeof(*thread->frames));
+	if (!thread->frames) {
+		d->no_memory = true;
+		return STACK_UNREADABLE;
+	}
+	for (size_t i = 0; i < count; i++)
+		name_frame(d, codes[i], &thread->frames[i]);
+	thread->frame_count = count;
+	return qualities[end];
+}
+
+/* Its stack, in whichever of its thread states (one an interpreter) it is. */
+static void read_stacks(struct dumping *d, const struct task *task, struct moment_thread *thread)
+{
+	for (size_t i = 0; i < d->owner_count; i++) {
+		uint64_t gil, tstate = d->owners[i].tstate;
+
+		if (d->owners[i].own_tid != task->own_tid)
+			continue;
+		thread->python = true;
+		gil = gil_address(d->process->tgid, d->layout, d->process->runtime, tstate);
+		if (gil_holder(d->process->tgid, d->layout, gil) == tstate)
+			thread->holds_gil = true;
+		if (gil && task->syscall_known && thread->wait_class == WAIT_LOCK &&
+		    task->args[0] >= gil && task->args[0] < gil + d->layout->gil_size)
+			thread->wait_class = WAIT_GIL;
+		if (!thread->frame_count)
+			thread->quality = read_stack(d, tstate, thread);
+	}
+}
+
+static void fill_thread(const struct dumping *d, const struct task *task,
+			struct moment_thread *thread)
+{
+	static const enum thread_does does[] = {
+		[TASK_RUNS] = THREAD_RUNS,
+		[TASK_WAITS] = THREAD_WAITS,
+		[TASK_STOPPED] = THREAD_STOPPED,
+		[TASK_ENDING] = THREAD_ENDING,
+	};
+
+	thread->tid = task->tid;
+	memcpy(thread->name, task->name, sizeof(thread->name));
+	thread->does = does[task->state];
+	thread->wait_class = task->wait_class;
+	thread->syscall = syscall_name(task->syscall);
+	thread->since = task->since;
+	free(thread->target);
+	thread->target = task_target(d->process->tgid, task);
+	thread->holds_gil = false;
+}
+
+/* Look, read, and look again: a stack of one moment if the thread has not run in between. */
+static int look_at_thread(struct dumping *d, pid_t tid, struct moment_thread *thread)
+{
+	struct task before, after;
+
+	for (int i = 0; i < ATTEMPTS; i++) {
+		int err = task_look(d->process->tgid, tid, &before);
+
+		if (err)
+			return err;
+		fill_thread(d, &before, thread);
+		drop_frames(thread);
+		read_stacks(d, &before, thread);
+		if (task_look(d->process->tgid, tid, &after))
+			return 0;
+		if (before.state != TASK_RUNS && before.switched == after.switched &&
+		    before.syscall == after.syscall)
+			return 0;
+	}
+	if (thread->quality == STACK_COMPLETE)
+		thread->quality = STACK_MIXED;
+	return 0;
+}
+
+static int by_tid(const void *a, const void *b)
+{
+	const pid_t *first = a, *second = b;
+
+	return (*first > *second) - (*first < *second);
+}
+
+static int look_at_process(struct dumping *d, struct moment *moment)
+{
+	pid_t tgid = d->process->tgid, *tids;
+	ssize_t count = task_list(tgid, &tids);
+	int err = 0;
+
+	if (count < 0)
+		return (int)count;
+	if (!moment->reason[0])
+		process_threads(tgid, d->layout, d->process->runtime, add_owner, d);
+	moment->has_gil = d->owner_count && !d->layout->nogil;
+	qsort(tids, count, sizeof(*tids), by_tid);
+	moment->threads = calloc(count ?: 1, sizeof(*moment->threads));
+	for (ssize_t i = 0; moment->threads && i < count; i++) {
+		err = look_at_thread(d, tids[i], &moment->threads[moment->thread_count]);
+		if (!err)
+			moment->thread_count++;
+		else if (err != -ESRCH && err != -ENOENT)
+			break;
+		err = 0;
+	}
+	free(tids);
+	return !moment->threads || d->no_memory ? -ENOMEM : err;
+}
+
+static void free_moment(struct moment *moment)
+{
+	for (size_t i = 0; i < moment->thread_count; i++) {
+		drop_frames(&moment->threads[i]);
+		free(moment->threads[i].target);
+	}
+	free(moment->threads);
+}
+
+static int show(struct dumping *d, const struct moment *moment)
+{
+	return d->options->format == FORMAT_JSON
+		       ? moment_json(d->output.file, moment)
+		       : moment_text(d->output.file, moment, d->shown > 0);
+}
+
+static int dump_process(const struct process *process, void *arg)
+{
+	struct dumping *d = arg;
+	const struct build *build = builds__get(d->builds, process->build);
+	char reason[BUILD_REASON_BYTES] = "";
+	struct moment moment = {.tgid = process->tgid, .reason = reason};
+	int err;
+
+	if (!scope_wants(d->options, process))
+		return 0;
+	if (process->kind != PYTHON_YES || !build) {
+		message("%d is no CPython process%s%s", process->tgid,
+			process->reason[0] ? ": " : "", process->reason);
+		d->refused++;
+		return 0;
+	}
+	d->process = process;
+	d->layout = &build->layout;
+	d->owner_count = 0;
+	moment.command = process->command[0] ? process->command : process->comm;
+	moment.python = build->version;
+	moment.build = build->path;
+	err = process_verify(d->builds, process, reason);
+	if (err && !reason[0])
+		snprintf(reason, sizeof(reason), "its memory cannot be read: %s", strerror(-err));
+	err = look_at_process(d, &moment);
+	if (!err)
+		err = show(d, &moment);
+	else if (err == -ESRCH)
+		message("process %d is gone", process->tgid);
+	if (err == -ESRCH)
+		d->refused++, err = 0;
+	else
+		d->shown++;
+	free_moment(&moment);
+	return err;
+}
+
+static int dump_all(struct dumping *d)
+{
+	struct process process;
+	int err = 0;
+
+	if (d->options->all_python)
+		return process_scan(d->builds, dump_process, d);
+	for (size_t i = 0; !err && i < d->options->tgid_count; i++) {
+		pid_t tgid = d->options->tgids[i];
+
+		err = process_inspect(d->builds, tgid, &process);
+		if (!err) {
+			err = dump_process(&process, d);
+			continue;
+		}
+		message(err == -EACCES ? "process %d may not be looked at: use sudo"
+				       : "there is no process %d",
+			tgid);
+		d->refused++;
+		err = 0;
+	}
+	return err;
+}
+
+int dump_run(const struct options *options)
+{
+	struct dumping d = {.options = options, .builds = builds__new()};
+	int status = EXIT_OK, err;
+
+	if (!d.builds) {
+		message("out of memory");
+		return EXIT_OWN_FAILURE;
+	}
+	err = output_open(&d.output, options->output);
+	if (err) {
+		message("cannot write to %s: %s", options->output, strerror(-err));
+		builds__free(d.builds);
+		return EXIT_OUTPUT;
+	}
+	err = dump_all(&d);
+	if (err == -ENOMEM) {
+		message("out of memory");
+		status = EXIT_OWN_FAILURE;
+	} else if (!d.shown && !err) {
+		if (!d.refused)
+			message("no CPython process found; `pytrace-bpf list` shows what there is");
+		status = EXIT_USAGE;
+	}
+	if (output_close(&d.output) || (err && err != -ENOMEM)) {
+		message("cannot write the dump");
+		status = EXIT_OUTPUT;
+	}
+	free(d.owners);
+	builds__free(d.builds);
+	return status;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * A process at one moment, as `dump` shows it: plain data, for the writers in show/.
+ * Names are the target's: UTF-8, unescaped and untrusted.
+ */
+#ifndef PYTRACE_MOMENT_H
+#define PYTRACE_MOMENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "wait_class.h"
+
+struct moment_frame {
+	char *function;
+	char *file;
+	uint32_t line; /* the function's first */
+};
+
+enum thread_does {
+	THREAD_RUNS, /* or could */
+	THREAD_WAITS,
+	THREAD_STOPPED,
+	THREAD_ENDING,
+};
+
+enum stack_quality {
+	STACK_NONE,       /* it is in no Python code */
+	STACK_COMPLETE,   /* of one moment, to its first frame */
+	STACK_TRUNCATED,  /* deeper than is read */
+	STACK_UNREADABLE, /* what there is of it */
+	STACK_MIXED,      /* it ran meanwhile: frames may be of different moments */
+};
+
+struct moment_thread {
+	uint32_t tid;
+	char name[16];
+	bool python; /* it has a thread state */
+	enum thread_does does;
+	enum wait_class wait_class; /* of one that waits */
+	const char *syscall;        /* static, or NULL */
+	char *target;               /* what it waits for, or NULL */
+	double since;               /* seconds; negative: not known */
+	bool holds_gil;
+	enum stack_quality quality;
+	struct moment_frame *frames; /* innermost first */
+	size_t frame_count;
+};
+
+struct moment {
+	uint32_t tgid;
+	const char *command;
+	const char *python; /* version */
+	const char *build;  /* path */
+	const char *reason; /* why there are no stacks, or "" */
+	bool has_gil;       /* false: free-threaded, or not known */
+	struct moment_thread *threads;
+	size_t thread_count;
+};
+
+/* "complete", "truncated", "unreadable", "mixed", "none"; "running", "waiting", ... */
+const char *stack_quality_name(enum stack_quality quality);
+const char *thread_does_name(enum thread_does does);
+
+#endif
