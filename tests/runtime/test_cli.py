@@ -107,6 +107,8 @@ BAD_USAGE = [
     ["--user", "no-such-user-here", "--all-python"],
     ["no-such-command"],
     ["list", "too", "many"],
+    ["dump"],
+    ["dump", "-c", "true"],
 ]
 
 

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+"""`dump`: every thread of a process at one moment, against what the program says it does."""
+import json
+import time
+
+from harness import (
+    DEBIAN,
+    check,
+    check_none,
+    host_python,
+    interpreter,
+    limit,
+    over,
+    short,
+    thread_runtime_ns,
+)
+
+USAGE, UNWRITABLE = 2, 5
+
+
+def dump(lab, target, *args):
+    tracer = lab.tracer("dump", "-p", target.tgid, "--format", "json", *args).finish()
+    return json.loads(tracer.out.text())
+
+
+def hung(lab, py, *args):
+    """A hung program and what it says of itself."""
+    target = lab.target(py, "hung.py", *args)
+    return target, target.told
+
+
+def functions(thread):
+    return [short(frame["function"]) for frame in thread["frames"]]
+
+
+@limit(30)
+@over(*DEBIAN, "pyenv-3.8", "pyenv-3.10", "pyenv-3.12")
+def test_what_each_thread_waits_for(lab, py):
+    target, said = hung(lab, py)
+    time.sleep(1)
+    report = dump(lab, target)
+    lab.note(json.dumps(report)[:8000])
+    port, threads = said["port"], {t["tid"]: t for t in report["threads"]}
+    expected = {
+        "sleeps": ("sleep", None, ["sleeps", "run"]),
+        "sleeps_in_generator": ("sleep", None, ["steps", "sleeps_in_generator", "run"]),
+        "locked": ("lock", None, ["locked", "run"]),
+        "receives": ("net", f"127.0.0.1:{port}", ["receives", "run"]),
+        "receives_timed": ("net", f"127.0.0.1:{port}", ["receives", "run"]),
+        "accepts": ("net", f"listening on 127.0.0.1:{port}", ["accept", "accepts", "run"]),
+        "accepts_unix": ("net", f"unix:{said['folder']}/answers", ["accept", "accepts", "run"]),
+        "reads_pipe": ("pipe", "pipe", ["reads_pipe", "run"]),
+        "polls": ("poll", "2 descriptors", ["polls", "run"]),
+        "waits_for_child": ("child", f"process {said['child']} (", None),
+    }
+    problems = []
+    for name, (wanted, what, stack) in expected.items():
+        thread = threads.get(said["tids"][name])
+        if not thread:
+            problems.append(f"{name}: its thread is not there")
+            continue
+        if (thread["state"], thread["class"]) != ("waiting", wanted):
+            problems.append(f"{name}: {thread['state']} {thread['class']}, it is in {wanted}")
+        if not (thread["target"] or "").startswith(what or "") or (what is None) != (
+            thread["target"] is None
+        ):
+            problems.append(f"{name}: for {thread['target']!r}, it is {what!r}")
+        names = [n for n in functions(thread) if n != "<listcomp>"]
+        if stack and names[: len(stack)] != stack:
+            problems.append(f"{name}: stack {names}, it is {stack}")
+        if "_bootstrap" not in names:
+            problems.append(f"{name}: stack {names} does not end where threads begin")
+        if thread["stack"] != "complete":
+            problems.append(f"{name}: a {thread['stack']} stack of a thread that waits")
+        if not thread["since_seconds"] or not 0.9 < thread["since_seconds"] < 10:
+            problems.append(f"{name}: waits for {thread['since_seconds']} s, it is a bit over 1")
+        if thread["holds_gil"]:
+            problems.append(f"{name}: holds the GIL in its sleep")
+    main = threads[target.tgid]
+    if "ready" not in functions(main) or functions(main)[-1] != "<module>":
+        problems.append(f"main thread: {functions(main)}")
+    check_none(problems, f"{len(problems)} things are wrong")
+    target.release().result()
+
+
+@limit(30)
+@over("debian-3.9", "debian-3.11", "debian-3.14", "pyenv-3.12")
+def test_who_holds_the_gil(lab, py):
+    """Of two threads that compute one holds the GIL nearly always; none of those that wait."""
+    target, said = hung(lab, py, "spin")
+    spinning = {said["tids"]["spins_one"], said["tids"]["spins_two"]}
+    held = others = waits = 0
+    for _ in range(10):
+        threads = dump(lab, target)["threads"]
+        holders = {t["tid"] for t in threads if t["holds_gil"]}
+        held += bool(holders & spinning)
+        others += len(holders - spinning)
+        waits += any(t["class"] == "gil" for t in threads if t["tid"] in spinning)
+        for thread in threads:
+            if thread["tid"] in spinning:
+                check("spins" in functions(thread), f"a spinning thread: {thread}")
+    check(held >= 7, f"one of the spinning threads held the GIL {held} of 10 times")
+    check(others == 0, f"threads that sleep held the GIL {others} times")
+    check(waits, "the other one was never seen to wait for the GIL")
+    target.release().result()
+
+
+@limit(30)
+@over("debian-3.13")
+def test_nothing_is_paused(lab, py):
+    """A thread that computes keeps its pace while it is dumped all the time."""
+    target, said = hung(lab, py, "spin")
+    tids = [said["tids"]["spins_one"], said["tids"]["spins_two"]]
+    before, begin = sum(thread_runtime_ns(target.tgid, t) for t in tids), time.monotonic()
+    states = set()
+    for _ in range(20):
+        states |= {t["state"] for t in dump(lab, target)["threads"]}
+    took = (time.monotonic() - begin) * 1e9
+    ran = sum(thread_runtime_ns(target.tgid, t) for t in tids) - before
+    check("stopped" not in states, f"states {states}")
+    check(ran > 0.3 * took, f"they ran {ran / took:.2f} of the time they were dumped")
+    target.release().result()
+
+
+def test_text(lab):
+    target, said = hung(lab, host_python())
+    tracer = lab.tracer("dump", "-p", target.tgid).finish()
+    text = tracer.out.text()
+    lab.note(text)
+    check(f"process {target.tgid} " in text, "no line for the process")
+    check(f"net, recvfrom, 127.0.0.1:{said['port']}" in text, "no wait for the peer")
+    check(": lock, futex" in text, "no wait for the lock")
+    target.release().result()
+
+
+def test_what_cannot_be_dumped(lab):
+    line = lab.refused(USAGE, "dump", "-p", 4194000)
+    check("no process" in line, line)
+    line = lab.refused(USAGE, "dump", "-p", lab.start(["sleep", "30"]).pid)
+    check("no CPython" in line, line)
+    target, _ = hung(lab, host_python())
+    line = lab.refused(UNWRITABLE, "dump", "-p", target.tgid, "-o", "/dev/full")
+    check("cannot write" in line, line)
+    target.release().result()
+
+
+@limit(60)
+def test_all_python(lab):
+    """Every Python process, one after the other; as JSON one a line."""
+    one, _ = hung(lab, host_python())
+    two, _ = hung(lab, interpreter("debian-3.13"))
+    lines = lab.tracer("dump", "--all-python", "--format", "json").finish().out.text()
+    found = {json.loads(line)["tgid"] for line in lines.splitlines()}
+    check({one.tgid, two.tgid} <= found, f"{one.tgid} and {two.tgid} are not in {found}")
+    one.release().result()
+    two.release().result()
