@@ -293,6 +293,7 @@ static int dump_process(const struct process *process, void *arg)
 	else
 		d->shown++;
 	free_moment(&moment);
+	d->process = NULL;
 	return err;
 }
 
