@@ -134,6 +134,31 @@ void kernel__thread_exits(struct kernel_task *task)
 	bpf_task_storage_delete(&stacks3, &task->task);
 }
 
+void kernel__look_around(struct kernel_task *task)
+{
+	struct thread *t = bpf_task_storage_get(&threads, &task->task, NULL, 0);
+	const struct py_layout *l = t ? layout_of(t->build) : NULL;
+	u64 frame, units;
+	u8 bytes[16];
+
+	if (!l || !t->tstate)
+		return;
+	frame = current_frame(NULL, l, t->tstate);
+	for (int i = 0; i < 4 && frame; i++) {
+		if (read_frame(NULL, l, t->head, frame))
+			return;
+		frame = frame_previous(l, t->head);
+		if (frame_is_entry(l, t->head))
+			continue;
+		units = head_u64(t->head, l->frame_instr) - 4;
+		if (l->lasti_unit)
+			units = read_user_u64(NULL, frame_code(l, t->head) + l->code_units) +
+				l->bytes_data +
+				(u64)head_u32(t->head, l->frame_instr) * l->lasti_unit;
+		read_user(NULL, bytes, sizeof(bytes), units);
+	}
+}
+
 uint64_t kernel__loss(enum loss_cause cause)
 {
 	u32 index = cause;

@@ -70,6 +70,9 @@ void kernel__hit(struct kernel_task *task, uint64_t cookie, uint64_t ip,
 		 const uint64_t registers[REGISTERS]);
 void kernel__thread_exits(struct kernel_task *task);
 
+/* Read more of the thread's memory than a hit needs, for kernel sides to come. */
+void kernel__look_around(struct kernel_task *task);
+
 /* What has come of them. */
 uint64_t kernel__loss(enum loss_cause cause);
 const struct function_stats *kernel__stats(uint32_t slot);

@@ -100,6 +100,7 @@ static void hit(pid_t tid, size_t site, const struct user_regs_struct *u)
 
 	kernel__hit(r.threads[thread].task, SITE_COOKIE(RECORDING_BUILD, site, at->kind, at->vaddr),
 		    site_address(site), registers);
+	kernel__look_around(r.threads[thread].task);
 	if (r.hits[site]++ >= LEARNING) {
 		const struct site_votes *votes = kernel__votes(RECORDING_BUILD, site);
 
@@ -254,9 +255,14 @@ static void raise_semaphores(const struct build *build)
 
 static void set_breakpoints(void)
 {
-	for (size_t i = 0; i < r.recording.site_count; i++)
+	for (size_t i = 0; i < r.recording.site_count; i++) {
 		if (pread(r.memory, &r.original[i], 1, (off_t)site_address(i)) != 1)
 			die("read a probe site");
+		if (r.original[i] == 0xcc) {
+			fprintf(stderr, "recorder: this build is being traced: wait\n");
+			exit(1);
+		}
+	}
 	for (size_t i = 0; i < r.recording.site_count; i++)
 		write_byte(site_address(i), 0xcc);
 }
