@@ -317,6 +317,82 @@ static void hits_that_come_twice(void **state)
 	}
 }
 
+/*
+ * One of the first exits is lost, and all calls come in pairs from then on: the exits of both must
+ * not tell that the site is another kind than it is.
+ */
+static void lost_exit_among_the_first(void **state)
+{
+	(void)state;
+	for_each_shape(s)
+	{
+		for (int seen = 0; seen < 3; seen++) {
+			struct small_thread th;
+			uint64_t home, outer, leaf;
+
+			py_begin(s);
+			th = make_thread();
+			home = make_code("home");
+			outer = make_code("outer");
+			leaf = make_code("leaf");
+			call(&th, make_code("module"));
+			call(&th, home);
+			for (int i = 0; i < seen; i++) {
+				call(&th, leaf);
+				ret(&th);
+			}
+			for (int i = 0; i < 100; i++) {
+				call(&th, outer);
+				call(&th, leaf);
+				py.unseen = i == 0;
+				ret(&th);
+				py.unseen = false;
+				ret(&th);
+			}
+			ret(&th);
+			/* that it was lost looks like an exception */
+			assert_counted(leaf, .calls = 100 + seen, .exits = 100 + seen,
+				       .exceptions = 1);
+			assert_int_equal(counted(outer).calls, 100);
+			assert_int_equal(counted(outer).exits, 100);
+			/* how the one below it ended is not known either where no register is */
+			assert_true(counted(outer).exceptions <= 1);
+			assert_counted(home, .calls = 1, .exits = 1);
+			assert_int_equal(kernel__depth(th.task), 1);
+			end_thread(&th);
+			py_end();
+		}
+	}
+}
+
+/* Turning on sys.monitoring has RESUME run a second time: that is no call. */
+static void entries_that_come_twice(void **state)
+{
+	(void)state;
+	for_each_shape(s)
+	{
+		struct small_thread th;
+		uint64_t outer, leaf;
+
+		py_begin(s);
+		th = make_thread();
+		outer = make_code("outer");
+		leaf = make_code("leaf");
+		call(&th, outer);
+		for (int i = 0; i < 100; i++) {
+			py.twice = true;
+			call(&th, leaf);
+			py.twice = false;
+			ret(&th);
+		}
+		ret(&th);
+		assert_counted(leaf, .calls = 100, .exits = 100);
+		assert_counted(outer, .calls = 1, .exits = 1);
+		end_thread(&th);
+		py_end();
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -329,6 +405,8 @@ int main(void)
 		cmocka_unit_test(recursion_beyond_what_is_kept),
 		cmocka_unit_test(exception_from_beyond),
 		cmocka_unit_test(hits_that_come_twice),
+		cmocka_unit_test(lost_exit_among_the_first),
+		cmocka_unit_test(entries_that_come_twice),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
