@@ -70,6 +70,24 @@ $(BUILD)/tests/%: tests/unit/%.c $(SAN_OBJECTS)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(SAN_CFLAGS) -MD -MP -o $@ $(filter %.c %.o,$^) $(LDLIBS) -lcmocka
 
+# The kernel side compiled for the host, for the unit tests that run it (tests/replay).
+REPLAY_CPPFLAGS := $(CPPFLAGS) -Itests/replay
+REPLAY_OBJECTS := $(addprefix $(BUILD)/san/replay/,kernel.o helpers.o image.o recording.o)
+REPLAY_TESTS := $(filter $(BUILD)/tests/test_replay $(BUILD)/tests/test_shadow_%,$(UNIT_TESTS))
+$(REPLAY_TESTS): $(REPLAY_OBJECTS)
+$(REPLAY_TESTS): CPPFLAGS := $(REPLAY_CPPFLAGS)
+
+# As clang compiles it for BPF: its own headers, and casts that break C's rules of aliasing.
+$(BUILD)/san/replay/kernel.o: CPPFLAGS := -D_GNU_SOURCE -Itests/replay -Itests/replay/host -Iinclude \
+	-Ivmlinux/$(ARCH) -Ibpf -Wno-unused-parameter -Wno-unknown-pragmas -fno-strict-aliasing
+
+$(BUILD)/san/replay/%.o: tests/replay/%.c | $(GENERATED)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -Itests/replay $(CFLAGS) $(SAN_CFLAGS) -MD -MP -c $< -o $@
+
+$(BUILD)/replay-recorder: $(BUILD)/san/replay/recorder.o $(REPLAY_OBJECTS) $(SAN_OBJECTS)
+	$(CC) $(CFLAGS) $(SAN_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
 .PHONY: help
@@ -96,6 +114,9 @@ check: ## install, build, run every test (root)
 .PHONY: unit
 unit: $(UNIT_TESTS) ## build the unit tests
 
+.PHONY: replay-recorder
+replay-recorder: $(BUILD)/replay-recorder ## build what tests/replay/record uses
+
 .PHONY: bench
 bench: all ## measure what tracing costs (root, by hand; takes minutes)
 	tests/bench/calls
@@ -103,7 +124,8 @@ bench: all ## measure what tracing costs (root, by hand; takes minutes)
 
 # Generated tables are as their generators write them.
 FORMATTED := $(filter-out include/buckets_table.h user/discover/tables.h, \
-	$(wildcard bpf/*.[ch] include/*.h user/*.[ch] user/*/*.[ch] tests/unit/*.[ch] tests/fuzz/*.c))
+	$(wildcard bpf/*.[ch] include/*.h user/*.[ch] user/*/*.[ch] tests/unit/*.[ch] tests/replay/*.[ch] \
+	tests/replay/host/*/*.h tests/fuzz/*.c))
 
 .PHONY: lint
 lint: $(GENERATED) ## formatting, clang-tidy, cppcheck

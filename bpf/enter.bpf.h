@@ -181,15 +181,15 @@ static __always_inline int enter(struct hit *hit, enum entry_kind forced)
 	segment = kind == ENTRY_RESUME ? SEGMENT_RESUMED : SEGMENT_FIRST;
 	if (entered_already(hit, frame, function, segment))
 		return 0;
-	if (surely && !t->depth) {
+	if (surely && frame_begins_stack(l, frame, previous)) {
+		if (t->depth && t->frames[0].frame == frame) /* where one was that is gone */
+			reconcile(t, l, 0, hit->now, ABOVE_ENDED);
+		else
+			stack_begin(t, frame, hit->now);
+	} else if (surely && !t->depth) {
 		stack_resume(t, l, previous, hit->now);
 		if (!t->depth)
 			stack_seed(t, l, previous, hit->now);
-	} else if (surely && frame_begins_stack(l, frame, previous)) {
-		if (t->frames[0].frame == frame) /* where one was that is gone: no greenlet */
-			reconcile(t, l, 0, hit->now, ABOVE_ENDED);
-		else
-			stack_switch(t, 0, hit->now);
 	} else if (surely && !shadow_top_near(t, l, previous)) {
 		reconcile(t, l, previous, hit->now, ABOVE_ENDED);
 	}

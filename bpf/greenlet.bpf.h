@@ -51,6 +51,7 @@ struct moving {
 	struct thread *t;
 	struct parked_stack *stack;
 	u64 probes; /* what our probes took of the thread while the stack was away */
+	u64 since;
 	u32 count;
 };
 
@@ -163,11 +164,60 @@ static __always_inline u64 parked_leaving(u32 tgid, u64 own, u64 current, bool e
 }
 
 /*
- * The thread has changed to the stack of calls that has `frame` on top (0: a new one).
- * The time that one was away counts as a wait.  0, or -1 if the calls left could not be kept:
- * then nothing was done.
+ * From 3.11 on frames lie in chunks, and greenlet gives each greenlet chunks of its own.  The
+ * first chunk begins with a head of so many bytes; its lowest frame goes when it goes.
  */
-__noinline int stack_switch(struct thread *t, u64 frame, u64 now)
+#define CHUNK_FIRST_FRAME 32
+#define PAGE_BYTES 4096
+
+/*
+ * Has an exception left the lowest call in progress too?  Where that is a greenlet's, nothing
+ * tells: the exception goes on elsewhere, or dies in C.  But the frame's memory is given back then.
+ */
+static __always_inline bool stack_is_gone(const struct thread *t)
+{
+	const struct shadow_frame *lowest = &t->frames[0];
+	u64 word;
+
+	return t->depth && lowest->raised_ns &&
+	       (lowest->frame & (PAGE_BYTES - 1)) == CHUNK_FIRST_FRAME &&
+	       bpf_probe_read_user(&word, sizeof(word), (void *)lowest->frame);
+}
+
+static long end_gone(u32 i, void *arg)
+{
+	struct moving *m = arg;
+	struct shadow_frame *f;
+
+	if (!m->t || !m->t->depth)
+		return 1;
+	f = shadow_at(m->task, m->t, m->t->depth - 1);
+	shadow_pop(m->t, ENDED_EXCEPTION, f && f->raised_ns ? f->raised_ns : m->since);
+	return 0;
+}
+
+/*
+ * All calls in progress have ended, by an exception: where it is not known when it passed one,
+ * that was at `since`.
+ */
+__noinline int stack_end(struct thread *t, u64 since)
+{
+	struct moving m = {.since = since};
+
+	if (!t)
+		return 0;
+	m.task = bpf_get_current_task_btf();
+	m.t = t;
+	bpf_loop(STACK_MAX * 2, end_gone, &m, 0);
+	return 0;
+}
+
+/*
+ * Park the calls in progress, and go on with those parked under `frame`, if there are any:
+ * the time they were away counts as a wait; `gone`: they have ended.  0, or -1 if the calls left
+ * could not be kept: then nothing was done.
+ */
+__noinline int stack_change(struct thread *t, u64 frame, u64 now, u32 gone)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct frame_key key = {.frame = frame, .tgid = task->tgid};
@@ -176,6 +226,8 @@ __noinline int stack_switch(struct thread *t, u64 frame, u64 now)
 
 	if (!t)
 		return -1;
+	if (stack_is_gone(t))
+		stack_end(t, t->hit_ns);
 	if (stack_park(task, t, now)) {
 		lose(LOSS_PARKED);
 		return -1;
@@ -187,26 +239,41 @@ __noinline int stack_switch(struct thread *t, u64 frame, u64 now)
 	m.probes = t->probe_ns - m.stack->probe_at;
 	bpf_loop(PARKED_FRAMES, unpark_frame, &m, 0);
 	t->depth = m.count;
-	shadow_wait(task, t, WAIT_OTHER, now - m.stack->since);
+	m.since = m.stack->since;
 	bpf_map_delete_elem(&parked, &key);
 	top = t->depth ? shadow_at(task, t, t->depth - 1) : NULL;
 	if (top) {
 		key.frame = top->previous;
 		bpf_map_delete_elem(&parked_below, &key);
 	}
+	if (gone)
+		stack_end(t, m.since);
+	else
+		shadow_wait(task, t, WAIT_OTHER, now - m.since);
 	return 0;
 }
 
-/*
- * Is this the lowest frame of a stack?  Up to 3.10 it has no other below it.  From 3.11 on frames
- * lie in chunks, and greenlet gives each greenlet chunks of its own.  Only the first chunk has none
- * before it, and begins with an unused word after its head {previous, size, top} (Python/pystate.c,
- * push_chunk).  The frame's `previous` tells nothing: from 3.12 on it leads to whoever started the
- * greenlet.
- */
-#define CHUNK_FIRST_FRAME 32
-#define PAGE_BYTES 4096
+/* The thread has changed to the stack of calls that has `frame` on top, 0: to a new one. */
+static __always_inline int stack_switch(struct thread *t, u64 frame, u64 now)
+{
+	return stack_change(t, frame, now, 0);
+}
 
+/*
+ * The thread has changed to a new stack, whose lowest frame this is.  If one is parked there
+ * it is gone: an exception had left all of it before it was parked.
+ */
+static __always_inline int stack_begin(struct thread *t, u64 frame, u64 now)
+{
+	return stack_change(t, frame, now, 1);
+}
+
+/*
+ * Is this the lowest frame of a stack?  Up to 3.10 it has no other below it.  From 3.11 on it is
+ * the first of the first chunk: only that has none before it, and begins with an unused word after
+ * its head {previous, size, top} (Python/pystate.c, push_chunk).  The frame's `previous` tells
+ * nothing: from 3.12 on it leads to whoever started the greenlet.
+ */
 static __always_inline bool frame_begins_stack(const struct py_layout *l, u64 frame, u64 previous)
 {
 	u64 head[2] = {};

@@ -36,14 +36,58 @@ static __always_inline int leave_unexpected(struct hit *hit, enum ending how, u6
 	return 0;
 }
 
-/* Does this frame stand at an instruction that returns or suspends? */
+/* f_state in 3.10: Include/cpython/frameobject.h */
+#define FRAME_SUSPENDED -1
+#define FRAME_EXECUTING 0
+#define FRAME_RETURNED 1
+#define FRAME_UNWINDING 2
+
+/* The instruction a frame of 3.8 or 3.9 stands at, whose head this is; 0 if it cannot be read. */
+static __always_inline u8 op_at_lasti(const struct py_layout *l, const u8 *head)
+{
+	s32 lasti = (s32)head_u32(head, l->frame_instr);
+	u64 code = frame_code(l, head), bytes;
+	u8 op = 0;
+
+	if (lasti < 0)
+		return 0;
+	bytes = read_user_u64(NULL, code + l->code_units);
+	read_user(NULL, &op, sizeof(op), bytes + l->bytes_data + (u64)lasti * l->lasti_unit);
+	return op;
+}
+
+/* The same up to 3.10, where frames tell more of themselves. */
+__noinline int frame_leaves_by_state(struct thread *t, const struct py_layout *l, u64 frame)
+{
+	__s8 state = FRAME_EXECUTING;
+
+	if (!t || !l)
+		return -1;
+	if (l->frame_state != LAYOUT_ABSENT) {
+		if (read_user(NULL, &state, sizeof(state), frame + l->frame_state))
+			return -1;
+		return state != FRAME_EXECUTING && state != FRAME_UNWINDING;
+	}
+	/* f_stacktop is NULL but in a suspended frame (3.9: Python/ceval.c, YIELD_VALUE) */
+	if (read_user_u64(NULL, frame + l->frame_stacktop))
+		return 1;
+	if (read_frame(NULL, l, t->head, frame))
+		return -1;
+	return op_at_lasti(l, t->head) == l->op_return_value;
+}
+
+/* Does this frame stand at an instruction that returns or suspends?  -1: it cannot be read. */
 __noinline int frame_leaves(struct thread *t, const struct py_layout *l, u64 frame)
 {
 	u8 units[4] = {};
 
-	if (!t || !l || l->lasti_unit || read_frame(NULL, l, t->head, frame) ||
-	    read_user(NULL, units, sizeof(units), head_u64(t->head, l->frame_instr) - 2))
+	if (!t || !l || !frame)
 		return 0;
+	if (l->lasti_unit)
+		return frame_leaves_by_state(t, l, frame);
+	if (read_frame(NULL, l, t->head, frame) ||
+	    read_user(NULL, units, sizeof(units), head_u64(t->head, l->frame_instr) - 2))
+		return -1;
 	/* from 3.13 on YIELD_VALUE has moved on to the next unit first */
 	for (int i = 0; i < 4; i += 2)
 		if (l->leaving_ops[units[i] >> 3] >> (units[i] & 7) & 1)
@@ -54,23 +98,24 @@ __noinline int frame_leaves(struct thread *t, const struct py_layout *l, u64 fra
 /*
  * The frame that leaves, at a site where no register is known (yet) to hold it: the
  * current one at an early site, else the one above.  What the site is, plain hits tell:
- * not those after an exception, which C code may have swallowed so that the top is gone, and
- * not a shim's, which looks like an early exit of its caller.
+ * not those after an exception, which C code may have swallowed so that the top is gone;
+ * not a shim's, which looks like an early exit of its caller, but that does not stand at its
+ * end; and not one after an exit that was lost, which looks like a late exit of the lost call, but
+ * the caller does.
  */
 static __always_inline bool leaves_early(struct hit *hit, const struct shadow_frame *f, u64 frame)
 {
-	bool plain = f && !f->raised_ns, below = plain && frame == f->previous;
-	bool own = f && frame == f->frame;
+	bool plain = f && !f->raised_ns, own = f && frame == f->frame, is_early, is_late;
+	int leaves;
 
 	if (own && hit->kind == SITE_YIELD) /* shims never suspend */
 		return site_is_early(hit->site, true, false);
-	if (hit->l->lasti_unit)
-		return site_is_early(hit->site, own && plain, below);
-	if (!plain && !site_has_votes(hit->site))
-		return frame_leaves(hit->t, hit->l, frame);
-	if (own && plain && !frame_leaves(hit->t, hit->l, frame))
-		return !site_has_votes(hit->site) || site_is_early(hit->site, false, false);
-	return site_is_early(hit->site, own && plain, below);
+	leaves = frame_leaves(hit->t, hit->l, frame);
+	is_early = own && plain && leaves > 0;
+	is_late = plain && frame == f->previous && !leaves;
+	if (!is_early && !is_late && !site_has_votes(hit->site))
+		return leaves > 0 || (own && (plain || hit->l->lasti_unit));
+	return site_is_early(hit->site, is_early, is_late);
 }
 
 /*
@@ -121,25 +166,6 @@ static __always_inline int leave(struct hit *hit, enum ending how)
 	return leave_unexpected(hit, how, frame, early);
 }
 
-/* How a frame of 3.8 or 3.9 leaves that does not suspend: the instruction it stands at tells. */
-static __always_inline enum ending ending_at_lasti(const struct py_layout *l, const u8 *head)
-{
-	s32 lasti = (s32)head_u32(head, l->frame_instr);
-	u64 code = frame_code(l, head), bytes;
-	u8 op = 0;
-
-	if (lasti < 0)
-		return ENDED_EXCEPTION;
-	bytes = read_user_u64(NULL, code + l->code_units);
-	if (read_user(NULL, &op, sizeof(op), bytes + l->bytes_data + (u64)lasti * l->lasti_unit))
-		return ENDED_RETURN;
-	return op == l->op_return_value ? ENDED_RETURN : ENDED_EXCEPTION;
-}
-
-/* f_state in 3.10: Include/cpython/frameobject.h */
-#define FRAME_SUSPENDED -1
-#define FRAME_RETURNED 1
-
 static __always_inline enum ending ending_by_state(u64 frame_state)
 {
 	__s8 state = 0;
@@ -156,12 +182,15 @@ static __always_inline enum ending ending_at_leave(struct hit *hit)
 	struct thread *t = hit->t;
 	struct shadow_frame *f = t->depth ? shadow_at(hit->task, t, t->depth - 1) : NULL;
 	u64 frame = site_frame(hit->ctx, hit->site);
+	bool early;
 
 	if (!frame) {
+		early = site_is_early(hit->site, false, false);
 		frame = current_frame(NULL, l, t->tstate);
-		if (f && f->previous == frame &&
-		    !(f->raised_ns && site_is_early(hit->site, false, false)))
+		if (f && f->previous == frame && !early)
 			frame = f->frame; /* taken off already, and still there */
+		else if (!f || f->frame != frame)
+			frame = parked_leaving(hit->tgid, 0, frame, early) ?: frame;
 	}
 	if (l->frame_state != LAYOUT_ABSENT)
 		return ending_by_state(frame + l->frame_state);
@@ -173,7 +202,7 @@ static __always_inline enum ending ending_at_leave(struct hit *hit)
 		return ENDED_RETURN;
 	if (read_frame(NULL, l, t->head, frame))
 		return ENDED_RETURN;
-	return ending_at_lasti(l, t->head);
+	return op_at_lasti(l, t->head) == l->op_return_value ? ENDED_RETURN : ENDED_EXCEPTION;
 }
 
 /* An exception was raised in the current frame or arrived in it (PyTraceBack_Here). */

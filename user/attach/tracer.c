@@ -14,6 +14,7 @@
 
 #include "calibrate.h"
 #include "closer.h"
+#include "heads.h"
 #include "pytrace.skel.h"
 
 #define SITE_KINDS (SITE_LEAVE + 1)
@@ -199,33 +200,6 @@ int tracer__attach_events(struct tracer *tracer)
 	return 0;
 }
 
-static uint32_t lower(uint32_t a, uint32_t b)
-{
-	return a < b ? a : b; /* LAYOUT_ABSENT is above all */
-}
-
-static uint32_t upper(uint32_t a, uint32_t offset, uint32_t size)
-{
-	return offset != LAYOUT_ABSENT && offset + size > a ? offset + size : a;
-}
-
-/* The stretches of memory that hold the fields the kernel side reads together. */
-static void derive_heads(struct py_layout *l)
-{
-	uint32_t end;
-
-	l->frame_head = upper(0, l->frame_previous, 8);
-	l->frame_head = upper(l->frame_head, l->frame_code, 8);
-	l->frame_head = upper(l->frame_head, l->frame_instr, l->lasti_unit ? 4 : 8);
-	l->frame_head = upper(l->frame_head, l->frame_owner, 1);
-	l->code_head = lower(lower(l->code_firstlineno, l->code_filename),
-			     lower(l->code_name, l->code_qualname)) &
-		       ~7u; /* as its pointers are */
-	end = upper(upper(0, l->code_firstlineno, 4), l->code_filename, 8);
-	end = upper(upper(end, l->code_name, 8), l->code_qualname, 8);
-	l->code_head_bytes = end - l->code_head;
-}
-
 /* What a probe costs on an instruction that is single-stepped: few builds have such sites. */
 static double stepped_probe_ns(struct tracer *tracer, const struct build *build)
 {
@@ -253,7 +227,7 @@ int tracer__add_build(struct tracer *tracer, size_t index, const struct build *b
 		return -E2BIG;
 	if (tracer->added[index])
 		return 0; /* its costs have been refined since */
-	derive_heads(&layout);
+	layout_derive(&layout);
 	if (bpf_map_update_elem(bpf_map__fd(tracer->skel->maps.layouts), &key, &layout, BPF_ANY) ||
 	    bpf_map_update_elem(bpf_map__fd(tracer->skel->maps.build_costs), &key, &cost, BPF_ANY))
 		return -errno;
