@@ -40,7 +40,7 @@ int call_site(struct pt_regs *ctx)
 	exit_begins(&hit);
 	leave(&hit, how);
 	exit_over(&hit);
-	if (hit.t->call_over.ns)
+	if (hit.t->call_over.pending)
 		loop_tell(hit.t, hit.l);
 	cost_sample(COST_EXIT, hit.now);
 	return 0;

@@ -65,9 +65,9 @@ struct loop_call {
 /* One that is over and is to be told. */
 struct loop_call_over {
 	u64 handle; /* 0: not known */
-	u64 ns;     /* 0: there is none */
+	s64 ns;
 	u32 function;
-	u32 pad;
+	u32 pending; /* there is one */
 };
 
 struct known_type {
@@ -250,7 +250,7 @@ struct {
 const volatile bool admit_all = false; /* take in every process whose build is probed */
 const volatile __u32 ring_wake_bytes = DEFAULT_RING_BYTES / 4;
 const volatile __u32 own_tgid = 0;
-const volatile __u64 callback_least_ns = CALLBACK_LEAST_NS; /* shorter ones are not told */
+const volatile __s64 callback_least_ns = CALLBACK_LEAST_NS; /* shorter ones are not told */
 
 /* Written by userspace: raised whenever `processes` changed under threads that cached it. */
 volatile __u32 process_epoch = 1;

@@ -24,6 +24,7 @@ enum object_kind {
 	OBJECT_COROUTINE,
 	OBJECT_STR,
 	OBJECT_INT,
+	OBJECT_NONE,
 };
 
 union type_name {
@@ -51,6 +52,7 @@ static const struct {
 	{{"generator"}, OBJECT_COROUTINE},
 	{{"str"}, OBJECT_STR},
 	{{"int"}, OBJECT_INT},
+	{{"NoneType"}, OBJECT_NONE},
 };
 #define TYPE_NAMES (sizeof(type_names) / sizeof(type_names[0]))
 
@@ -272,6 +274,8 @@ __noinline int callback_unwrap(struct thread *t, const struct py_layout *l,
 	object = callback->next;
 	callback->next = 0;
 	switch (object_kind(t, l, object)) {
+	case OBJECT_NONE:
+		return 0;
 	case OBJECT_FUNCTION:
 		callback->code = object_field(object, l->function_code);
 		return 0;
@@ -299,10 +303,12 @@ __noinline int callback_unwrap(struct thread *t, const struct py_layout *l,
 	return 0;
 }
 
-static __always_inline void callback_add(const struct callback_key *key, u64 ns)
+/* `ns` is what is left without our probes, as in call_account(). */
+static __always_inline void callback_add(const struct callback_key *key, s64 ns)
 {
 	struct callback_stats *stats = bpf_map_lookup_elem(&callbacks, key);
-	struct callback_stats fresh = {.count = 1, .ns = ns, .max_ns = ns};
+	u64 most = ns > 0 ? ns : 1;
+	struct callback_stats fresh = {.count = 1, .ns = ns, .max_ns = most};
 
 	if (!stats) {
 		if (!bpf_map_update_elem(&callbacks, key, &fresh, BPF_NOEXIST))
@@ -315,8 +321,8 @@ static __always_inline void callback_add(const struct callback_key *key, u64 ns)
 	}
 	__sync_fetch_and_add(&stats->count, 1);
 	__sync_fetch_and_add(&stats->ns, ns);
-	if (ns > stats->max_ns)
-		stats->max_ns = ns;
+	if (most > stats->max_ns)
+		stats->max_ns = most;
 }
 
 /*
@@ -341,7 +347,7 @@ __noinline int loop_tell(struct thread *t, const struct py_layout *l)
 	if (callback.code)
 		callback.key.function = function_of_code(t, l, callback.code);
 	callback_add(&callback.key, t->call_over.ns);
-	t->call_over.ns = 0;
+	t->call_over.pending = 0;
 	t->probe_ns += bpf_ktime_get_ns() - begin;
 	return 0;
 }

@@ -301,13 +301,14 @@ static __always_inline void loop_leave(struct thread *t, const struct shadow_fra
 {
 	const struct loop_call *call = &t->loop_calls[index % OPEN_CALLBACKS];
 
-	if (wall < 0 || (u64)wall < callback_least_ns)
+	if (wall < callback_least_ns)
 		return;
-	if (t->call_over.ns)
+	if (t->call_over.pending)
 		lose(LOSS_CALLBACKS_FULL); /* two ended at once */
 	t->call_over.handle = call->frame == f->frame ? call->handle : 0;
-	t->call_over.ns = wall ?: 1;
+	t->call_over.ns = wall;
 	t->call_over.function = f->function;
+	t->call_over.pending = 1;
 }
 
 /* End the topmost segment of the current task.  (Not static: verified once, not at each call.) */

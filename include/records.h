@@ -175,7 +175,7 @@ _Static_assert(sizeof(struct callback_key) == 60, "map ABI");
 
 struct callback_stats {
 	__u64 count;
-	__u64 ns;
+	__u64 ns; /* a sum of signed values */
 	__u64 max_ns;
 };
 _Static_assert(sizeof(struct callback_stats) == 24, "map ABI");
