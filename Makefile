@@ -100,6 +100,7 @@ unit: $(UNIT_TESTS) ## build the unit tests
 bench: all ## measure what tracing costs (root, by hand; takes minutes)
 	tests/bench/calls
 	tests/bench/waits
+	tests/bench/loops
 
 # Generated tables are as their generators write them.
 FORMATTED := $(filter-out include/buckets_table.h user/discover/tables.h, \

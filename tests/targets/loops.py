@@ -212,38 +212,32 @@ async def many():
 # --- rate
 
 
-class Batch:
-    """Callbacks or steps, so many at a time: what one takes."""
-
-    def __init__(self, loop, done, size):
-        self.loop, self.done, self.size = loop, done, size
-        self.left = size
-        self.begin = now()
-
-    def again(self):
-        self.left -= 1
-        if self.left:
-            self.loop.call_soon(self.again)
-        else:
-            self.done.set_result((now() - self.begin) / self.size)
+BATCH = 2000
 
 
-async def hops(size):
-    begin = now()
-    for _ in range(size):
-        await asyncio.sleep(0)
-    return (now() - begin) / size
+async def pass_of(schedule):
+    """One pass of the loop over as many callbacks as `schedule` makes: what one took."""
+    loop = asyncio.get_running_loop()
+    done, stamps = loop.create_future(), []
+    loop.call_soon(lambda: stamps.append(now()))
+    for _ in range(BATCH):
+        schedule(loop)
+    loop.call_soon(lambda: (stamps.append(now()), done.set_result(None)))
+    await done
+    return (stamps[1] - stamps[0]) / BATCH
 
 
 async def rate():
-    loop = asyncio.get_running_loop()
-    taken = {"callbacks": [], "steps": []}
+    nothing_in_c = [].clear
+    kinds = {
+        "callbacks": lambda loop: loop.call_soon(nothing_in_c),
+        "steps": lambda loop: loop.create_task(nothing(), name="of one step"),
+    }
+    taken = {kind: [] for kind in kinds}
     for _ in range(20):
-        done = loop.create_future()
-        Batch(loop, done, 5000).again()
-        taken["callbacks"].append(await done)
-        taken["steps"].append(await loop.create_task(hops(5000), name="hops"))
-    return {name: min(of) for name, of in taken.items()}
+        for kind, schedule in kinds.items():
+            taken[kind].append(await pass_of(schedule))
+    return {kind: min(of) for kind, of in taken.items()}
 
 
 def main():
