@@ -121,6 +121,7 @@ replay-recorder: $(BUILD)/replay-recorder ## build what tests/replay/record uses
 bench: all ## measure what tracing costs (root, by hand; takes minutes)
 	tests/bench/calls
 	tests/bench/waits
+	tests/bench/loops
 
 # Generated tables are as their generators write them.
 FORMATTED := $(filter-out include/buckets_table.h user/discover/tables.h, \

@@ -7,6 +7,7 @@
 #include "enter.bpf.h"
 #include "hit.bpf.h"
 #include "leave.bpf.h"
+#include "loop.bpf.h"
 
 /* Every probe site.  (One program, and so one link: each takes a grace period to close.) */
 SEC("uprobe")
@@ -39,6 +40,8 @@ int call_site(struct pt_regs *ctx)
 	exit_begins(&hit);
 	leave(&hit, how);
 	exit_over(&hit);
+	if (hit.t->call_over.pending)
+		loop_tell(hit.t, hit.l);
 	cost_sample(COST_EXIT, hit.now);
 	return 0;
 }

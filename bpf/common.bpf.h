@@ -45,6 +45,8 @@ struct chunk3 {
 };
 
 #define RECENT_FUNCTIONS 32
+#define OPEN_CALLBACKS 4 /* event loops inside each other's callbacks */
+#define KNOWN_TYPES 16
 
 #define HEAD_BYTES 128 /* enough of a frame for every version's fields */
 
@@ -52,6 +54,25 @@ struct recent_function {
 	u64 code;
 	u32 check;
 	u32 slot;
+};
+
+/* A call of Handle._run in progress, and the Handle: it has let go of that when it returns. */
+struct loop_call {
+	u64 frame;
+	u64 handle;
+};
+
+/* One that is over and is to be told. */
+struct loop_call_over {
+	u64 handle; /* 0: not known */
+	s64 ns;
+	u32 function;
+	u32 pending; /* there is one */
+};
+
+struct known_type {
+	u64 type;
+	u64 kind; /* enum object_kind */
 };
 
 /* What we know of a thread, in its task storage.  What a switch needs comes first, and close. */
@@ -89,6 +110,9 @@ struct thread {
 	u64 entering;   /* scratch: the frame of an entry */
 	u64 not_before; /* do not search for the thread state again before this */
 	struct recent_function recent[RECENT_FUNCTIONS]; /* slots looked up lately, by address */
+	struct loop_call_over call_over;
+	struct loop_call loop_calls[OPEN_CALLBACKS]; /* by depth */
+	struct known_type types[KNOWN_TYPES];        /* by address */
 
 	u8 head[HEAD_BYTES]; /* scratch: a copy of the current frame's head */
 	struct shadow_frame frames[STACK_CHUNK0];
@@ -197,6 +221,15 @@ struct {
 	__type(value, u64);
 } losses SEC(".maps");
 
+/* Callbacks of event loops. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_CALLBACKS);
+	__type(key, struct callback_key);
+	__type(value, struct callback_stats);
+} callbacks SEC(".maps");
+
 #define SITE_VOTES 4096
 
 struct {
@@ -217,11 +250,14 @@ struct {
 const volatile bool admit_all = false; /* take in every process whose build is probed */
 const volatile __u32 ring_wake_bytes = DEFAULT_RING_BYTES / 4;
 const volatile __u32 own_tgid = 0;
+const volatile __s64 callback_least_ns = CALLBACK_LEAST_NS; /* shorter ones are not told */
 
 /* Written by userspace: raised whenever `processes` changed under threads that cached it. */
 volatile __u32 process_epoch = 1;
 /* The window is over: hits of probes not yet taken out count no more. */
 volatile __u32 calls_over SEC(".data") = 0;
+/* Raised before the callbacks of a report are read: what is read gains no more. */
+volatile __u32 callback_window SEC(".data") = 0;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

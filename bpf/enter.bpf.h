@@ -5,6 +5,7 @@
 
 #include "cost.bpf.h"
 #include "hit.bpf.h"
+#include "loop.bpf.h"
 #include "reconcile.bpf.h"
 #include "seed.bpf.h"
 
@@ -199,6 +200,8 @@ static __always_inline int enter(struct hit *hit, enum entry_kind forced)
 	if (stats) {
 		if (!stats->told)
 			function_tell_again(l, stats, function);
+		if (stats->role != ROLE_PLAIN)
+			loop_enter(t, l, stats, frame);
 		__sync_fetch_and_add(&stats->segments, 1);
 		if (kind == ENTRY_START)
 			__sync_fetch_and_add(&stats->calls, 1);

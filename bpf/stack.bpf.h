@@ -295,6 +295,22 @@ static __always_inline int generator_finish(const struct shadow_frame *f,
 	return 0;
 }
 
+/* A call of an event loop's is over: remember it until this hit's program can tell. */
+static __always_inline void loop_leave(struct thread *t, const struct shadow_frame *f, u32 index,
+				       s64 wall)
+{
+	const struct loop_call *call = &t->loop_calls[index % OPEN_CALLBACKS];
+
+	if (wall < callback_least_ns)
+		return;
+	if (t->call_over.pending)
+		lose(LOSS_CALLBACKS_FULL); /* two ended at once */
+	t->call_over.handle = call->frame == f->frame ? call->handle : 0;
+	t->call_over.ns = wall;
+	t->call_over.function = f->function;
+	t->call_over.pending = 1;
+}
+
 /* End the topmost segment of the current task.  (Not static: verified once, not at each call.) */
 __noinline int shadow_pop(struct thread *t, enum ending how, u64 now)
 {
@@ -346,6 +362,8 @@ __noinline int shadow_pop(struct thread *t, enum ending how, u64 now)
 		if (f->waited)
 			waits_account(stats, f->waited, f->wait_ns);
 		call_account(stats, wall, how == ENDED_EXCEPTION);
+		if (stats->role == ROLE_LOOP_CALL)
+			loop_leave(t, f, index, wall);
 	}
 	return 0;
 }

@@ -8,12 +8,17 @@
 #define MAX_GENERATORS 32768 /* suspended generators and coroutines remembered */
 #define MAX_PARKED 16384     /* greenlets switched out in the middle of calls */
 #define PARKED_FRAMES 64     /* calls in progress kept for each */
+#define MAX_CALLBACKS 8192   /* an event loop's: functions times tasks, in one report */
 #define DEFAULT_FUNCTIONS 16384
 #define DEFAULT_RING_BYTES (4u << 20)
 
 #define NAME_MAX_BYTES 192 /* a qualified name, before decoding */
 #define FILE_MAX_BYTES 320 /* a file name, before decoding */
 #define COMM_BYTES 16
+#define TASK_NAME_BYTES 44 /* of an asyncio task, before decoding */
+
+/* A callback of an event loop that took that long held up all others: it is always told. */
+#define CALLBACK_LEAST_NS 10000000
 
 /*
  * A thread's shadow stack lives in task storage, whose values are limited to

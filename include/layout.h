@@ -59,6 +59,22 @@ struct py_layout {
 	__u32 unicode_ascii_data;
 	__u32 unicode_compact_data;
 
+	/* what an event loop calls, and the task behind it; some are not known of every build */
+	__u32 frame_locals;
+	__u32 object_type;
+	__u32 type_name;
+	__u32 type_base;
+	__u32 function_code;
+	__u32 method_function;
+	__u32 builtin_def;
+	__u32 builtin_self;
+	__u32 partial_function; /* functools.partial: what it calls */
+	__u32 handle_callback;  /* asyncio.Handle._callback */
+	__u32 step_task;        /* of the callable that runs a step of a C task */
+	__u32 task_coro;        /* these two: of a C task */
+	__u32 task_name;        /* a str, or an int that makes up its number (3.12+) */
+	__u32 coro_code;        /* of a coroutine or generator */
+
 	/* derived by tracer__add_build(): what is read of a frame and of a code object */
 	__u32 frame_head; /* bytes from the frame's start */
 	__u32 code_head;  /* where it starts */
@@ -84,6 +100,6 @@ struct py_layout {
 	__u8 leaving_ops[32]; /* bit per opcode that returns or suspends, all their twins */
 };
 
-_Static_assert(sizeof(struct py_layout) == 224, "shared with the kernel side");
+_Static_assert(sizeof(struct py_layout) == 280, "shared with the kernel side");
 
 #endif

@@ -14,6 +14,7 @@
 	X(FUNCTIONS_FULL,  "functions_full",      "calls not recorded: function table full")      \
 	X(PROCESSES_FULL,  "processes_full",      "events of processes beyond the process table") \
 	X(GENERATORS_FULL, "generators_full",     "generator calls not tracked: table full")      \
+	X(CALLBACKS_FULL,  "callbacks_full",      "event loop callbacks not recorded: table full") \
 	X(PARKED,          "greenlets_full",      "greenlets whose calls were let go: table full") \
 	X(STORAGE,         "thread_storage",      "events lost: no memory for thread state")      \
 	X(DEPTH,           "depth",               "calls deeper than tracked: counted, not timed") \

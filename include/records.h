@@ -120,6 +120,12 @@ struct function_key {
 };
 _Static_assert(sizeof(struct function_key) == 16, "map ABI");
 
+enum function_role {
+	ROLE_UNKNOWN, /* not looked at yet */
+	ROLE_PLAIN,
+	ROLE_LOOP_CALL, /* asyncio's Handle._run: an event loop calls a callback */
+};
+
 /*
  * One function of one process: counters only ever grow (userspace subtracts
  * the previous reading), except that userspace sets `min` and `max` back.
@@ -138,11 +144,41 @@ struct function_stats {
 	__u64 max_ns;
 	__u64 wait_ns[WAIT_CLASSES]; /* inside wall_ns, callees included */
 	__u32 tgid;
-	__u32 told;              /* its identity was sent */
+	__u16 told;              /* its identity was sent */
+	__u16 role;              /* enum function_role */
 	struct function_key key; /* key.code is 0 in a free slot */
 	__u32 buckets[BUCKET_COUNT];
 };
 _Static_assert(sizeof(struct function_stats) == 88 + 88 + 24 + 4 * BUCKET_COUNT, "map ABI");
+
+/* What the name in a callback_key is. */
+enum callback_name {
+	CALLBACK_NAMELESS,
+	CALLBACK_TASK,     /* that of the task whose coroutine `function` is */
+	CALLBACK_NUMBERED, /* none: the task's is an automatic one */
+	CALLBACK_BUILTIN,  /* that of the C function called */
+	CALLBACK_OBJECT,   /* that of the type of what was called */
+};
+
+/* What an event loop called. */
+struct callback_key {
+	__u32 window; /* which report it is for */
+	__u32 tgid;
+	__u32 function; /* slot: of the callback, of its task's coroutine, else of Handle._run */
+	__u8 name_is;   /* enum callback_name */
+	__u8 name_kind; /* bytes a code point */
+	__u8 name_chars;
+	__u8 name_cut;
+	__u8 name[TASK_NAME_BYTES];
+};
+_Static_assert(sizeof(struct callback_key) == 60, "map ABI");
+
+struct callback_stats {
+	__u64 count;
+	__u64 ns; /* a sum of signed values */
+	__u64 max_ns;
+};
+_Static_assert(sizeof(struct callback_stats) == 24, "map ABI");
 
 /*
  * What tracing a call takes of the target's time, by build.  Calibrated at start in a

@@ -49,6 +49,7 @@ struct options {
 	const char *output; /* NULL: standard output */
 	bool calls;         /* false with --overhead 0 */
 	double overhead;    /* percent; negative: not given */
+	bool tasks;         /* every callback of an event loop, not only those that took long */
 	bool exact;
 	const char *user;
 	uid_t uid; /* of `user` */

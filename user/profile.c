@@ -39,6 +39,12 @@ void profile__free(struct profile *profile)
 		free(profile->waits[i].file);
 		free(profile->waits[i].target);
 	}
+	for (size_t i = 0; i < profile->callback_count; i++) {
+		free(profile->callbacks[i].function);
+		free(profile->callbacks[i].file);
+		free(profile->callbacks[i].task);
+	}
+	free(profile->callbacks);
 	free(profile->processes);
 	free(profile->threads);
 	free(profile->functions);
@@ -106,6 +112,17 @@ struct profile_wait *profile__add_wait(struct profile *profile)
 		return NULL;
 	profile->waits = grown;
 	return &profile->waits[profile->wait_count++];
+}
+
+struct profile_callback *profile__add_callback(struct profile *profile)
+{
+	void *grown =
+		grow(profile->callbacks, profile->callback_count, sizeof(*profile->callbacks));
+
+	if (!grown)
+		return NULL;
+	profile->callbacks = grown;
+	return &profile->callbacks[profile->callback_count++];
 }
 
 void histogram_add(struct histogram *histogram, uint64_t ns)

@@ -82,6 +82,18 @@ struct profile_wait {
 	struct histogram time;
 };
 
+/* What an event loop called. */
+struct profile_callback {
+	uint32_t tgid;
+	char *function; /* of a step of a task: its coroutine's */
+	char *file;
+	uint32_t line;
+	char *task; /* whose step it is, "Task-*" for all without a name; NULL: none, or unknown */
+	uint64_t count;
+	uint64_t sum_ns;
+	uint64_t max_ns;
+};
+
 struct profile {
 	char *version; /* of this program */
 	char *host;
@@ -103,6 +115,9 @@ struct profile {
 	size_t function_count;
 	struct profile_wait *waits;
 	size_t wait_count;
+	struct profile_callback *callbacks;
+	size_t callback_count;
+	uint64_t callback_least_ns; /* shorter ones are not among them */
 	uint64_t losses[LOSS_COUNT];
 };
 
@@ -120,6 +135,7 @@ struct profile_process *profile__add_process(struct profile *profile);
 struct profile_thread *profile__add_thread(struct profile *profile);
 struct profile_function *profile__add_function(struct profile *profile);
 struct profile_wait *profile__add_wait(struct profile *profile);
+struct profile_callback *profile__add_callback(struct profile *profile);
 
 void histogram_add(struct histogram *histogram, uint64_t ns);
 void histogram_merge(struct histogram *into, const struct histogram *from);

@@ -193,6 +193,7 @@ static void let_go(struct session *session, pid_t tgid)
 	if (!collector__knows(session->collector, tgid))
 		return;
 	collector__end_process(session->collector, tgid, monotonic_ns());
+	tracer__callbacks(session->tracer, tgid, collector__callback, session->collector);
 	collector__drain(session->collector, RING_UNREAD, drop_slot, session);
 	tracer__unprobe_process(session->tracer, tgid);
 	tracer__forget_parked(session->tracer, tgid);

@@ -97,6 +97,7 @@ static int open_tracer(struct run *run)
 		.empty_probes = options->empty_probes,
 		.ring_bytes = options->ring_bytes,
 		.functions = options->functions,
+		.callback_least_ns = options->tasks ? INT64_MIN : CALLBACK_LEAST_NS,
 		.way = run->way,
 	};
 	int err;
@@ -268,8 +269,10 @@ static int report(struct run *run, enum ring_state ring)
 	struct profile *profile;
 	int err;
 
+	tracer__end_callbacks(session->tracer);
 	tracer__flush(session->tracer);
 	tracer__poll(session->tracer, collector__record, session->collector, 0);
+	tracer__callbacks(session->tracer, 0, collector__callback, session->collector);
 	collector__drain(session->collector, ring, free_slot, session->tracer);
 	tracer__costs(session->tracer, &costs);
 	window.end_ns = monotonic_ns();
@@ -277,6 +280,7 @@ static int report(struct run *run, enum ring_state ring)
 	window.entry_ns = costs.entry_ns > 0 ? run->empty_probe_ns + costs.entry_ns : 0;
 	window.exit_ns = costs.exit_ns > 0 ? run->empty_probe_ns + costs.exit_ns : 0;
 	window.switch_ns = costs.switch_ns;
+	window.callback_least_ns = run->options->tasks ? 0 : CALLBACK_LEAST_NS;
 	profile = collector__profile(session->collector, &window);
 	if (!profile) {
 		message("out of memory for the report");

@@ -102,6 +102,7 @@ BAD_USAGE = [
     ["--format", "xml", "--all-python"],
     ["--overhead", "-1", "--all-python"],
     ["--overhead", "abc", "--all-python"],
+    ["--overhead", "0", "--tasks", "--all-python"],
     ["--ring-bytes", "x", "--all-python"],
     ["--attach", "magic", "--all-python"],
     ["--user", "no-such-user-here", "--all-python"],
@@ -136,7 +137,7 @@ def test_help_and_version(lab):
         check(tracer.out.text().strip(), f"{option} prints nothing on standard output")
         check(not tracer.err.text(), f"{option} prints on standard error: {tracer.err.text()}")
     help_text = lab.tracer("--help").finish().out.text()
-    words = "--all-python -p -c -d -i --function --overhead --exact --sort --top --format -o"
+    words = "--all-python -p -c -d -i --function --overhead --exact --tasks --sort --top --format -o"
     missing = [w for w in (words + " list doctor").split() if w not in help_text]
     check(not missing, f"--help does not mention {missing}")
 

@@ -129,6 +129,36 @@ def test_classes_of_waits(lab, py):
 
 @timing
 @limit(60)
+@over(*MAIN)
+def test_running_and_suspended(lab, py):
+    """A generator's or coroutine's wall time is what it ran; what it was suspended is apart."""
+    target = lab.target(py, "times.py", "suspended")
+    result, report = lab.run(target)
+    problems = []
+    for name, stamps in result["running"].items():
+        ran = [ns / 1e9 for ns in stamps]
+        waited = sum(result["suspended"][name]) / 1e9
+        f = report.function(target, name)
+        wall, calls, segments = f["wall_seconds"], len(ran), f["segments"]
+        # between a stamp and the suspension it is for, others may take the CPU
+        slack = 2e-5 * segments + f["breakdown_seconds"]["runq"]
+        if f["calls"] != calls or wall["count"] != calls:
+            problems.append(f"{name}: {f['calls']} calls, {wall['count']} ended, of {calls}")
+        if not near(wall["sum"], sum(ran), 0.02, slack):
+            problems.append(f"{name}: ran {wall['sum']:.6f} s, its clock says {sum(ran):.6f}")
+        if not near(f["suspended_seconds"], waited, 0.02, slack):
+            problems.append(
+                f"{name}: suspended {f['suspended_seconds']:.6f} s, its clock says {waited:.6f}"
+            )
+        if not near(wall["p50"], quantile(ran, 0.5), BUCKET, 2e-5 * segments / calls):
+            problems.append(f"{name}: p50 {wall['p50']}, its clock says {quantile(ran, 0.5)}")
+    check(len(result["running"]) == 5, f"{sorted(result['running'])}")
+    check_none(problems)
+    check_breakdowns(report.functions_of(target))
+
+
+@timing
+@limit(60)
 @over("debian-3.9", "debian-3.11", "debian-3.14", "pyenv-3.8")
 def test_waits_without_calls(lab, py):
     """--overhead 0 attributes the same waits to the same functions, and has no calls."""

@@ -11,7 +11,10 @@ stamps itself from inside, so that what the probes cost at its edges is not in t
 `classes`  one function for every class of wait
 `threads`  threads of every temper until released; tells their ids when ready
 `runq`     computes for 2 s (the test puts something else on the same CPU)
+`suspended` generators and coroutines that run and are suspended; "running" and "suspended" are
+           {function: [ns of each call, ...]}
 """
+import asyncio
 import os
 import queue
 import select
@@ -345,6 +348,144 @@ def classes():
     return {"classes": EXPECTED, "deeper": DEEPER, "child": child}
 
 
+# --- running and suspended
+
+running, suspended = {}, {}
+
+
+class Account:
+    """A generator's or coroutine's own: how long it ran and how long it was suspended."""
+
+    def __init__(self, name):
+        self.name = name
+        self.ran = self.waited = 0
+        self.since = now()
+
+    def stops(self):
+        at = now()
+        self.ran += at - self.since
+        self.since = at
+
+    def goes_on(self):
+        at = now()
+        self.waited += at - self.since
+        self.since = at
+
+    def ends(self):
+        self.stops()
+        running.setdefault(self.name, []).append(self.ran)
+        suspended.setdefault(self.name, []).append(self.waited)
+
+
+def spend(ns):
+    begin = now()
+    while now() - begin < ns:
+        pass
+
+
+def generates(i):
+    account = Account("generates")
+    for _ in range(3):
+        spend(500000 + 50000 * i)
+        account.stops()
+        yield
+        account.goes_on()
+    account.ends()
+
+
+def delegates(i):
+    account = Account("delegates")
+    for _ in range(2):
+        account.stops()
+        yield
+        account.goes_on()
+        time.sleep(0.001)
+        account.stops()  # what the one below runs is ours too, but for what it is suspended
+        inner = Account("")
+        yield from generates_within(inner)
+        account.ran += inner.ran
+        account.waited += inner.waited
+        account.since = now()
+    account.ends()
+
+
+def generates_within(account):
+    spend(300000)
+    account.stops()
+    yield
+    account.goes_on()
+    spend(300000)
+    account.stops()
+
+
+def is_thrown_into(i):
+    account = Account("is_thrown_into")
+    spend(1000000)
+    try:
+        account.stops()
+        yield
+    except ValueError:
+        account.goes_on()
+        spend(500000)
+    account.stops()
+    yield
+    account.goes_on()
+    account.ends()
+
+
+def drive(generator, throws=False):
+    next(generator)
+    time.sleep(0.002)
+    if throws:
+        generator.throw(ValueError())
+        time.sleep(0.001)
+    for _ in generator:
+        time.sleep(0.002)
+
+
+async def sleeps(i):
+    account = Account("sleeps")
+    loop = asyncio.get_running_loop()
+    for _ in range(3):
+        spend(400000)
+        future = loop.create_future()
+        loop.call_later(0.002 + 0.0005 * i, future.set_result, None)
+        account.stops()
+        await future  # nothing of ours runs in this
+        account.goes_on()
+    time.sleep(0.001)  # blocks: it runs, for all that anybody can tell
+    account.ends()
+
+
+async def paces(i):
+    account = Account("paces")
+    for _ in range(3):
+        spend(400000)
+        account.stops()
+        yield  # to who iterates over it
+        account.goes_on()
+    account.ends()
+
+
+async def iterates(i):
+    async for _ in paces(i):
+        await asyncio.sleep(0.002)
+
+
+async def all_together():
+    for i in range(10):
+        await asyncio.gather(*(sleeps(i) for _ in range(3)), iterates(i))
+
+
+def suspends():
+    for i in range(20):
+        drive(generates(i))
+        drive(delegates(i))
+        drive(is_thrown_into(i), throws=True)
+    asyncio.run(all_together())
+    return {"running": running, "suspended": suspended}
+
+
 # --- threads
 
 
@@ -388,7 +529,7 @@ def threads():
     target.done(None)
 
 
-MODES = {"sleep": sleep, "spin": spin, "classes": classes, "runq": runq}
+MODES = {"sleep": sleep, "spin": spin, "classes": classes, "runq": runq, "suspended": suspends}
 
 
 def main():

@@ -139,6 +139,24 @@ static inline struct profile_wait *sample_wait(struct profile *profile, uint32_t
 	return wait;
 }
 
+/* `task` may be NULL. */
+static inline void sample_callback(struct profile *profile, uint32_t tgid, const char *function,
+				   const char *task, uint64_t count, uint64_t max_ns)
+{
+	struct profile_callback *callback = profile__add_callback(profile);
+
+	if (!callback)
+		abort();
+	callback->tgid = tgid;
+	callback->function = sample_text(function);
+	callback->file = sample_text("/srv/shop/loop.py");
+	callback->line = 17;
+	callback->task = task ? sample_text(task) : NULL;
+	callback->count = count;
+	callback->sum_ns = count * max_ns / 2;
+	callback->max_ns = max_ns;
+}
+
 static inline struct profile *sample_empty(void)
 {
 	struct profile *profile = profile__new();
@@ -155,6 +173,7 @@ static inline struct profile *sample_empty(void)
 	profile->entry_ns = 1080;
 	profile->exit_ns = 1020;
 	profile->switch_ns = 840;
+	profile->callback_least_ns = 10 * MS;
 	profile->own_cpu_ns = 71 * MS;
 	profile->own_rss_bytes = 33900000;
 	return profile;
@@ -203,6 +222,8 @@ static inline void sample_web(struct profile *p)
 	wait = sample_wait(p, tgid, WAIT_NET, "recvfrom", "Database.query", "/srv/shop/db.py", 88);
 	sample_fill(&wait->time, 4, 3686, 3.6e6, 0.8);
 	wait->target = sample_text("10.0.3.7:5432");
+	sample_callback(p, tgid, "Prices.refresh", NULL, 4, 31 * MS);
+	sample_callback(p, tgid, "Cart.expire", "janitor", 2, 140 * MS);
 	sample_fill(&sample_wait(p, tgid, WAIT_RUNQ, NULL, "", "", 0)->time, 5, 4100, 150e3, 1);
 	sample_fill(&sample_wait(p, tgid, WAIT_POLL, "poll", "serve_forever",
 				 "/usr/lib/python3.13/socketserver.py", 211)
@@ -276,6 +297,7 @@ static inline struct profile *sample_hostile(void)
 			     ->time,
 		    1, 10, 1e6, 0.5);
 	profile->waits[0].target = sample_text(HOSTILE_NAME);
+	sample_callback(profile, 66, HOSTILE_NAME, HOSTILE_NAME, 1, 20 * MS);
 	return profile;
 }
 

@@ -103,6 +103,10 @@ static void json_has_every_key(void **state)
 		    "stack_seconds tail probed_seconds");
 	assert_keys(json_array_get(json_object_get(root, "waits"), 0),
 		    "tgid class function target count seconds syscall file line");
+	assert_keys(json_object_get(root, "asyncio"), "least_seconds callbacks");
+	assert_keys(
+		json_array_get(json_object_get(json_object_get(root, "asyncio"), "callbacks"), 0),
+		"tgid function file line task count seconds");
 	histogram = json_object_get(json_array_get(json_object_get(root, "waits"), 0), "seconds");
 	assert_keys(histogram, "sum min max p50 p90 p95 p99 censored count buckets");
 	assert_keys(json_object_get(histogram, "buckets"), "scale offset counts");
@@ -199,6 +203,54 @@ static void json_is_narrowed(void **state)
 	profile__free(profile);
 }
 
+static json_t *callbacks_of(json_t *root)
+{
+	return json_object_get(json_object_get(root, "asyncio"), "callbacks");
+}
+
+static void callbacks_are_told(void **state)
+{
+	struct show_options options = {.utf8 = true, .top = 1};
+	struct profile *profile = sample_profile();
+	json_t *root = parsed(profile, &plain), *first, *second;
+	char *text = written(show_text, profile, &plain);
+
+	(void)state;
+	assert_true(number(json_object_get(root, "asyncio"), "least_seconds") == 0.01);
+	assert_int_equal(json_array_size(callbacks_of(root)), 2);
+	first = json_array_get(callbacks_of(root), 0); /* the longest */
+	second = json_array_get(callbacks_of(root), 1);
+	assert_string_equal(json_string_value(json_object_get(first, "function")), "Cart.expire");
+	assert_string_equal(json_string_value(json_object_get(first, "task")), "janitor");
+	assert_true(json_is_null(json_object_get(second, "task")));
+	assert_true(number(json_object_get(first, "seconds"), "max") == 0.14);
+	assert_true(number(json_object_get(first, "seconds"), "sum") == 0.14);
+	assert_non_null(strstr(text, "event loop held up by"));
+	assert_true(strstr(text, "Cart.expire (task janitor)") < strstr(text, "Prices.refresh"));
+	json_decref(root);
+	free(text);
+
+	root = parsed(profile, &options);
+	assert_int_equal(json_array_size(callbacks_of(root)), 1);
+	json_decref(root);
+	text = written(show_text, profile, &options);
+	assert_non_null(strstr(text, "and 1 more callback"));
+	free(text);
+	options.function_glob = "Prices.*";
+	root = parsed(profile, &options);
+	assert_int_equal(json_array_size(callbacks_of(root)), 1);
+	assert_ptr_not_equal(strstr(json_string_value(json_object_get(
+					    json_array_get(callbacks_of(root), 0), "function")),
+				    "Prices"),
+			     NULL);
+	json_decref(root);
+	profile->callback_least_ns = 0;
+	text = written(show_text, profile, &plain);
+	assert_non_null(strstr(text, "called by the event loop"));
+	free(text);
+	profile__free(profile);
+}
+
 static void reports_of_nothing(void **state)
 {
 	static const char *const arrays[] = {"processes", "threads", "functions", "waits",
@@ -213,9 +265,12 @@ static void reports_of_nothing(void **state)
 		assert_int_equal(json_array_size(json_object_get(root, arrays[i])), 0);
 	}
 	assert_int_equal(json_object_size(json_object_get(root, "losses")), LOSS_COUNT);
+	assert_true(json_is_array(callbacks_of(root)));
+	assert_int_equal(json_array_size(callbacks_of(root)), 0);
 	json_decref(root);
 	text = written(show_text, profile, &plain);
 	assert_non_null(strstr(text, "0 Python processes"));
+	assert_null(strstr(text, "event loop"));
 	free(text);
 
 	/* Entries no string of which is set. */
@@ -223,6 +278,7 @@ static void reports_of_nothing(void **state)
 	profile__add_thread(profile);
 	profile__add_function(profile)->called = true;
 	profile__add_wait(profile);
+	profile__add_callback(profile);
 	json_decref(parsed(profile, &plain));
 	free(written(show_text, profile, &plain));
 	profile__free(profile);
@@ -558,6 +614,7 @@ int main(void)
 		cmocka_unit_test(json_has_every_key),
 		cmocka_unit_test(json_numbers_add_up),
 		cmocka_unit_test(json_is_narrowed),
+		cmocka_unit_test(callbacks_are_told),
 		cmocka_unit_test(reports_of_nothing),
 		cmocka_unit_test(json_keeps_hostile_names),
 		cmocka_unit_test(text_shows_hostile_names),

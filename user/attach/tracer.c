@@ -60,6 +60,7 @@ static int configure(struct tracer *tracer, bool looking)
 
 	skel->rodata->admit_all = config->admit_all;
 	skel->rodata->own_tgid = getpid();
+	skel->rodata->callback_least_ns = config->callback_least_ns;
 	skel->rodata->ring_wake_bytes = config->ring_bytes / 4;
 	err = bpf_map__set_max_entries(skel->maps.ring, config->ring_bytes);
 	if (!err)
@@ -476,6 +477,30 @@ void tracer__forget_parked(struct tracer *tracer, pid_t tgid)
 {
 	forget_in(bpf_map__fd(tracer->skel->maps.parked), tgid);
 	forget_in(bpf_map__fd(tracer->skel->maps.parked_below), tgid);
+}
+
+void tracer__end_callbacks(struct tracer *tracer)
+{
+	tracer->skel->data->callback_window++;
+}
+
+void tracer__callbacks(struct tracer *tracer, pid_t tgid, callback_fn fn, void *arg)
+{
+	int fd = bpf_map__fd(tracer->skel->maps.callbacks);
+	struct callback_key key, next;
+	struct callback_stats stats;
+	bool more = !bpf_map_get_next_key(fd, NULL, &next);
+
+	while (more) {
+		key = next;
+		more = !bpf_map_get_next_key(fd, &key, &next);
+		if (tgid ? key.tgid != (uint32_t)tgid
+			 : key.window == tracer->skel->data->callback_window)
+			continue;
+		if (!bpf_map_lookup_elem(fd, &key, &stats))
+			fn(arg, &key, &stats);
+		bpf_map_delete_elem(fd, &key);
+	}
 }
 
 static uint64_t loss_count(struct tracer *tracer, uint32_t cause)

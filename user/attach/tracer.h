@@ -22,6 +22,7 @@ struct tracer_config {
 	bool empty_probes; /* attach programs that do nothing: for measuring */
 	size_t ring_bytes; /* a power of two, at least a page */
 	size_t functions;  /* how many functions there can be */
+	int64_t callback_least_ns; /* what event loops call: shorter ones are not told */
 	enum uprobe_way way;
 };
 
@@ -88,6 +89,16 @@ struct function_stats *tracer__stats(struct tracer *tracer);
 size_t tracer__functions(const struct tracer *tracer);
 /* Give a slot back; its counters must have been read. */
 void tracer__free_slot(struct tracer *tracer, uint32_t slot);
+
+/*
+ * What event loops called, in two steps: callbacks that end from now on are for the next time;
+ * then, what was counted until then is handed over and forgotten.  Of a process that has ended
+ * (`tgid`; 0: of all) all is.
+ */
+typedef void (*callback_fn)(void *arg, const struct callback_key *key,
+			    const struct callback_stats *stats);
+void tracer__end_callbacks(struct tracer *tracer);
+void tracer__callbacks(struct tracer *tracer, pid_t tgid, callback_fn fn, void *arg);
 
 /* Losses so far, by cause. */
 void tracer__losses(struct tracer *tracer, uint64_t losses[LOSS_COUNT]);

@@ -2,6 +2,7 @@
 /* Records from the ring buffer into totals. */
 #include "collector.h"
 #include "collector_internal.h"
+#include "callbacks.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -187,8 +188,8 @@ struct function_total *collector__nameless(struct process_total *process, uint32
 	return process_total__function(process, name, "", 0);
 }
 
-static struct function_total *slot_function(struct collector *collector, uint32_t index,
-					    struct process_total *process)
+struct function_total *collector__slot_function(struct collector *collector, uint32_t index,
+						struct process_total *process)
 {
 	struct slot *slot;
 
@@ -228,6 +229,8 @@ static void on_code(struct collector *collector, const struct record_code *recor
 	before = slot->process == process && slot->nameless ? slot->function : NULL;
 	slot->process = process;
 	slot->nameless = false;
+	if (callback_is_loop_call(function, file))
+		collector->stats[record->slot].role = ROLE_LOOP_CALL;
 	slot->function = process_total__function(process, function[0] ? function : "<unreadable>",
 						 file, record->line);
 	if (before && slot->function)
@@ -303,7 +306,7 @@ static void on_wait(struct collector *collector, const struct record_wait *recor
 	thread->wait_ns[record->wait_class] += record->new_ns;
 	thread->wait_ns[WAIT_RUNQ] += record->runq_ns;
 	thread->open = false;
-	key.function = slot_function(collector, record->function, process);
+	key.function = collector__slot_function(collector, record->function, process);
 	if (record->runq_ns || record->runq_done)
 		add_runq(process, &key, record);
 	if (record->wait_class == WAIT_RUNQ)

@@ -66,12 +66,17 @@ enum ring_state {
 void collector__drain(struct collector *collector, enum ring_state ring,
 		      void (*free_slot)(void *arg, uint32_t slot), void *arg);
 
+/* What an event loop called in this window (callback_fn of the tracer): before the drain. */
+void collector__callback(void *collector, const struct callback_key *key,
+			 const struct callback_stats *stats);
+
 /* What a profile says of itself and of the costs; the collector fills in the rest. */
 struct window {
 	uint64_t start_ns, end_ns; /* CLOCK_MONOTONIC */
 	double empty_probe_ns;     /* one hit of a probe that does nothing */
 	double entry_ns, exit_ns;  /* one hit of ours, getting there included; 0: not known */
 	double switch_ns;
+	uint64_t callback_least_ns; /* shorter callbacks of event loops were not told */
 };
 
 /*

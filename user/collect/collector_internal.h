@@ -25,6 +25,10 @@ struct collector {
 	struct process_total *processes;
 };
 
+/* The function in a slot of the kernel side; NULL: there is no such slot, or no memory. */
+struct function_total *collector__slot_function(struct collector *collector, uint32_t index,
+						struct process_total *process);
+
 /* The process that has this tgid, or that has or had it. */
 struct process_total *collector__find(const struct collector *collector, pid_t tgid);
 struct process_total *collector__find_any(const struct collector *collector, pid_t tgid);

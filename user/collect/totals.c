@@ -14,6 +14,17 @@ static void function_free(struct function_total *function)
 	free(function);
 }
 
+static void callbacks_free(struct process_total *total)
+{
+	struct callback_total *callback, *next;
+
+	HASH_ITER(hh, total->callbacks, callback, next)
+	{
+		HASH_DEL(total->callbacks, callback);
+		free(callback);
+	}
+}
+
 void process_total__free(struct process_total *total)
 {
 	struct function_total *function, *next_function;
@@ -22,6 +33,7 @@ void process_total__free(struct process_total *total)
 
 	if (!total)
 		return;
+	callbacks_free(total);
 	HASH_ITER(hh, total->waits, wait, next_wait)
 	{
 		HASH_DEL(total->waits, wait);
@@ -100,6 +112,30 @@ struct wait_total *process_total__wait(struct process_total *total, const struct
 	return wait;
 }
 
+struct callback_total *process_total__callback(struct process_total *total,
+					       const struct callback_id *id)
+{
+	struct callback_total *callback = NULL;
+
+	HASH_FIND(hh, total->callbacks, id, sizeof(*id), callback);
+	if (callback)
+		return callback;
+	callback = calloc(1, sizeof(*callback));
+	if (!callback)
+		return NULL;
+	callback->id = *id;
+	HASH_ADD(hh, total->callbacks, id, sizeof(callback->id), callback);
+	return callback;
+}
+
+void callback_stats_add(struct callback_stats *to, const struct callback_stats *from)
+{
+	to->count += from->count;
+	to->ns += from->ns;
+	if (from->max_ns > to->max_ns)
+		to->max_ns = from->max_ns;
+}
+
 static void counts_move(struct function_total *to, struct function_total *from)
 {
 	const uint64_t *source = (const uint64_t *)&from->window;
@@ -111,6 +147,26 @@ static void counts_move(struct function_total *to, struct function_total *from)
 	to->begun += from->begun;
 	to->over += from->over;
 	histogram_merge(&to->wall, &from->wall);
+}
+
+static void callbacks_move(struct process_total *total, const struct function_total *to,
+			   const struct function_total *from)
+{
+	struct callback_total *callback, *next, *into;
+
+	HASH_ITER(hh, total->callbacks, callback, next)
+	{
+		struct callback_id id = callback->id;
+
+		if (id.function != from)
+			continue;
+		id.function = to;
+		into = process_total__callback(total, &id);
+		if (into)
+			callback_stats_add(&into->stats, &callback->stats);
+		HASH_DEL(total->callbacks, callback);
+		free(callback);
+	}
 }
 
 void process_total__rename(struct process_total *total, struct function_total *from,
@@ -138,6 +194,7 @@ void process_total__rename(struct process_total *total, struct function_total *f
 		if (t->open_key.function == from)
 			t->open_key.function = to;
 	}
+	callbacks_move(total, to, from);
 	counts_move(to, from);
 	HASH_DEL(total->functions, from);
 	function_free(from);
@@ -169,6 +226,7 @@ void process_total__reset(struct process_total *total)
 		HASH_DEL(total->waits, wait);
 		free(wait);
 	}
+	callbacks_free(total);
 	total->probed_ns = 0;
 	total->exited_oncpu_ns = 0;
 }

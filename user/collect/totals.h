@@ -47,6 +47,21 @@ struct wait_total {
 	struct histogram time;
 };
 
+/* 44 bytes of Latin-1 and an ellipsis are the most. */
+#define CALLBACK_TASK_TEXT 96
+
+struct callback_id {
+	const struct function_total *function;
+	char task[CALLBACK_TASK_TEXT]; /* zeros behind it; "": none, or it is not known */
+};
+
+/* What an event loop called. */
+struct callback_total {
+	struct callback_id id;
+	UT_hash_handle hh;
+	struct callback_stats stats;
+};
+
 /* A wait for the GIL that may go on: its futex sleeps time out every switch interval. */
 struct gil_wait {
 	bool pending;
@@ -73,6 +88,7 @@ struct process_total {
 	struct thread_total *threads;
 	struct function_total *functions;
 	struct wait_total *waits;
+	struct callback_total *callbacks;
 	uint64_t since_ns;        /* when it was taken in */
 	uint64_t until_ns;        /* when it ended; 0: it lives */
 	uint64_t probed_since_ns; /* call probes on since; 0: off */
@@ -94,6 +110,9 @@ struct function_total *process_total__function(struct process_total *total, cons
 					       const char *file, uint32_t line);
 struct thread_total *process_total__thread(struct process_total *total, uint32_t tid);
 struct wait_total *process_total__wait(struct process_total *total, const struct wait_key *key);
+struct callback_total *process_total__callback(struct process_total *total,
+					       const struct callback_id *id);
+void callback_stats_add(struct callback_stats *to, const struct callback_stats *from);
 
 /* What was added up under `from` belongs to `to`, and `from` goes. */
 void process_total__rename(struct process_total *total, struct function_total *from,

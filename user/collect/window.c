@@ -201,6 +201,26 @@ static int add_waits(struct profile *profile, const struct process_total *total)
 	return 0;
 }
 
+static int add_callbacks(struct profile *profile, const struct process_total *total)
+{
+	for (struct callback_total *c = total->callbacks; c; c = c->hh.next) {
+		const struct function_name *name = &c->id.function->name;
+		struct profile_callback *out = profile__add_callback(profile);
+
+		if (!out)
+			return -1;
+		out->tgid = total->process.tgid;
+		out->function = strdup(name->function);
+		out->file = strdup(name->file);
+		out->line = name->line;
+		out->task = c->id.task[0] ? strdup(c->id.task) : NULL;
+		out->count = c->stats.count;
+		out->sum_ns = never_negative(c->stats.ns);
+		out->max_ns = c->stats.max_ns;
+	}
+	return 0;
+}
+
 static void fill_header(struct profile *profile, const struct window *window)
 {
 	struct utsname name;
@@ -221,6 +241,7 @@ static void fill_header(struct profile *profile, const struct window *window)
 	profile->entry_ns = window->entry_ns;
 	profile->exit_ns = window->exit_ns;
 	profile->switch_ns = window->switch_ns;
+	profile->callback_least_ns = window->callback_least_ns;
 	if (!getrusage(RUSAGE_SELF, &usage))
 		profile->own_cpu_ns =
 			(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000000ull +
@@ -264,7 +285,7 @@ struct profile *collector__profile(struct collector *collector, const struct win
 		if (probed > profile->probed_ns)
 			profile->probed_ns = probed;
 		if (add_threads(profile, total) || add_functions(profile, total, probed) ||
-		    add_waits(profile, total))
+		    add_waits(profile, total) || add_callbacks(profile, total))
 			goto no_memory;
 	}
 	drop_ended(collector);

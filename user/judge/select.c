@@ -167,3 +167,30 @@ int select_waits(const struct profile *profile, const char *glob, const struct p
 	*out = sorted_entries(ranked, n);
 	return *out ? 0 : -ENOMEM;
 }
+
+int select_callbacks(const struct profile *profile, const char *glob,
+		     const struct profile_callback ***out, size_t *count)
+{
+	struct ranked *ranked = calloc(profile->callback_count + 1, sizeof(*ranked));
+	size_t n = 0;
+
+	if (!ranked)
+		return -ENOMEM;
+	for (size_t i = 0; i < profile->callback_count; i++) {
+		const struct profile_callback *c = &profile->callbacks[i];
+
+		if (glob && !glob_matches(glob, c->function, c->file, c->line))
+			continue;
+		ranked[n++] = (struct ranked){
+			.tgid = c->tgid,
+			.value = (double)c->max_ns,
+			.name = c->function,
+			.file = c->file,
+			.line = c->line,
+			.entry = c,
+		};
+	}
+	*count = n;
+	*out = sorted_entries(ranked, n);
+	return *out ? 0 : -ENOMEM;
+}

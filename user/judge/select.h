@@ -44,4 +44,8 @@ int select_functions(const struct profile *profile, const char *glob, const stru
 int select_waits(const struct profile *profile, const char *glob, const struct profile_wait ***out,
 		 size_t *count);
 
+/* The same for what event loops called: by tgid, the longest single call first. */
+int select_callbacks(const struct profile *profile, const char *glob,
+		     const struct profile_callback ***out, size_t *count);
+
 #endif

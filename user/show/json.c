@@ -242,6 +242,47 @@ static int put_waits(struct json_builder *b, json_t *root, const struct profile 
 	return 0;
 }
 
+static json_t *callback_json(struct json_builder *b, const struct profile_callback *callback)
+{
+	json_t *object = json_object(), *seconds = json_object();
+
+	json_put(b, object, "tgid", json_integer(callback->tgid));
+	json_put(b, object, "function", json_name(callback->function));
+	json_put(b, object, "file", json_name(callback->file));
+	json_put(b, object, "line", json_integer(callback->line));
+	json_put(b, object, "task", json_name_or_null(callback->task));
+	json_put(b, object, "count", json_count(callback->count));
+	json_put(b, seconds, "sum", json_seconds((double)callback->sum_ns));
+	json_put(b, seconds, "max", json_seconds((double)callback->max_ns));
+	json_put(b, object, "seconds", seconds);
+	return object;
+}
+
+static int put_asyncio(struct json_builder *b, json_t *root, const struct profile *profile,
+		       const struct show_options *options)
+{
+	const struct profile_callback **callbacks;
+	json_t *object, *array;
+	uint32_t group = 0;
+	int err, rank = -1;
+	size_t count;
+
+	err = select_callbacks(profile, options->function_glob, &callbacks, &count);
+	if (err)
+		return err;
+	object = json_object();
+	array = json_array();
+	for (size_t i = 0; i < count; i++) {
+		if (within_top(callbacks[i]->tgid, options->top, &group, &rank))
+			json_push(b, array, callback_json(b, callbacks[i]));
+	}
+	free(callbacks);
+	json_put(b, object, "least_seconds", json_seconds((double)profile->callback_least_ns));
+	json_put(b, object, "callbacks", array);
+	json_put(b, root, "asyncio", object);
+	return 0;
+}
+
 static int build(struct json_builder *b, json_t *root, const struct profile *profile,
 		 const struct show_options *options)
 {
@@ -258,6 +299,8 @@ static int build(struct json_builder *b, json_t *root, const struct profile *pro
 	err = put_functions(b, root, profile, options);
 	if (!err)
 		err = put_waits(b, root, profile, options);
+	if (!err)
+		err = put_asyncio(b, root, profile, options);
 	json_put(b, root, "gil", json_array());
 	json_put(b, root, "gc", json_array());
 	json_put(b, root, "stacks", json_array());

@@ -157,7 +157,10 @@ static int put_processes(const struct screen *screen, const struct profile *prof
 static int put_report(const struct screen *screen, const struct profile *profile,
 		      const struct show_options *options)
 {
-	struct text_request request = {.options = options};
+	struct text_request request = {
+		.options = options,
+		.all_callbacks = !profile->callback_least_ns,
+	};
 	int err;
 
 	err = sort_key_parse(options->sort, &request.sort);
@@ -170,6 +173,9 @@ static int put_report(const struct screen *screen, const struct profile *profile
 		err = select_waits(profile, options->function_glob, &request.waits,
 				   &request.wait_count);
 	if (!err)
+		err = select_callbacks(profile, options->function_glob, &request.callbacks,
+				       &request.callback_count);
+	if (!err)
 		err = put_processes(screen, profile, &request);
 	if (!err) {
 		fputc('\n', screen->out);
@@ -178,6 +184,7 @@ static int put_report(const struct screen *screen, const struct profile *profile
 	}
 	free(request.functions);
 	free(request.waits);
+	free(request.callbacks);
 	return err;
 }
 

@@ -50,6 +50,16 @@ static const struct table_spec wait_table = {
 	.name_title = "waited in",
 };
 
+static const struct table_spec blocking_table = {
+	.columns = {{.title = "count"}, {.title = "total"}, {.title = "max"}},
+	.name_title = "event loop held up by",
+};
+
+static const struct table_spec callback_table = {
+	.columns = {{.title = "count"}, {.title = "total"}, {.title = "max"}},
+	.name_title = "called by the event loop",
+};
+
 /* A formatted line with names of the target in it, escaped and printed. */
 __attribute__((format(printf, 4, 5))) static int
 put_line(const struct screen *screen, enum style style, int indent, const char *format, ...)
@@ -294,6 +304,63 @@ static int put_waits(const struct screen *screen, const struct profile_wait **wa
 	return err;
 }
 
+static int add_callback(struct table *table, const struct screen *screen,
+			const struct profile_callback *c)
+{
+	char count[UNIT_BYTES], total[UNIT_BYTES], most[UNIT_BYTES];
+	char name[PLACE_BYTES], place[PLACE_BYTES] = "", short_place[PLACE_BYTES] = "";
+	struct table_row row = {
+		.cells = {count, format_duration(total, (double)c->sum_ns),
+			  format_duration(most, (double)c->max_ns)},
+		.name = name,
+		.place = place,
+		.short_place = short_place,
+	};
+
+	snprintf(count, sizeof(count), "%llu", (unsigned long long)c->count);
+	if (c->task)
+		snprintf(name, sizeof(name), "%s (task %s)", c->function ?: "?", c->task);
+	else
+		snprintf(name, sizeof(name), "%s", c->function ?: "?");
+	if (c->file && *c->file) {
+		snprintf(place, sizeof(place), "%s:%u", c->file, c->line);
+		snprintf(short_place, sizeof(short_place), "%s:%u", file_base(c->file), c->line);
+	}
+	return add_named(table, screen, &row);
+}
+
+/* Those of the process `tgid`. */
+static int put_callbacks(const struct screen *screen, const struct text_request *request,
+			 uint32_t tgid, size_t top)
+{
+	struct table *table =
+		table__new(request->all_callbacks ? &callback_table : &blocking_table);
+	size_t shown = 0, hidden = 0;
+	int err = 0;
+
+	if (!table)
+		return -ENOMEM;
+	for (size_t i = 0; i < request->callback_count && !err; i++) {
+		if (request->callbacks[i]->tgid != tgid)
+			continue;
+		if (shown == top) {
+			hidden++;
+			continue;
+		}
+		err = add_callback(table, screen, request->callbacks[i]);
+		shown++;
+	}
+	if (!err && shown) {
+		fputc('\n', screen->out);
+		table__print(table, screen, INDENT);
+		if (hidden)
+			err = put_line(screen, STYLE_DIM, INDENT, "and %zu more callback%s (--top)",
+				       hidden, hidden == 1 ? "" : "s");
+	}
+	table__free(table);
+	return err;
+}
+
 int text_process(const struct screen *screen, const struct text_request *request,
 		 const struct judged *judged)
 {
@@ -328,5 +395,7 @@ int text_process(const struct screen *screen, const struct text_request *request
 		err = put_functions(screen, request->functions + first_function, functions, top);
 	if (!err)
 		err = put_waits(screen, request->waits + first_wait, waits, top, top_idle);
+	if (!err)
+		err = put_callbacks(screen, request, tgid, top);
 	return err;
 }
