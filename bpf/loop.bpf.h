@@ -189,6 +189,7 @@ static __always_inline void task_name(struct thread *t, const struct py_layout *
 {
 	u64 name = object_field(task, l->task_name), bytes;
 	struct string_head string = {};
+	bool cut;
 
 	switch (object_kind(t, l, name)) {
 	case OBJECT_INT:
@@ -202,16 +203,16 @@ static __always_inline void task_name(struct thread *t, const struct py_layout *
 	if (string_head(NULL, l, name, &string))
 		return;
 	bytes = string.chars * string.kind;
-	if (string.chars > TASK_NAME_BYTES || bytes > TASK_NAME_BYTES) {
+	cut = string.chars > TASK_NAME_BYTES || bytes > TASK_NAME_BYTES;
+	if (cut)
 		bytes = TASK_NAME_BYTES;
-		key->name_cut = 1;
-	}
 	bytes &= 63;
 	if (bytes > TASK_NAME_BYTES)
 		bytes = TASK_NAME_BYTES;
 	if (bytes && read_user(NULL, key->name, bytes, string.data))
 		return;
 	key->name_is = CALLBACK_TASK;
+	key->name_cut = cut;
 	key->name_kind = string.kind;
 	key->name_chars = bytes / string.kind;
 	if (name_is_numbered(key)) {
