@@ -302,25 +302,20 @@ static int apply_debug_row(const struct elf_file *elf, const struct elf_symbol *
 	return 0;
 }
 
-/* Builds whose structs differ from the tables, though they publish nothing about them. */
-static const char *odd_build(const struct elf_file *elf)
+static bool defines(const struct elf_file *elf, const char *symbol)
 {
-	static const struct {
-		const char *symbol;
-		const char *why;
-	} odd[] = {
-		/* Include/object.h: exported if Py_REF_DEBUG, which Py_DEBUG implies */
-		{"_Py_NegativeRefcount", "a debug build (Py_DEBUG) before 3.13"},
-		/* Include/object.h, Objects/object.c: defined if Py_TRACE_REFS */
-		{"_Py_PrintReferences", "a build with Py_TRACE_REFS before 3.13"},
-	};
-	struct elf_symbol symbol;
+	struct elf_symbol found;
 
-	for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
-		if (!elf_file__symbol(elf, odd[i].symbol, &symbol))
-			return odd[i].why;
-	}
-	return NULL;
+	return !elf_file__symbol(elf, symbol, &found);
+}
+
+/*
+ * Built --with-pydebug?  Include/object.h exports this if Py_REF_DEBUG is defined, which
+ * Py_DEBUG implies (3.8 to 3.15); by itself it changes no struct.
+ */
+static unsigned int kind_of_build(const struct elf_file *elf)
+{
+	return defines(elf, "_Py_NegativeRefcount") ? PY_BUILD_DEBUG : PY_BUILD_PLAIN;
 }
 
 static const struct py_version_row *find_row(const struct elf_file *elf,
@@ -329,7 +324,7 @@ static const struct py_version_row *find_row(const struct elf_file *elf,
 {
 	uint64_t hex = (uint64_t)version->major << 24 | version->minor << 16 | version->micro << 8 |
 		       version->level << 4 | version->serial;
-	const char *odd = odd_build(elf);
+	unsigned int kind = kind_of_build(elf);
 
 	snprintf(build->reason, sizeof(build->reason), "CPython %s is not a version we know",
 		 build->version);
@@ -338,11 +333,14 @@ static const struct py_version_row *find_row(const struct elf_file *elf,
 		int err;
 
 		if (version->major != 3 || row->minor != version->minor ||
-		    version->micro < row->micro_first || version->micro > row->micro_last)
+		    version->micro < row->micro_first || version->micro > row->micro_last ||
+		    !(row->kinds & kind))
 			continue;
 		if (!row->debug) {
-			if (odd) {
-				refuse(build, odd);
+			/* Objects/object.c: defined if Py_TRACE_REFS, two pointers more in each
+			 * object */
+			if (defines(elf, "_Py_PrintReferences")) {
+				refuse(build, "a build with Py_TRACE_REFS before 3.13");
 				return NULL;
 			}
 			build->layout = row->layout;
