@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """However CPython was built and whatever program it is in: calls are exact, or refused with the reason."""
-from harness import check, check_none, limit, over
-from test_counts import call_problems, run_and_compare
+import json
+import subprocess
+
+from harness import check, check_none, limit, over, target_environment
+from hosts import c_host, is_pic
+from test_counts import call_problems, compare, observed, run_and_compare
 
 DEBUG = ("debug-3.9", "debug-3.11", "debug-3.13", "debug-3.14")
 
@@ -24,3 +28,70 @@ def test_debug_builds(lab, py):
     report = check_counts(lab, py)
     reasons = [p["reason"] for p in report["processes"]]
     check(reasons == [None], f"something is missing: {reasons}")
+
+
+def profiled(lab, py, exe):
+    """{(file, function, line): ncalls} of counts_plain.py, as cProfile counts them."""
+    argv, _ = lab.command(py, "counts_plain.py", "--cprofile", exe=exe)
+    out = subprocess.run(
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=target_environment(), timeout=60
+    )
+    line = out.stdout.decode().strip()
+    check(line.startswith("result "), f"{exe} failed")
+    return {(file, name, at): n for file, name, at, n in json.loads(line[len("result ") :])}
+
+
+def hosts_of(lab, py, kinds):
+    """
+    {kind: target} of programs with this Python in them. What Debian 12's linker makes of 3.14's static
+    library (GCC 16) crashes if it is position-independent.
+    """
+    exes = {kind: c_host(lab, py, kind) for kind in kinds if py.minor < 14 or not is_pic(kind)}
+    return {kind: lab.target(py, "counts_plain.py", exe=exe) for kind, exe in exes.items()}
+
+
+NAMED = ("shared", "static-pie", "static", "exporting", "stripped-exporting")
+
+
+@limit(90)
+@over("debug-3.9", "debug-3.11", "debug-3.13", "debug-3.14")
+def test_c_programs(lab, py):
+    """Linked in each way that leaves the names somewhere: all calls, to the call."""
+    targets = hosts_of(lab, py, NAMED)
+    truth = profiled(lab, py, targets["shared"].argv[-2])
+    tgids = ",".join(str(t.tgid) for t in targets.values())
+    tracer = lab.tracer("-p", tgids, "--format", "json").attached()
+    for target in targets.values():
+        target.release().result()
+    report = tracer.report()
+    for kind, target in targets.items():
+        process = report.process(target.tgid)
+        check(process["reason"] is None, f"{kind}: {process['calls_method']}: {process['reason']}")
+        check(process["calls_method"] != "none", f"{kind}: no calls")
+        compare(truth, observed(report, target), report)
+
+
+@limit(60)
+@over("debug-3.9", "debug-3.11", "debug-3.13", "debug-3.14")
+def test_stripped_c_programs(lab, py):
+    """Nothing left tells where PyTraceBack_Here is: no calls, and that is said; waits as far as known."""
+    targets = hosts_of(lab, py, ("stripped", "stripped-pie"))
+    listed = lab.listed()
+    tgids = ",".join(str(t.tgid) for t in targets.values())
+    tracer = lab.tracer("-p", tgids, "--format", "json").attached()
+    for target in targets.values():
+        target.release().result()
+    report = tracer.report()
+    wanted = "PyTraceBack_Here" if py.minor >= 13 else "where its runtime is"
+    for kind, target in targets.items():
+        process = report.process(target.tgid)
+        check(process["calls_method"] == "none", f"{kind}: calls_method {process['calls_method']}")
+        check(wanted in process["reason"], f"{kind}: reason {process['reason']!r}")
+        check(process["python"] == py.version, f"{kind}: python {process['python']!r}")
+        line = listed.get(target.tgid, "")
+        check(py.version in line and wanted in line, f"{kind}: `list` says {line!r}")
+        check(not any(f["calls"] for f in report.functions_of(target)), f"{kind}: calls counted")
+        waits = [w for w in report["waits"] if w["tgid"] == target.tgid]
+        check(waits, f"{kind}: no waits")
+        named = {w["function"] for w in waits}
+        check(py.minor < 13 or "ready" in str(named), f"{kind}: waits of {named}")

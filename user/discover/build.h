@@ -59,7 +59,7 @@ const char *calls_method_name(enum calls_method method);
  * Analyse the ELF open at `fd`, which the build then owns.
  * Returns 0 with *out filled, even where it is CPython we cannot trace (then
  * layout_known is false or method is CALLS_NONE, and reason says why);
- * -ENOENT if it is not CPython (no _PyRuntime); another negative errno if it
+ * -ENOENT if it is not CPython; another negative errno if it
  * cannot be read.  On failure the caller still owns fd.
  */
 int build_analyse(int fd, const char *path, struct build *out);

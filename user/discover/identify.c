@@ -11,12 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hidden.h"
+
 #include "tables.inc"
 
 #define HEX_LEVEL_RC 0xc /* PY_VERSION_HEX (Include/patchlevel.h): a, b, c, f */
 #define HEX_LEVEL_FINAL 0xf
 #define PUBLISHED_MAX 4096
-#define COOKIE "xdebugpy"
 
 /* A struct offset is never as large as this, but for those in the two big ones. */
 #define OFFSET_LIMIT (1u << 14)
@@ -46,6 +47,18 @@ static void set_version(struct build *build, const struct version *version)
 			 letters[version->level & 15], version->serial);
 }
 
+static int version_of_hex(uint64_t hex, struct version *out)
+{
+	*out = (struct version){
+		.major = hex >> 24 & 0xff,
+		.minor = hex >> 16 & 0xff,
+		.micro = hex >> 8 & 0xff,
+		.level = hex >> 4 & 15,
+		.serial = hex & 15,
+	};
+	return hex >> 32 ? -EPROTO : 0;
+}
+
 /* 3.11 and later export it as a number: Py_Version (Python/getversion.c). */
 static int version_exported(const struct elf_file *elf, struct version *out)
 {
@@ -56,16 +69,22 @@ static int version_exported(const struct elf_file *elf, struct version *out)
 	err = elf_file__symbol(elf, "Py_Version", &symbol);
 	if (!err)
 		err = elf_file__read(elf, symbol.vaddr, &hex, sizeof(hex));
-	if (err)
-		return err;
-	*out = (struct version){
-		.major = hex >> 24 & 0xff,
-		.minor = hex >> 16 & 0xff,
-		.micro = hex >> 8 & 0xff,
-		.level = hex >> 4 & 15,
-		.serial = hex & 15,
-	};
-	return hex >> 32 ? -EPROTO : 0;
+	return err ?: version_of_hex(hex, out);
+}
+
+/* 3.13 and later publish it beside their offsets, whatever their symbols are. */
+static int version_published(const struct elf_file *elf, const struct elf_symbol *runtime,
+			     struct version *out)
+{
+	struct {
+		char cookie[sizeof(PUBLISHED_COOKIE) - 1];
+		uint64_t version;
+	} head;
+
+	if (!runtime->vaddr || elf_file__read(elf, runtime->vaddr, &head, sizeof(head)) ||
+	    memcmp(head.cookie, PUBLISHED_COOKIE, sizeof(head.cookie)))
+		return -ENOENT;
+	return version_of_hex(head.version, out);
 }
 
 /* What the strings in a file say about its version. */
@@ -287,7 +306,7 @@ static int apply_debug_row(const struct elf_file *elf, const struct elf_symbol *
 		return -EPROTO;
 	memcpy(&version, published + map->version, sizeof(version));
 	memcpy(&free_threaded, published + map->free_threaded, sizeof(free_threaded));
-	if (memcmp(published, COOKIE, strlen(COOKIE)) || version != hex ||
+	if (memcmp(published, PUBLISHED_COOKIE, strlen(PUBLISHED_COOKIE)) || version != hex ||
 	    free_threaded != row->nogil)
 		return -ENOENT;
 	if (layout_from_debug_offsets(map, published, &layout, &bad)) {
@@ -371,6 +390,8 @@ int layout_identify(const struct elf_file *elf, const struct elf_symbol *runtime
 	build->layout = (struct py_layout){.runtime_vaddr = runtime->vaddr};
 	err = version_exported(elf, &version);
 	if (err == -ENOENT)
+		err = version_published(elf, runtime, &version);
+	if (err == -ENOENT)
 		err = version_from_strings(elf, &version);
 	if (err == -ENOENT || err == -EPROTO || err == -EFBIG) {
 		refuse(build, "its version cannot be told for sure");
@@ -381,6 +402,10 @@ int layout_identify(const struct elf_file *elf, const struct elf_symbol *runtime
 	set_version(build, &version);
 	if (version.level != HEX_LEVEL_FINAL && version.level != HEX_LEVEL_RC) {
 		refuse(build, "a pre-release: its structs may still change");
+		return 0;
+	}
+	if (!runtime->vaddr) {
+		refuse(build, "its program is stripped: nothing tells where its runtime is");
 		return 0;
 	}
 	*row = find_row(elf, runtime, &version, build);
