@@ -30,6 +30,27 @@ def test_debug_builds(lab, py):
     check(reasons == [None], f"something is missing: {reasons}")
 
 
+@limit(120)
+@over("built-3.13t", "built-3.14t")
+def test_free_threaded(lab, py):
+    """No GIL, thread states found all the same."""
+    report = check_counts(lab, py)
+    reasons = [p["reason"] for p in report["processes"]]
+    check(reasons == [None], f"something is missing: {reasons}")
+
+
+@limit(60)
+@over("built-3.13t", "built-3.14t")
+def test_threads_of_free_threaded(lab, py):
+    """Threads that run at once, come and go: each call is counted, none waits for a GIL."""
+    target = lab.target(py, "threads.py", 100)
+    truth, report = lab.run(target)
+    for name, calls in truth.items():
+        got = report.calls(target, name)
+        check(got == calls, f"{name}: {got} calls, {calls} were made; losses {report['losses']}")
+    check(not report["gil"], f"waits for a GIL that is not there: {report['gil']}")
+
+
 def profiled(lab, py, exe):
     """{(file, function, line): ncalls} of counts_plain.py, as cProfile counts them."""
     argv, _ = lab.command(py, "counts_plain.py", "--cprofile", exe=exe)
