@@ -116,3 +116,52 @@ def test_stripped_c_programs(lab, py):
         check(waits, f"{kind}: no waits")
         named = {w["function"] for w in waits}
         check(py.minor < 13 or "ready" in str(named), f"{kind}: waits of {named}")
+
+
+def check_refused_for_jit(report, tgid, naps):
+    process = report.process(tgid)
+    check(process["calls_method"] == "none", f"calls_method is {process['calls_method']}")
+    check("JIT is on" in (process["reason"] or ""), f"reason {process['reason']!r}")
+    calls = [f["function"] for f in report["functions"] if f["tgid"] == tgid and f["calls"]]
+    check(not calls, f"calls of {calls}")
+    slept = sum(
+        w["count"]
+        for w in report["waits"]
+        if (w["tgid"], w["class"], w["function"]) == (tgid, "sleep", "nap")
+    )
+    check(slept == naps, f"{slept} sleeps in nap(), it was {naps}")
+
+
+@over("debian-3.14", "debian-3.15")
+def test_jit(lab, py):
+    """Where the interpreter's JIT is on its calls are refused, its children's too; waits go on."""
+    target = lab.target(py, "sleeps.py", 2, 20, prefix=["env", "PYTHON_JIT=1"])
+    line = lab.listed().get(target.tgid, "")
+    check("none" in line and "JIT is on" in line, f"`list` says {line!r}")
+    result, report = lab.run(target)
+    for told in result:
+        check_refused_for_jit(report, told["tgid"], told["sleeps"])
+    check_refused_for_jit(report, target.tgid, 0)
+
+
+@over("debian-3.14")
+def test_jit_of_a_command(lab, py):
+    """A process that is traced from its beginning, before it has set anything up."""
+    argv, _ = lab.command(py, "briefly.py", 1000, 1.5)
+    tracer = lab.tracer("--format", "json", "-c", f"PYTHON_JIT=1 {' '.join(argv)}")
+    report = tracer.report()
+    (process,) = [p for p in report["processes"] if p["python"]]
+    check(process["calls_method"] == "none", f"calls_method is {process['calls_method']}")
+    check("JIT is on" in (process["reason"] or ""), f"reason {process['reason']!r}")
+    check(not [f for f in report["functions"] if f["calls"]], "calls were counted")
+
+
+@over("debian-3.14", "debian-3.15")
+def test_jit_that_is_off(lab, py):
+    """Said so, or as Debian leaves it: counted like any other."""
+    for prefix in ([], ["env", "PYTHON_JIT=0"]):
+        target = lab.target(py, "greedy.py", 5000, prefix=prefix)
+        result, report = lab.run(target)
+        check(report.process(target.tgid)["reason"] is None, "there is a reason")
+        got = report.calls(target, "small")
+        check(got == result["calls"], f"{got} calls of small(), {result['calls']} were made")

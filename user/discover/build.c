@@ -59,6 +59,8 @@ static int choose_method(const struct elf_file *elf, struct code *code,
 	out->method = CALLS_OPCODE;
 	err = jit_built_in(elf);
 	out->jit = err > 0;
+	out->interp_jit = row->interp_jit;
+	out->interp_optimizer = row->interp_optimizer;
 	return err < 0 ? err : 0;
 }
 

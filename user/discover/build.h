@@ -46,7 +46,9 @@ struct build {
 	bool layout_known;
 	struct py_layout layout;
 	enum calls_method method;
-	bool jit;                        /* it has a JIT, which may be on or off in a process */
+	bool jit;            /* it has a JIT, which may be on or off in a process */
+	uint32_t interp_jit; /* what tells which: see struct py_version_row */
+	uint32_t interp_optimizer;
 	char reason[BUILD_REASON_BYTES]; /* why not, where something is missing */
 	struct site sites[BUILD_MAX_SITES];
 	size_t site_count;

@@ -8,19 +8,24 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /*
  * In every CPython: a variable of Python/initconfig.c, a name the compiler emits
- * (Python/bltinmodule.c), and the frozen module that imports all others.
+ * (Python/bltinmodule.c), and the frozen module that imports all others.  In
+ * halves, so that we have none of them.
  */
-static const char *const marks[] = {
-	"PYTHONHASHSEED",
-	"__build_class__",
-	"_frozen_importlib_external",
+static const struct {
+	const char *head, *tail;
+} marks[] = {
+	{"PYTHON", "HASHSEED"},
+	{"__build", "_class__"},
+	{"_frozen_importlib", "_external"},
 };
 
+#define MARK_BYTES 64
 #define MARKS (sizeof(marks) / sizeof(marks[0]))
 #define CPYTHON_3 3 /* PY_VERSION_HEX >> 24 */
 
@@ -32,9 +37,14 @@ struct findings {
 
 static void search_marks(const uint8_t *bytes, size_t size, struct findings *found)
 {
-	for (size_t i = 0; i < MARKS; i++)
-		found->marked[i] =
-			found->marked[i] || memmem(bytes, size, marks[i], strlen(marks[i]) + 1);
+	char mark[MARK_BYTES];
+
+	for (size_t i = 0; i < MARKS; i++) {
+		int length = snprintf(mark, sizeof(mark), "%s%s", marks[i].head, marks[i].tail);
+
+		if (memmem(bytes, size, mark, (size_t)length + 1)) /* with its end */
+			found->marked[i] = true;
+	}
 }
 
 static void search_cookie(const struct elf_segment *segment, const uint8_t *bytes,

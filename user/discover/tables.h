@@ -85,6 +85,7 @@ struct py_version_row {
 	__u32 runtime_gc_collecting; /* int gc.collecting in _PyRuntime (3.8) */
 	__u32 interp_gc_collecting;  /* ... in the interpreter (3.9-3.12; later see debug) */
 	__u32 interp_jit;	     /* bool in the interpreter: its JIT is on (3.14+) */
+	__u32 interp_optimizer;	     /* pointer in the interpreter: what compiles for its JIT (3.13) */
 	__u32 code_exceptions;	     /* pointer in the code object read when an exception passes through a frame of it */
 	__u32 frame_argument;	     /* which of _PyEval_EvalFrameDefault is the frame object, from 0 (up to 3.10) */
 	struct py_layout layout;
