@@ -142,6 +142,7 @@ int session_take(struct session *session, const struct process *process)
 	if (build->layout_known) {
 		if (!layout_holds(session, process, taken.reason)) {
 			entry.runtime = 0; /* nothing in it can be believed but its waits */
+			taken.calls_refused = true;
 			calls = false;
 		}
 		err = tracer__add_build(session->tracer, process->build, build);
@@ -236,6 +237,7 @@ static void verify_again(struct session *session, pid_t tgid)
 		session->verified[process.build] = 1;
 		return;
 	}
+	process.calls_refused = true;
 	collector__update_process(session->collector, &process);
 	collector__probed(session->collector, tgid, false, monotonic_ns());
 	tracer__remove_process(session->tracer, tgid);

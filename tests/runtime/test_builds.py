@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """However CPython was built and whatever program it is in: calls are exact, or refused with the reason."""
 import json
+import re
+import shutil
+import struct
 import subprocess
 
-from harness import check, check_none, limit, over, target_environment
+from harness import TREE, check, check_none, limit, over, target_environment
 from hosts import c_host, is_pic
 from test_counts import call_problems, compare, observed, run_and_compare
 
@@ -165,3 +168,107 @@ def test_jit_that_is_off(lab, py):
         check(report.process(target.tgid)["reason"] is None, "there is a reason")
         got = report.calls(target, "small")
         check(got == result["calls"], f"{got} calls of small(), {result['calls']} were made")
+
+
+# --- builds that are not what they should be
+
+
+def u64(image, at):
+    return struct.unpack_from("<Q", image, at)[0]
+
+
+def future_version(image, _):
+    """What 3.11 and later export as Py_Version, in every place it could stand."""
+    version = (3 << 24 | 11 << 16 | image[image.index(b"3.11.") + 5] - ord("0") << 8 | 0xF0) & ~0xFFFF
+    places = [at for at in range(0, len(image) - 8, 8) if u64(image, at) & ~0xFFFF == version]
+    for at in places:
+        struct.pack_into("<Q", image, at, u64(image, at) + (50 << 16))
+    check(places, "there is no Py_Version")
+
+
+def published(image, field):
+    """Where a build publishes the offset of that field of ours (tools/gen-tables knows)."""
+    table = (TREE / "user/discover/tables.inc").read_text()
+    table = table[table.index("py_debug_3_13") :]
+    if field == "version":
+        place = re.search(r"\.version = (\d+)", table)
+    else:
+        place = re.search(rf"{field}\), (\d+)", table)
+    (cookie,) = [m.start() for m in re.finditer(rb"xdebugpy.{2}\r\x03\0{4}", image, re.S)]
+    return cookie + int(place[1])
+
+
+def published_version(image, _):
+    struct.pack_into("<Q", image, published(image, "version"), 0x035000F0)
+
+
+def published_nonsense(image, _):
+    struct.pack_into("<Q", image, published(image, "interp_next"), 1 << 40)
+
+
+def published_neighbour(image, _):
+    at = published(image, "interp_threads_head")
+    struct.pack_into("<Q", image, at, u64(image, at) + 8)
+
+
+def strange_table(image, _):
+    """3.11 defines no opcodes from 181 to 254 (opcode.h): all lead to one place, till now."""
+    for at in range(0, len(image) - 2048, 8):
+        if u64(image, at + 8 * 181) == u64(image, at + 8 * 254) and u64(image, at + 8 * 181):
+            cells = struct.unpack_from("<256Q", image, at)
+            if len(set(cells[181:255])) == 1 and len(set(cells)) > 100:
+                struct.pack_into("<Q", image, at + 8 * 200, cells[9])
+                return
+    check(False, "there is no dispatch table")
+
+
+def patched(lab, py, patch):
+    """A copy of the interpreter with something else in it: its path inside."""
+    inside, ours = lab.folder_in(py)
+    image = bytearray(py.host_path(py.exe).read_bytes())
+    patch(image, py)
+    program = ours / patch.__name__
+    shutil.copy2(py.host_path(py.exe), program)
+    program.write_bytes(image)
+    return inside / program.name
+
+
+REFUSED = {
+    # patch: (version, what the reason must tell, are its functions known?)
+    future_version: ("3.11", "not a version we know", False),
+    published_version: ("3.13", "does not publish", False),
+    published_nonsense: ("3.13", "make no sense", False),
+    published_neighbour: ("3.13", "does not fit the layout", False),
+    strange_table: ("3.11", "dispatch table", True),
+}
+
+
+@limit(90)
+@over("debian-3.11", "debian-3.13")
+def test_what_does_not_verify(lab, py):
+    """Nothing is guessed: no calls, with the reason in `list` and in the report; waits go on."""
+    targets = {}
+    for patch, (version, _, _) in REFUSED.items():
+        if py.name.endswith(version):
+            targets[patch] = lab.target(py, "sleeps.py", 1, 20, exe=patched(lab, py, patch))
+    listed = lab.listed()
+    tgids = ",".join(str(t.tgid) for t in targets.values())
+    tracer = lab.tracer("-p", tgids, "--format", "json").attached()
+    for target in targets.values():
+        target.release().result()
+    report = tracer.report()
+    for patch, target in targets.items():
+        _, reason, named = REFUSED[patch]
+        name, process = patch.__name__, report.process(target.tgid)
+        check(process["calls_method"] == "none", f"{name}: calls_method {process['calls_method']}")
+        check(reason in (process["reason"] or ""), f"{name}: reason {process['reason']!r}")
+        line = listed.get(target.tgid, "")
+        check("none" in line and reason in line, f"{name}: `list` says {line!r}")
+        check(not any(f["calls"] for f in report.functions_of(target)), f"{name}: calls counted")
+        slept = [
+            w for w in report["waits"] if (w["tgid"], w["class"]) == (target.tgid, "sleep")
+        ]
+        told = sum(w["count"] for w in slept)
+        check(told == 20, f"{name}: {told} sleeps told, it was 20")
+        known = {w["function"] for w in slept} == {"nap"}
+        check(known == named, f"{name}: functions {[w['function'] for w in slept]}")
