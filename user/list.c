@@ -55,6 +55,8 @@ static const char *method_of(const struct listing *listing, const struct process
 	build = builds__get(listing->builds, process->build);
 	if (build->layout_known && process_verify(listing->builds, process, reason) == -EPROTO)
 		return "none";
+	if (process->calls_refused)
+		return "none";
 	if (!reason[0])
 		snprintf(reason, BUILD_REASON_BYTES, "%s", build->reason);
 	return calls_method_name(build->method);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "discover/jit.h"
 #include "discover/threads.h"
 #include "scope.h"
 
@@ -92,6 +93,12 @@ static bool look_later(struct session *session, struct later later)
 	return true;
 }
 
+/* The one after which all there is to know of a process that was young is known. */
+static struct later second_look(pid_t tgid)
+{
+	return (struct later){.tgid = tgid, .verify = true, .tries = LATER_TRIES - 1};
+}
+
 /*
  * Does the layout hold in this process?  Once it has in one it does in all of the
  * build.  In a process that only begins it cannot be told yet: it is believed and
@@ -101,16 +108,17 @@ static bool layout_holds(struct session *session, const struct process *process,
 {
 	int err;
 
-	if (session->verified[process->build])
+	if (session->verified[process->build]) {
+		if (session->started && builds__get(session->builds, process->build)->jit)
+			look_later(session, second_look(process->tgid));
 		return true;
+	}
 	err = process_verify(session->builds, process, reason);
 	if (!err)
 		session->verified[process->build] = 1;
 	if (err == -EPROTO && session->started) {
 		reason[0] = '\0';
-		look_later(session, (struct later){.tgid = process->tgid,
-						   .verify = true,
-						   .tries = LATER_TRIES - 1});
+		look_later(session, second_look(process->tgid));
 		return true;
 	}
 	return err != -EPROTO;
@@ -127,12 +135,14 @@ int session_take(struct session *session, const struct process *process)
 	};
 	struct seeding seeding = {.session = session, .tgid = process->tgid};
 	struct process taken = *process;
-	bool calls = session->options->calls && build->method != CALLS_NONE;
+	bool calls =
+		session->options->calls && build->method != CALLS_NONE && !process->calls_refused;
 	int err;
 
 	if (build->layout_known) {
 		if (!layout_holds(session, process, taken.reason)) {
 			entry.runtime = 0; /* nothing in it can be believed but its waits */
+			taken.calls_refused = true;
 			calls = false;
 		}
 		err = tracer__add_build(session->tracer, process->build, build);
@@ -199,19 +209,36 @@ static void let_go(struct session *session, pid_t tgid)
 	tracer__forget_parked(session->tracer, tgid);
 }
 
+/* Go on with its waits only. */
+static void refuse_calls(struct session *session, const struct process *process)
+{
+	struct process_entry entry;
+
+	collector__update_process(session->collector, process);
+	collector__probed(session->collector, process->tgid, false, monotonic_ns());
+	if (!tracer__has_process(session->tracer, process->tgid, &entry))
+		return;
+	entry.flags &= ~(unsigned int)PROCESS_CALLS;
+	tracer__update_process(session->tracer, process->tgid, &entry);
+}
+
 /* A second look at a process that was too young for the first: now it must prove right. */
 static void verify_again(struct session *session, pid_t tgid)
 {
 	struct process process;
 
 	if (!collector__knows(session->collector, tgid) ||
-	    process_inspect(session->builds, tgid, &process) || process.kind != PYTHON_YES ||
-	    session->verified[process.build])
+	    process_inspect(session->builds, tgid, &process) || process.kind != PYTHON_YES)
+		return;
+	if (process.calls_refused)
+		refuse_calls(session, &process);
+	if (session->verified[process.build])
 		return;
 	if (process_verify(session->builds, &process, process.reason) != -EPROTO) {
 		session->verified[process.build] = 1;
 		return;
 	}
+	process.calls_refused = true;
 	collector__update_process(session->collector, &process);
 	collector__probed(session->collector, tgid, false, monotonic_ns());
 	tracer__remove_process(session->tracer, tgid);
@@ -289,8 +316,11 @@ static void on_fork(struct session *session, const struct record_task *record)
 		process.kind = PYTHON_NO;
 	}
 	process.tgid = record->tgid;
-	if (process.kind != PYTHON_YES) /* gone, or a zombie: it was what its parent is */
+	if (process.kind != PYTHON_YES) { /* gone, or a zombie: it was what its parent is */
 		process.build = record->build;
+		jit_inherit(builds__get(session->builds, record->build),
+			    session->options->calls && !(record->flags & PROCESS_CALLS), &process);
+	}
 	if (session->options->all_python && process.kind == PYTHON_YES &&
 	    !scope_wants(session->options, &process)) {
 		tracer__remove_process(session->tracer, record->tgid);
@@ -303,7 +333,9 @@ static void on_fork(struct session *session, const struct record_task *record)
 	    process.kind != PYTHON_YES || !session->options->calls)
 		return;
 	build = builds__get(session->builds, process.build);
-	if (build->method != CALLS_NONE)
+	if (process.calls_refused)
+		refuse_calls(session, &process);
+	else if (build->method != CALLS_NONE)
 		probe(session, process.build, record->tgid);
 }
 
@@ -324,6 +356,8 @@ static void on_first_hit(struct session *session, const struct record_task *reco
 		session->taken++;
 		collector__probed(session->collector, record->tgid, true, record->ns);
 	}
+	if (process.calls_refused)
+		refuse_calls(session, &process);
 }
 
 void session_lifecycle(void *arg, const struct record_task *record)

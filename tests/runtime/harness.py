@@ -105,13 +105,13 @@ def interpreter_entries():
 
 def interpreter(name):
     """The interpreter of that name; "pyenv-3.12" is whichever 3.12 pyenv has."""
-    reason = "not on this machine"
+    reason, optional = "not on this machine", name.startswith("pyenv")
     for entry in interpreter_entries():
         if name in (entry["name"], f"{entry['kind']}-{entry['major_minor']}"):
             if "argv" in entry:
                 return Python(entry)
-            reason = entry["unusable"]
-    if name.startswith("pyenv"):
+            reason, optional = entry["unusable"], optional or entry.get("optional")
+    if optional:
         raise Skipped(f"{name}: {reason}")
     raise Failed(f"{name}: {reason} (tests/interpreters fetch)")
 

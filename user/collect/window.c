@@ -83,7 +83,8 @@ static int add_process(struct profile *profile, const struct collector *collecto
 	out->python = strdup(build ? build->version : "");
 	out->build = strdup(build ? build->path : "");
 	out->build_id = build ? hex(build->build_id, build->build_id_len) : strdup("");
-	out->calls_method = calls_method_name(build ? build->method : CALLS_NONE);
+	out->calls_method =
+		calls_method_name(build && !process->calls_refused ? build->method : CALLS_NONE);
 	out->reason = strdup(process->reason[0] ? process->reason : build ? build->reason : "");
 	out->exited = !total->current;
 	out->observed_ns = end > start ? end - start : 0;

@@ -9,6 +9,7 @@
 
 #include "code.h"
 #include "elf_file.h"
+#include "hidden.h"
 #include "identify.h"
 #include "sites.h"
 
@@ -58,6 +59,8 @@ static int choose_method(const struct elf_file *elf, struct code *code,
 	out->method = CALLS_OPCODE;
 	err = jit_built_in(elf);
 	out->jit = err > 0;
+	out->interp_jit = row->interp_jit;
+	out->interp_optimizer = row->interp_optimizer;
 	return err < 0 ? err : 0;
 }
 
@@ -68,8 +71,11 @@ static int add_exceptional_sites(const struct elf_file *elf, struct code *code, 
 
 	err = sites_add_unwind(elf, code, out);
 	if (err == -ENOENT) {
-		snprintf(out->reason, sizeof(out->reason), "exceptions leaving calls are not seen");
-		err = 0;
+		snprintf(out->reason, sizeof(out->reason),
+			 "PyTraceBack_Here not found (stripped?): exceptions could not be told");
+		out->method = CALLS_NONE;
+		out->site_count = 0;
+		return 0;
 	}
 	if (err || out->method != CALLS_OPCODE)
 		return err;
@@ -105,6 +111,19 @@ static int add_sites(const struct elf_file *elf, const struct py_version_row *ro
 	return err;
 }
 
+/* Where _PyRuntime is (vaddr 0: somewhere); -ENOENT if this is not CPython. */
+static int find_runtime(const struct elf_file *elf, struct elf_symbol *runtime)
+{
+	int hidden;
+
+	if (!elf_file__symbol(elf, "_PyRuntime", runtime))
+		return 0;
+	hidden = hidden_cpython(elf, runtime);
+	if (hidden == -EFBIG)
+		hidden = 0; /* so large a program could hold anything */
+	return hidden < 0 ? hidden : hidden ? 0 : -ENOENT;
+}
+
 int build_analyse(int fd, const char *path, struct build *out)
 {
 	const struct py_version_row *row;
@@ -119,7 +138,7 @@ int build_analyse(int fd, const char *path, struct build *out)
 	err = elf_file__open(fd, &elf);
 	if (err)
 		goto cleanup;
-	err = elf_file__symbol(elf, "_PyRuntime", &runtime);
+	err = find_runtime(elf, &runtime);
 	if (err)
 		goto cleanup;
 	out->dev = st.st_dev;

@@ -46,7 +46,9 @@ struct build {
 	bool layout_known;
 	struct py_layout layout;
 	enum calls_method method;
-	bool jit;                        /* it has a JIT, which may be on or off in a process */
+	bool jit;            /* it has a JIT, which may be on or off in a process */
+	uint32_t interp_jit; /* what tells which: see struct py_version_row */
+	uint32_t interp_optimizer;
 	char reason[BUILD_REASON_BYTES]; /* why not, where something is missing */
 	struct site sites[BUILD_MAX_SITES];
 	size_t site_count;
@@ -59,7 +61,7 @@ const char *calls_method_name(enum calls_method method);
  * Analyse the ELF open at `fd`, which the build then owns.
  * Returns 0 with *out filled, even where it is CPython we cannot trace (then
  * layout_known is false or method is CALLS_NONE, and reason says why);
- * -ENOENT if it is not CPython (no _PyRuntime); another negative errno if it
+ * -ENOENT if it is not CPython; another negative errno if it
  * cannot be read.  On failure the caller still owns fd.
  */
 int build_analyse(int fd, const char *path, struct build *out);

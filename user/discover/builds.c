@@ -188,21 +188,24 @@ static int examine(struct builds *builds, int *fd, const char *shown, struct fil
 		return 0;
 	if (err)
 		return err;
-	if (elf_file__exports(elf, "_PyRuntime")) {
-		err = add_build(builds, elf, *fd, shown, out);
-		if (!err) {
-			out->kind = FILE_CPYTHON;
-			*fd = -1;
-		} else if (err == -ENOSPC) {
-			out->kind = FILE_OTHER_PYTHON;
-			out->reason = "more CPython builds here than can be told apart";
-			err = 0;
-		}
-	} else if ((out->reason = other_python(elf))) {
+	if (!elf_file__exports(elf, "_PyRuntime") && (out->reason = other_python(elf))) {
 		out->kind = FILE_OTHER_PYTHON;
-	} else if (elf_file__needs(elf, "libpython")) {
-		out->kind = FILE_NEEDS_PYTHON;
+		goto cleanup;
 	}
+	err = add_build(builds, elf, *fd, shown, out);
+	if (!err) {
+		out->kind = FILE_CPYTHON;
+		*fd = -1;
+	} else if (err == -ENOSPC) {
+		out->kind = FILE_OTHER_PYTHON;
+		out->reason = "more CPython builds here than can be told apart";
+		err = 0;
+	} else if (err == -ENOENT) {
+		if (elf_file__needs(elf, "libpython"))
+			out->kind = FILE_NEEDS_PYTHON;
+		err = 0;
+	}
+cleanup:
 	elf_file__close(elf);
 	return err;
 }

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define MAX_SEGMENTS 32
+#define MAX_HEADERS 256
 #define MAX_SECTIONS 4096
 #define MAX_SECTION_BYTES (256u << 20)
 #define MAX_SEGMENT_BYTES (256u << 20)
@@ -70,7 +71,7 @@ static int read_segments(struct elf_file *elf)
 
 	if (elf_getphdrnum(elf->elf, &count))
 		return -ENOEXEC;
-	for (size_t i = 0; i < count && i < 256 && elf->segment_count < MAX_SEGMENTS; i++) {
+	for (size_t i = 0; i < count && i < MAX_HEADERS && elf->segment_count < MAX_SEGMENTS; i++) {
 		struct elf_segment *segment = &elf->segments[elf->segment_count];
 		GElf_Phdr header;
 
@@ -358,25 +359,48 @@ static void relocate(const struct elf_file *elf, const struct elf_segment *segme
 	}
 }
 
-int elf_file__image(const struct elf_file *elf, const struct elf_segment *segment, uint8_t **bytes)
+bool elf_file__is_program(const struct elf_file *elf)
 {
-	uint8_t *image;
+	GElf_Ehdr header;
+	GElf_Phdr segment;
+	size_t count;
+
+	if (!gelf_getehdr(elf->elf, &header) || elf_getphdrnum(elf->elf, &count))
+		return false;
+	if (header.e_type == ET_EXEC)
+		return true;
+	for (size_t i = 0; i < count && i < MAX_HEADERS; i++) {
+		if (gelf_getphdr(elf->elf, (int)i, &segment) && segment.p_type == PT_INTERP)
+			return true;
+	}
+	return false;
+}
+
+int elf_file__bytes(const struct elf_file *elf, const struct elf_segment *segment, uint8_t **bytes)
+{
+	uint8_t *copy;
 	int err;
 
 	if (segment->size > MAX_SEGMENT_BYTES)
 		return -EFBIG;
-	image = malloc(segment->size);
-	if (!image)
+	copy = malloc(segment->size);
+	if (!copy)
 		return -ENOMEM;
-	err = read_at(elf->fd, image, segment->size, segment->offset);
-	if (err) {
-		free(image);
-		return err;
-	}
-	if (!segment->executable)
-		relocate(elf, segment, image);
-	*bytes = image;
-	return 0;
+	err = read_at(elf->fd, copy, segment->size, segment->offset);
+	if (err)
+		free(copy);
+	else
+		*bytes = copy;
+	return err;
+}
+
+int elf_file__image(const struct elf_file *elf, const struct elf_segment *segment, uint8_t **bytes)
+{
+	int err = elf_file__bytes(elf, segment, bytes);
+
+	if (!err && !segment->executable)
+		relocate(elf, segment, *bytes);
+	return err;
 }
 
 /*

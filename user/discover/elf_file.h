@@ -69,10 +69,19 @@ size_t elf_file__build_id(const struct elf_file *elf, uint8_t *buffer, size_t si
 /* Is there a DT_NEEDED entry that begins with `prefix`? */
 bool elf_file__needs(const struct elf_file *elf, const char *prefix);
 
+/* Is it an executable, rather than a library? */
+bool elf_file__is_program(const struct elf_file *elf);
+
+/*
+ * One segment's bytes as they are in the file.  Returns 0 with *bytes,
+ * segment->size of them, the caller's to free(), or a negative errno.
+ */
+int elf_file__bytes(const struct elf_file *elf, const struct elf_segment *segment, uint8_t **bytes);
+
 /*
  * One segment's bytes as they are in memory when loaded where it was linked:
- * relocations that put addresses of this file in it are done.  Returns 0 with
- * *bytes, segment->size of them, the caller's to free(), or a negative errno.
+ * relocations that put addresses of this file in it are done.  Otherwise as
+ * elf_file__bytes().
  */
 int elf_file__image(const struct elf_file *elf, const struct elf_segment *segment, uint8_t **bytes);
 

@@ -11,12 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hidden.h"
+
 #include "tables.inc"
 
 #define HEX_LEVEL_RC 0xc /* PY_VERSION_HEX (Include/patchlevel.h): a, b, c, f */
 #define HEX_LEVEL_FINAL 0xf
 #define PUBLISHED_MAX 4096
-#define COOKIE "xdebugpy"
 
 /* A struct offset is never as large as this, but for those in the two big ones. */
 #define OFFSET_LIMIT (1u << 14)
@@ -46,6 +47,18 @@ static void set_version(struct build *build, const struct version *version)
 			 letters[version->level & 15], version->serial);
 }
 
+static int version_of_hex(uint64_t hex, struct version *out)
+{
+	*out = (struct version){
+		.major = hex >> 24 & 0xff,
+		.minor = hex >> 16 & 0xff,
+		.micro = hex >> 8 & 0xff,
+		.level = hex >> 4 & 15,
+		.serial = hex & 15,
+	};
+	return hex >> 32 ? -EPROTO : 0;
+}
+
 /* 3.11 and later export it as a number: Py_Version (Python/getversion.c). */
 static int version_exported(const struct elf_file *elf, struct version *out)
 {
@@ -56,16 +69,22 @@ static int version_exported(const struct elf_file *elf, struct version *out)
 	err = elf_file__symbol(elf, "Py_Version", &symbol);
 	if (!err)
 		err = elf_file__read(elf, symbol.vaddr, &hex, sizeof(hex));
-	if (err)
-		return err;
-	*out = (struct version){
-		.major = hex >> 24 & 0xff,
-		.minor = hex >> 16 & 0xff,
-		.micro = hex >> 8 & 0xff,
-		.level = hex >> 4 & 15,
-		.serial = hex & 15,
-	};
-	return hex >> 32 ? -EPROTO : 0;
+	return err ?: version_of_hex(hex, out);
+}
+
+/* 3.13 and later publish it beside their offsets, whatever their symbols are. */
+static int version_published(const struct elf_file *elf, const struct elf_symbol *runtime,
+			     struct version *out)
+{
+	struct {
+		char cookie[sizeof(PUBLISHED_COOKIE) - 1];
+		uint64_t version;
+	} head;
+
+	if (!runtime->vaddr || elf_file__read(elf, runtime->vaddr, &head, sizeof(head)) ||
+	    memcmp(head.cookie, PUBLISHED_COOKIE, sizeof(head.cookie)))
+		return -ENOENT;
+	return version_of_hex(head.version, out);
 }
 
 /* What the strings in a file say about its version. */
@@ -287,7 +306,7 @@ static int apply_debug_row(const struct elf_file *elf, const struct elf_symbol *
 		return -EPROTO;
 	memcpy(&version, published + map->version, sizeof(version));
 	memcpy(&free_threaded, published + map->free_threaded, sizeof(free_threaded));
-	if (memcmp(published, COOKIE, strlen(COOKIE)) || version != hex ||
+	if (memcmp(published, PUBLISHED_COOKIE, strlen(PUBLISHED_COOKIE)) || version != hex ||
 	    free_threaded != row->nogil)
 		return -ENOENT;
 	if (layout_from_debug_offsets(map, published, &layout, &bad)) {
@@ -302,25 +321,20 @@ static int apply_debug_row(const struct elf_file *elf, const struct elf_symbol *
 	return 0;
 }
 
-/* Builds whose structs differ from the tables, though they publish nothing about them. */
-static const char *odd_build(const struct elf_file *elf)
+static bool defines(const struct elf_file *elf, const char *symbol)
 {
-	static const struct {
-		const char *symbol;
-		const char *why;
-	} odd[] = {
-		/* Include/object.h: exported if Py_REF_DEBUG, which Py_DEBUG implies */
-		{"_Py_NegativeRefcount", "a debug build (Py_DEBUG) before 3.13"},
-		/* Include/object.h, Objects/object.c: defined if Py_TRACE_REFS */
-		{"_Py_PrintReferences", "a build with Py_TRACE_REFS before 3.13"},
-	};
-	struct elf_symbol symbol;
+	struct elf_symbol found;
 
-	for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
-		if (!elf_file__symbol(elf, odd[i].symbol, &symbol))
-			return odd[i].why;
-	}
-	return NULL;
+	return !elf_file__symbol(elf, symbol, &found);
+}
+
+/*
+ * Built --with-pydebug?  Include/object.h exports this if Py_REF_DEBUG is defined, which
+ * Py_DEBUG implies (3.8 to 3.15); by itself it changes no struct.
+ */
+static unsigned int kind_of_build(const struct elf_file *elf)
+{
+	return defines(elf, "_Py_NegativeRefcount") ? PY_BUILD_DEBUG : PY_BUILD_PLAIN;
 }
 
 static const struct py_version_row *find_row(const struct elf_file *elf,
@@ -329,7 +343,7 @@ static const struct py_version_row *find_row(const struct elf_file *elf,
 {
 	uint64_t hex = (uint64_t)version->major << 24 | version->minor << 16 | version->micro << 8 |
 		       version->level << 4 | version->serial;
-	const char *odd = odd_build(elf);
+	unsigned int kind = kind_of_build(elf);
 
 	snprintf(build->reason, sizeof(build->reason), "CPython %s is not a version we know",
 		 build->version);
@@ -338,11 +352,14 @@ static const struct py_version_row *find_row(const struct elf_file *elf,
 		int err;
 
 		if (version->major != 3 || row->minor != version->minor ||
-		    version->micro < row->micro_first || version->micro > row->micro_last)
+		    version->micro < row->micro_first || version->micro > row->micro_last ||
+		    !(row->kinds & kind))
 			continue;
 		if (!row->debug) {
-			if (odd) {
-				refuse(build, odd);
+			/* Objects/object.c: defined if Py_TRACE_REFS, two pointers more in each
+			 * object */
+			if (defines(elf, "_Py_PrintReferences")) {
+				refuse(build, "a build with Py_TRACE_REFS before 3.13");
 				return NULL;
 			}
 			build->layout = row->layout;
@@ -373,6 +390,8 @@ int layout_identify(const struct elf_file *elf, const struct elf_symbol *runtime
 	build->layout = (struct py_layout){.runtime_vaddr = runtime->vaddr};
 	err = version_exported(elf, &version);
 	if (err == -ENOENT)
+		err = version_published(elf, runtime, &version);
+	if (err == -ENOENT)
 		err = version_from_strings(elf, &version);
 	if (err == -ENOENT || err == -EPROTO || err == -EFBIG) {
 		refuse(build, "its version cannot be told for sure");
@@ -383,6 +402,10 @@ int layout_identify(const struct elf_file *elf, const struct elf_symbol *runtime
 	set_version(build, &version);
 	if (version.level != HEX_LEVEL_FINAL && version.level != HEX_LEVEL_RC) {
 		refuse(build, "a pre-release: its structs may still change");
+		return 0;
+	}
+	if (!runtime->vaddr) {
+		refuse(build, "its program is stripped: nothing tells where its runtime is");
 		return 0;
 	}
 	*row = find_row(elf, runtime, &version, build);

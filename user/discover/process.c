@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 
 #include "builds.h"
+#include "jit.h"
 #include "procfs.h"
 
 #define MAX_MAPPINGS 65536
@@ -109,26 +110,6 @@ static bool is_anonymous(const struct mapping *mapping)
 	return !mapping->inode && (!mapping->path[0] || !strncmp(mapping->path, "[anon:", 6));
 }
 
-/*
- * Calls a JIT has compiled pass no opcode handler.  Where the environment does not
- * say whether it is on, code that comes from no file is a hint that it may be.
- */
-static void note_jit(const struct builds *builds, bool anonymous_code, struct process *out)
-{
-	const struct build *build = builds__get(builds, out->build);
-	int setting;
-
-	if (out->kind != PYTHON_YES || !build->jit || build->method != CALLS_OPCODE)
-		return;
-	setting = procfs_jit_variable(out->tgid);
-	if (setting == 1)
-		snprintf(out->reason, sizeof(out->reason),
-			 "its JIT is on (PYTHON_JIT): calls it has compiled are not seen");
-	else if (setting < 0 && anonymous_code)
-		snprintf(out->reason, sizeof(out->reason),
-			 "its JIT may be on: calls it has compiled are not seen");
-}
-
 static int inspect_mappings(struct builds *builds, FILE *maps, struct process *out)
 {
 	struct file_verdict verdict = {.kind = FILE_PLAIN};
@@ -155,7 +136,8 @@ static int inspect_mappings(struct builds *builds, FILE *maps, struct process *o
 			break;
 	}
 	free(line);
-	note_jit(builds, anonymous_code, out);
+	if (out->kind == PYTHON_YES)
+		jit_note(builds__get(builds, out->build), anonymous_code, out);
 	return 0;
 }
 

@@ -2,11 +2,11 @@
 /*
  * The rows of tables.inc: all that is known beforehand about each CPython version. tools/gen-tables makes them.
  *
- * To get the layout of a build, find the row of its version (py_version_rows: same minor and nogil, micro within
- * [micro_first, micro_last]; none: the version is unknown, refuse it) and copy row->layout. With row->debug NULL (up to
- * 3.12) it is complete but for runtime_vaddr. Else (3.13+) what the process publishes at _PyRuntime, a struct
- * _Py_DebugOffsets of row->debug->size bytes, fills the rest: check its cookie "xdebugpy", the version at
- * debug->version and debug->free_threaded (a row's nogil), then for each f of debug->fields[0 .. count-1]
+ * To get the layout of a build, find the row of its version (py_version_rows: same minor and nogil, its kind among
+ * kinds, micro within [micro_first, micro_last]; none: the version is unknown, refuse it) and copy row->layout. With
+ * row->debug NULL (up to 3.12) it is complete but for runtime_vaddr. Else (3.13+) what the process publishes at
+ * _PyRuntime, a struct _Py_DebugOffsets of row->debug->size bytes, fills the rest: check its cookie "xdebugpy", the
+ * version at debug->version and debug->free_threaded (a row's nogil), then for each f of debug->fields[0 .. count-1]
  *
  *     *(__u32 *)((char *)&layout + f.field) = u64 at f.at  -  (f.base == PY_DEBUG_NO_BASE ? 0 : u64 at f.base)
  *
@@ -71,13 +71,21 @@ struct py_opcodes {
 	struct py_opcode ops[PY_OPCODES_MAX];
 };
 
+enum py_build_kinds {
+	PY_BUILD_PLAIN = 1,
+	PY_BUILD_DEBUG = 2, /* configure --with-pydebug (Py_DEBUG) */
+};
+
 struct py_version_row {
 	__u8 minor; /* of 3.minor.micro */
 	__u8 micro_first;
 	__u8 micro_last;
 	__u8 nogil;		     /* free-threaded build */
+	__u8 kinds;		     /* enum py_build_kinds: which it holds for */
 	__u32 runtime_gc_collecting; /* int gc.collecting in _PyRuntime (3.8) */
 	__u32 interp_gc_collecting;  /* ... in the interpreter (3.9-3.12; later see debug) */
+	__u32 interp_jit;	     /* bool in the interpreter: its JIT is on (3.14+) */
+	__u32 interp_optimizer;	     /* pointer in the interpreter: what compiles for its JIT (3.13) */
 	__u32 code_exceptions;	     /* pointer in the code object read when an exception passes through a frame of it */
 	__u32 frame_argument;	     /* which of _PyEval_EvalFrameDefault is the frame object, from 0 (up to 3.10) */
 	struct py_layout layout;
