@@ -307,6 +307,21 @@ long bpf_probe_read_user(void *to, __u32 size, const void *from)
 	return err;
 }
 
+/* Characters up to a NUL, which counts; what is read past it is of no matter here. */
+long bpf_probe_read_user_str(void *to, __u32 size, const void *from)
+{
+	char *text = to;
+
+	for (__u32 i = 0; i < size; i++) {
+		if (bpf_probe_read_user(text + i, 1, (const char *)from + i))
+			return -EFAULT;
+		if (!text[i])
+			return i + 1;
+	}
+	text[size - 1] = '\0';
+	return size;
+}
+
 long bpf_copy_from_user_task(void *to, __u32 size, const void *from, struct task_struct *task,
 			     __u64 flags)
 {

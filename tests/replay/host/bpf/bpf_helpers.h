@@ -30,6 +30,7 @@ void *bpf_ringbuf_reserve(void *map, __u64 size, __u64 flags);
 void bpf_ringbuf_submit(void *data, __u64 flags);
 __u64 bpf_ringbuf_query(void *map, __u64 flags);
 long bpf_probe_read_user(void *to, __u32 size, const void *from);
+long bpf_probe_read_user_str(void *to, __u32 size, const void *from);
 long bpf_copy_from_user_task(void *to, __u32 size, const void *from, struct task_struct *task,
 			     __u64 flags);
 struct task_struct *bpf_get_current_task_btf(void);
