@@ -19,7 +19,10 @@
 	X(cframe_current_frame) X(frame_previous) X(frame_code) X(frame_instr) X(frame_owner) \
 	X(frame_stacktop) X(frame_state) X(code_filename) X(code_name) X(code_qualname) \
 	X(code_firstlineno) X(code_version) X(code_units) X(bytes_data) X(unicode_length) \
-	X(unicode_hash) X(unicode_state) X(unicode_ascii_data) X(unicode_compact_data)
+	X(unicode_hash) X(unicode_state) X(unicode_ascii_data) X(unicode_compact_data) \
+	X(frame_locals) X(object_type) X(type_name) X(type_base) X(function_code) X(method_function) \
+	X(builtin_def) X(builtin_self) X(partial_function) X(handle_callback) X(step_task) \
+	X(task_coro) X(task_name) X(coro_code)
 #define LAYOUT_NUMBERS(X) \
 	X(unicode_kind_shift) X(unicode_kind_bits) X(unicode_compact_shift) X(unicode_ascii_shift) \
 	X(owner_generator) X(owner_entry) X(code_tag_mask) X(lasti_unit) X(op_return_value) \

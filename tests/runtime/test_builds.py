@@ -207,8 +207,8 @@ def published_nonsense(image, _):
 
 
 def published_neighbour(image, _):
-    at = published(image, "interp_threads_head")
-    struct.pack_into("<Q", image, at, u64(image, at) + 8)
+    at = published(image, "interp_threads_head")  # after it: the main thread's, which a list could begin with
+    struct.pack_into("<Q", image, at, u64(image, at) - 8)
 
 
 def strange_table(image, _):

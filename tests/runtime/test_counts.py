@@ -175,7 +175,7 @@ def test_intervals_add_up(lab, py):
     """With -i, one report a line; what they count adds up to the truth."""
     truth = oracle(lab, py, "calls")
     target = lab.target(py, "counts.py", "calls")
-    tracer = lab.trace(target, "-i", "0.05")
+    tracer = lab.trace(target, "-i", "0.01")
     target.release().result()
     reports = tracer.reports()
     check(len(reports) > 1, f"{len(reports)} reports for several intervals")
