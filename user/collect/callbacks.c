@@ -53,10 +53,10 @@ void collector__callback(void *arg, const struct callback_key *key,
 		id.function = named(process, "<%s object>", text);
 		break;
 	case CALLBACK_NUMBERED:
-		strcpy(id.task, "Task-*");
+		memcpy(id.task, "Task-*", sizeof("Task-*"));
 		break;
 	case CALLBACK_TASK:
-		strcpy(id.task, text);
+		memcpy(id.task, text, strlen(text));
 		break;
 	}
 	if (!id.function)
