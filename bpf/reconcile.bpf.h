@@ -28,7 +28,7 @@ struct unwinding {
 	u32 unseen; /* one went that was not seen to raise */
 	u32 lost;   /* they go on elsewhere, and there was no room to keep them */
 	u32 pad;
-	u64 last;   /* when the thread last was hit or came to the CPU */
+	u64 last; /* when the thread last was hit or came to the CPU */
 };
 
 static long shadow_search(u32 i, void *arg)

@@ -10,7 +10,8 @@
 #include "python.bpf.h"
 #include "stack.bpf.h"
 
-/* So many from the top: there is to be room for what they call.  When they have ended the next are. */
+/* So many from the top: there is to be room for what they call.  When they have ended the next are.
+ */
 #define SEED_MAX (STACK_MAX / 2)
 
 struct seeding {

@@ -53,8 +53,8 @@ struct probe_point {
 	uint64_t from; /* where the code begins */
 	uint64_t at;   /* the first emulated instruction, or else the first that can be probed */
 	bool emulated;
-	unsigned int entries; /* direct jumps in this file to `from` */
-	uint64_t landing;     /* lowest target of a direct jump inside (from, at]; 0: none */
+	unsigned int entries;  /* direct jumps in this file to `from` */
+	uint64_t landing;      /* lowest target of a direct jump inside (from, at]; 0: none */
 	unsigned int landings; /* how many direct jumps lead in there, and where they stand */
 	uint64_t landers[POINT_LANDERS];
 };
