@@ -10,6 +10,7 @@
 #define LOSS_CAUSES(X)                                                                        \
 	X(RING_WAIT,       "ring_full_wait",      "waits not recorded: ring buffer full")         \
 	X(RING_CODE,       "ring_full_code",      "function names delayed: ring buffer full")     \
+	X(RING_STACK,      "ring_full_stack",     "stacks told later: ring buffer full")          \
 	X(RING_LIFECYCLE,  "ring_full_lifecycle", "process events lost: ring buffer full")        \
 	X(FUNCTIONS_FULL,  "functions_full",      "calls not recorded: function table full")      \
 	X(PROCESSES_FULL,  "processes_full",      "events of processes beyond the process table") \
@@ -24,6 +25,8 @@
 	X(BEGAN_BEFORE,    "began_before",        "exits of calls that began before tracing")         \
 	X(UNMATCHED_EXIT,  "unmatched_exit",      "exits whose entry was not seen")               \
 	X(EXIT_UNSEEN,     "ended_unseen",        "calls that ended without a seen exit")         \
+	X(GILS_FULL,       "gils_full",           "GILs not watched: table full")                 \
+	X(STACKS_FULL,     "stacks_full",         "waits whose stack was not kept: too many stacks") \
 	X(STRING,          "string_truncated",    "function names cut short")                     \
 	X(FORK_GAP,        "fork_unprobed",       "new processes whose first calls were missed") \
 	X(RECONCILE,       "stack_mismatch",      "thread stacks rebuilt after a mismatch")

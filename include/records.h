@@ -13,6 +13,7 @@
 #include "buckets.h"
 #include "layout.h"
 #include "loss.h"
+#include "stack_quality.h"
 #include "wait_class.h"
 
 #define NO_FUNCTION 0xffffffffU
@@ -26,11 +27,13 @@ enum record_kind {
 	RECORD_EXIT,
 	RECORD_THREAD_EXIT,
 	RECORD_FIRST_HIT,
+	RECORD_STACK,
 };
 
 enum wait_flags {
-	WAIT_DONE = 1,      /* the wait is over; without it, a part of one still going on */
-	WAIT_AT_ATTACH = 2, /* it had begun before we looked; its length is a lower bound */
+	WAIT_DONE = 1,        /* the wait is over; without it, a part of one still going on */
+	WAIT_AT_ATTACH = 2,   /* it had begun before we looked; its length is a lower bound */
+	WAIT_HOLDER_SURE = 4, /* the GIL was locked when its holder was looked up */
 };
 
 /* A stretch a thread was off-CPU, or the part of it not reported before. */
@@ -49,10 +52,26 @@ struct record_wait {
 	__u8 runq_done;  /* one run queue stretch ended with this record */
 	__u8 pad;
 	__u32 gil_switches; /* low half of the GIL's switch count when a `gil` wait began */
-	__u32 pad2;
+	__u32 holder;       /* `gil`: slot of the function that held it then, or NO_FUNCTION */
+	__u64 stack;        /* of the thread when it went off-CPU (record_stack), 0: no Python */
+	__u64 waker_stack;  /* of the thread that ended it, 0: none of ours, or no Python */
+	__u32 waker;        /* slot of the function on top there, or NO_FUNCTION */
+	__u32 waker_tid;    /* 0: nobody we know of */
+	__u64 gil;          /* `gil`: address of its struct */
 	char comm[COMM_BYTES];
 };
-_Static_assert(sizeof(struct record_wait) == 80, "ring-buffer ABI");
+_Static_assert(sizeof(struct record_wait) == 112, "ring-buffer ABI");
+
+/* A stack seen for the first time. */
+struct record_stack {
+	__u32 kind;
+	__u32 tgid;
+	__u64 id; /* of this process; never 0 */
+	__u32 frames;
+	__u32 quality;                 /* enum stack_quality */
+	__u32 functions[STACK_FRAMES]; /* slots, the innermost first */
+};
+_Static_assert(sizeof(struct record_stack) == 24 + 4 * STACK_FRAMES, "ring-buffer ABI");
 
 /* A function seen for the first time. */
 struct record_code {
@@ -128,7 +147,7 @@ enum function_role {
 
 /*
  * One function of one process: counters only ever grow (userspace subtracts
- * the previous reading), except that userspace sets `min` and `max` back.
+ * the previous reading), except that userspace sets the smallest and largest values back.
  */
 struct function_stats {
 	__u64 calls;        /* entries that begin a call */
@@ -143,13 +162,32 @@ struct function_stats {
 	__u64 min_ns;   /* 0: none yet */
 	__u64 max_ns;
 	__u64 wait_ns[WAIT_CLASSES]; /* inside wall_ns, callees included */
+	__u64 holds;                 /* of the GIL, from a wait for it to where another waits */
+	__u64 hold_ns;
+	__u64 hold_max_ns;
 	__u32 tgid;
 	__u16 told;              /* its identity was sent */
 	__u16 role;              /* enum function_role */
 	struct function_key key; /* key.code is 0 in a free slot */
 	__u32 buckets[BUCKET_COUNT];
 };
-_Static_assert(sizeof(struct function_stats) == 88 + 88 + 24 + 4 * BUCKET_COUNT, "map ABI");
+_Static_assert(sizeof(struct function_stats) == 88 + 88 + 24 + 24 + 4 * BUCKET_COUNT, "map ABI");
+
+/* A GIL of a process. */
+struct gil_id {
+	__u64 gil; /* address of its struct */
+	__u32 tgid;
+	__u32 pad;
+};
+_Static_assert(sizeof(struct gil_id) == 16, "map ABI");
+
+struct gil_stats {
+	__u64 since;        /* threads have waited for it since then */
+	__u64 contended_ns; /* before that */
+	__u32 waiting;      /* threads; 0: `since` is void */
+	__u32 pad;
+};
+_Static_assert(sizeof(struct gil_stats) == 24, "map ABI");
 
 /* What the name in a callback_key is. */
 enum callback_name {

@@ -14,6 +14,7 @@
 
 #include "buckets.h"
 #include "loss.h"
+#include "stack_quality.h"
 #include "wait_class.h"
 
 struct histogram {
@@ -43,7 +44,9 @@ struct profile_process {
 	uint64_t probe_hits;
 	uint64_t probe_cost_ns; /* estimated time it lost to our probes */
 	uint64_t rss_bytes;
-	double rss_growth; /* bytes a second */
+	double rss_growth;        /* bytes a second */
+	uint64_t gil_after_io;    /* waits for the GIL that came right after one for I/O */
+	uint64_t gil_after_io_ns; /* how long those took */
 	bool exited;
 };
 
@@ -54,6 +57,10 @@ struct profile_thread {
 	uint64_t oncpu_ns;
 	uint64_t wait_ns[WAIT_CLASSES];
 };
+
+/* What a thread does on a stack: it waits, of a wait class, or it runs. */
+#define STACK_ONCPU WAIT_CLASSES
+#define STACK_PARTS (WAIT_CLASSES + 1)
 
 struct profile_function {
 	uint32_t tgid;
@@ -69,6 +76,11 @@ struct profile_function {
 	uint64_t probed_ns;
 	uint64_t wait_ns[WAIT_CLASSES]; /* inside wall.sum_ns, callees included */
 	struct histogram wall;
+	/* from stacks: what threads did in it or below it, and with it on top */
+	uint64_t stack_ns[STACK_PARTS];
+	uint64_t stack_inclusive_ns, stack_exclusive_ns;
+	/* it had waited for the GIL and kept it while others waited */
+	uint64_t holds, hold_ns, hold_max_ns;
 };
 
 struct profile_wait {
@@ -79,7 +91,44 @@ struct profile_wait {
 	uint32_t line;
 	const char *syscall; /* static name, or NULL: fault or run queue */
 	char *target;        /* what was waited for, or NULL */
+	char *waker;         /* function of this process in which it was ended, or NULL */
 	struct histogram time;
+};
+
+/* A name that stacks refer to by its index. */
+struct profile_name {
+	char *function;
+	char *file;
+	uint32_t line;
+};
+
+/* What threads of a process did on one stack. */
+struct profile_stack {
+	uint32_t tgid;
+	uint32_t part; /* enum wait_class, or STACK_ONCPU */
+	enum stack_quality quality;
+	size_t frame_count;
+	uint32_t *frames; /* indices into names[], the innermost first; NULL: none is known */
+	size_t waker_count;
+	uint32_t *waker_frames; /* of who ended these waits, or NULL */
+	uint64_t count;         /* waits that are over, or samples */
+	uint64_t ns;
+};
+
+/* Waits for the GIL by who waited and who held it. */
+struct profile_gil {
+	uint32_t tgid;
+	uint32_t interpreter; /* which GIL of the process, from 0 in the order they were met */
+	char *waiter, *holder, *longest; /* NULL: not known */
+	uint64_t sure;                   /* waits whose holder is certain */
+	struct histogram time;
+};
+
+/* One GIL. */
+struct profile_contention {
+	uint32_t tgid;
+	uint32_t interpreter;
+	uint64_t ns; /* in which one thread or more waited for it */
 };
 
 /* What an event loop called. */
@@ -115,6 +164,14 @@ struct profile {
 	size_t function_count;
 	struct profile_wait *waits;
 	size_t wait_count;
+	struct profile_name *names;
+	size_t name_count;
+	struct profile_stack *stacks;
+	size_t stack_count;
+	struct profile_gil *gils;
+	size_t gil_count;
+	struct profile_contention *contentions;
+	size_t contention_count;
 	struct profile_callback *callbacks;
 	size_t callback_count;
 	uint64_t callback_least_ns; /* shorter ones are not among them */
@@ -136,6 +193,10 @@ struct profile_thread *profile__add_thread(struct profile *profile);
 struct profile_function *profile__add_function(struct profile *profile);
 struct profile_wait *profile__add_wait(struct profile *profile);
 struct profile_callback *profile__add_callback(struct profile *profile);
+struct profile_name *profile__add_name(struct profile *profile);
+struct profile_stack *profile__add_stack(struct profile *profile);
+struct profile_gil *profile__add_gil(struct profile *profile);
+struct profile_contention *profile__add_contention(struct profile *profile);
 
 void histogram_add(struct histogram *histogram, uint64_t ns);
 void histogram_merge(struct histogram *into, const struct histogram *from);

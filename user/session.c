@@ -204,9 +204,10 @@ static void let_go(struct session *session, pid_t tgid)
 		return;
 	collector__end_process(session->collector, tgid, monotonic_ns());
 	tracer__callbacks(session->tracer, tgid, collector__callback, session->collector);
+	tracer__gils(session->tracer, tgid, monotonic_ns(), collector__gil, session->collector);
 	collector__drain(session->collector, RING_UNREAD, drop_slot, session);
 	tracer__unprobe_process(session->tracer, tgid);
-	tracer__forget_parked(session->tracer, tgid);
+	tracer__forget_process(session->tracer, tgid);
 }
 
 /* Go on with its waits only. */
@@ -422,4 +423,5 @@ void session_losses(const struct session *session, uint64_t losses[LOSS_COUNT])
 	tracer__losses(session->tracer, losses);
 	for (int i = 0; i < LOSS_COUNT; i++)
 		losses[i] += session->losses[i];
+	losses[LOSS_STACKS_FULL] += collector__stacks_lost(session->collector);
 }

@@ -273,6 +273,7 @@ static int report(struct run *run, enum ring_state ring)
 	tracer__flush(session->tracer);
 	tracer__poll(session->tracer, collector__record, session->collector, 0);
 	tracer__callbacks(session->tracer, 0, collector__callback, session->collector);
+	tracer__gils(session->tracer, 0, monotonic_ns(), collector__gil, session->collector);
 	collector__drain(session->collector, ring, free_slot, session->tracer);
 	tracer__costs(session->tracer, &costs);
 	window.end_ns = monotonic_ns();

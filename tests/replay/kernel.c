@@ -40,6 +40,7 @@ struct host_map host_maps[] = {
 	MAP(site_votes),
 	MAP(build_costs),
 	MAP(costs),
+	MAP(gils),
 	MAP(parked),
 	MAP(parked_below),
 	MAP(parked_blank),

@@ -189,7 +189,7 @@ int tracer__attach_events(struct tracer *tracer)
 		{skel->progs.on_exit, &skel->links.on_exit},
 		{skel->progs.on_fork, &skel->links.on_fork},
 		{skel->progs.on_exec, &skel->links.on_exec},
-		{skel->progs.on_wakeup, &skel->links.on_wakeup},
+		{skel->progs.on_waking, &skel->links.on_waking},
 		{skel->progs.on_switch, &skel->links.on_switch},
 	};
 
@@ -473,10 +473,31 @@ static void forget_in(int fd, pid_t tgid)
 	}
 }
 
-void tracer__forget_parked(struct tracer *tracer, pid_t tgid)
+void tracer__forget_process(struct tracer *tracer, pid_t tgid)
 {
+	_Static_assert(sizeof(struct gil_id) == sizeof(struct frame_key), "a pointer and a tgid");
+	forget_in(bpf_map__fd(tracer->skel->maps.gils), tgid);
 	forget_in(bpf_map__fd(tracer->skel->maps.parked), tgid);
 	forget_in(bpf_map__fd(tracer->skel->maps.parked_below), tgid);
+}
+
+void tracer__gils(struct tracer *tracer, pid_t tgid, uint64_t now_ns, gil_fn fn, void *arg)
+{
+	int fd = bpf_map__fd(tracer->skel->maps.gils);
+	struct gil_stats stats;
+	struct gil_id id;
+	bool more = !bpf_map_get_next_key(fd, NULL, &id);
+
+	while (more) {
+		struct gil_id at = id;
+
+		more = !bpf_map_get_next_key(fd, &at, &id);
+		if ((tgid && at.tgid != (uint32_t)tgid) || bpf_map_lookup_elem(fd, &at, &stats))
+			continue;
+		if (stats.waiting && stats.since < now_ns)
+			stats.contended_ns += now_ns - stats.since;
+		fn(arg, &at, stats.contended_ns);
+	}
 }
 
 void tracer__end_callbacks(struct tracer *tracer)

@@ -52,8 +52,8 @@ int tracer__unprobe(struct tracer *tracer, size_t index, pid_t tgid);
 bool tracer__probed(struct tracer *tracer, size_t index, pid_t tgid);
 /* Take out the probes of a process that is gone, whatever its build was. */
 void tracer__unprobe_process(struct tracer *tracer, pid_t tgid);
-/* A process has ended: the stacks of its greenlets that never went on. */
-void tracer__forget_parked(struct tracer *tracer, pid_t tgid);
+/* A process has ended: the stacks of its greenlets that never went on, and its GILs. */
+void tracer__forget_process(struct tracer *tracer, pid_t tgid);
 void tracer__unprobe_all(struct tracer *tracer);
 /* Count no more calls from now on (taking probes out takes time). */
 void tracer__end_calls(struct tracer *tracer);
@@ -99,6 +99,10 @@ typedef void (*callback_fn)(void *arg, const struct callback_key *key,
 			    const struct callback_stats *stats);
 void tracer__end_callbacks(struct tracer *tracer);
 void tracer__callbacks(struct tracer *tracer, pid_t tgid, callback_fn fn, void *arg);
+
+/* How long threads have waited for each GIL until now_ns; of one process (0: of all). */
+typedef void (*gil_fn)(void *arg, const struct gil_id *gil, uint64_t contended_ns);
+void tracer__gils(struct tracer *tracer, pid_t tgid, uint64_t now_ns, gil_fn fn, void *arg);
 
 /* Losses so far, by cause. */
 void tracer__losses(struct tracer *tracer, uint64_t losses[LOSS_COUNT]);

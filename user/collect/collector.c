@@ -10,15 +10,9 @@
 #include <string.h>
 
 #include "discover/code_names.h"
+#include "gil.h"
 #include "names.h"
-
-/*
- * A GIL wait is one from its first futex to the acquire.  Between two of its
- * sleeps the thread only looks at the clock; if the GIL changed hands meanwhile it may
- * have been ours for a moment, then only a gap too short for that joins them.
- */
-#define GIL_GAP_NS 50000
-#define GIL_GAP_SWITCHED_NS 20000
+#include "stacks.h"
 
 struct collector *collector__new(const struct builds *builds, struct function_stats *stats,
 				 size_t slots, lifecycle_fn lifecycle, void *arg)
@@ -79,6 +73,11 @@ struct process_total *collector__find_any(const struct collector *collector, pid
 bool collector__knows(const struct collector *collector, pid_t tgid)
 {
 	return collector__find(collector, tgid) != NULL;
+}
+
+uint64_t collector__stacks_lost(const struct collector *collector)
+{
+	return collector->stacks_lost;
 }
 
 size_t collector__living(const struct collector *collector)
@@ -237,50 +236,14 @@ static void on_code(struct collector *collector, const struct record_code *recor
 		process_total__rename(process, before, slot->function);
 }
 
-/* The pending GIL wait is over: one wait of all its parts. */
-static void gil_settle(struct process_total *process, struct thread_total *thread)
-{
-	struct wait_total *wait;
-
-	if (!thread->gil.pending)
-		return;
-	thread->gil.pending = false;
-	wait = process_total__wait(process, &thread->gil.key);
-	if (wait)
-		histogram_add_bucket(&wait->time, thread->gil.ns);
-}
-
-static bool gil_goes_on(const struct thread_total *thread, const struct record_wait *record)
-{
-	if (!thread->gil.pending || record->wait_class != WAIT_GIL)
-		return false;
-	return record->oncpu_ns <
-	       (record->gil_switches == thread->gil.switches ? GIL_GAP_NS : GIL_GAP_SWITCHED_NS);
-}
-
-static void gil_wait_done(struct process_total *process, struct thread_total *thread,
-			  const struct wait_key *key, const struct record_wait *record)
-{
-	if (gil_goes_on(thread, record)) {
-		thread->gil.ns += record->total_ns;
-		thread->gil.switches = record->gil_switches;
-		return;
-	}
-	gil_settle(process, thread);
-	thread->gil.pending = true;
-	thread->gil.key = *key;
-	thread->gil.ns = record->total_ns;
-	thread->gil.switches = record->gil_switches;
-}
-
 static void add_runq(struct process_total *process, const struct wait_key *key,
-		     const struct record_wait *record)
+		     const struct stack_total *stack, const struct record_wait *record)
 {
-	struct wait_key runq = *key;
+	struct stack_key on = {.stack = stack, .part = WAIT_RUNQ};
+	struct wait_key runq = {.function = key->function, .wait_class = WAIT_RUNQ, .syscall = -1};
 	struct wait_total *wait;
 
-	runq.wait_class = WAIT_RUNQ;
-	runq.syscall = -1;
+	stacks_use(process, &on, record->runq_ns, record->runq_done);
 	wait = process_total__wait(process, &runq);
 	if (!wait)
 		return;
@@ -289,42 +252,81 @@ static void add_runq(struct process_total *process, const struct wait_key *key,
 		histogram_add_bucket(&wait->time, record->runq_ns);
 }
 
+/* Does a wait of this class end when a peer or a device has done something? */
+static bool is_io(uint32_t wait_class)
+{
+	return wait_class == WAIT_NET || wait_class == WAIT_POLL || wait_class == WAIT_DISK ||
+	       wait_class == WAIT_PIPE;
+}
+
+static void add_times(struct thread_total *thread, const struct record_wait *record)
+{
+	memcpy(thread->name, record->comm, COMM_BYTES);
+	thread->oncpu_ns += record->oncpu_ns;
+	thread->wait_ns[record->wait_class] += record->new_ns;
+	thread->wait_ns[WAIT_RUNQ] += record->runq_ns;
+}
+
+/* The wait itself: all but the run queue after it. */
+static void add_wait(struct collector *collector, struct process_total *process,
+		     struct thread_total *thread, const struct wait_key *key,
+		     const struct record_wait *record)
+{
+	struct wait_total *wait = process_total__wait(process, key);
+
+	if (!wait)
+		return;
+	wait->time.sum_ns += record->new_ns;
+	if (!(record->flags & WAIT_DONE)) {
+		thread->open = true;
+		thread->open_key = *key;
+	} else if (record->wait_class == WAIT_GIL) {
+		gil_wait_done(collector, process, thread, key, record);
+	} else {
+		histogram_add_bucket(&wait->time, record->total_ns);
+		thread->after_io = is_io(record->wait_class);
+	}
+}
+
 static void on_wait(struct collector *collector, const struct record_wait *record)
 {
 	struct process_total *process = process_of(collector, record->tgid);
 	struct thread_total *thread;
 	struct wait_key key = {.wait_class = record->wait_class, .syscall = record->syscall};
-	struct wait_total *wait;
+	struct stack_key on = {.part = record->wait_class};
+	struct function_total *function, *waker;
 
 	if (!process || record->wait_class >= WAIT_CLASSES)
 		return;
 	thread = process_total__thread(process, record->tid);
 	if (!thread)
 		return;
-	memcpy(thread->name, record->comm, COMM_BYTES);
-	thread->oncpu_ns += record->oncpu_ns;
-	thread->wait_ns[record->wait_class] += record->new_ns;
-	thread->wait_ns[WAIT_RUNQ] += record->runq_ns;
+	add_times(thread, record);
 	thread->open = false;
-	key.function = collector__slot_function(collector, record->function, process);
+	function = collector__slot_function(collector, record->function, process);
+	key.function = function;
+	on.stack = stacks_find(collector, process, record->stack, function);
+	if (record->wait_class == WAIT_LOCK && record->waker_tid) {
+		waker = collector__slot_function(collector, record->waker, process);
+		key.waker = waker;
+		on.waker = stacks_find(collector, process, record->waker_stack, waker);
+	}
 	if (record->runq_ns || record->runq_done)
-		add_runq(process, &key, record);
+		add_runq(process, &key, on.stack, record);
 	if (record->wait_class == WAIT_RUNQ)
 		return;
 	if (!gil_goes_on(thread, record))
 		gil_settle(process, thread);
-	wait = process_total__wait(process, &key);
-	if (!wait)
-		return;
-	wait->time.sum_ns += record->new_ns;
-	if (!(record->flags & WAIT_DONE)) {
-		thread->open = true;
-		thread->open_key = key;
-	} else if (record->wait_class == WAIT_GIL) {
-		gil_wait_done(process, thread, &key, record);
-	} else {
-		histogram_add_bucket(&wait->time, record->total_ns);
-	}
+	stacks_use(process, &on, record->new_ns, record->flags & WAIT_DONE);
+	add_wait(collector, process, thread, &key, record);
+}
+
+static void on_stack(struct collector *collector, const struct record_stack *record)
+{
+	struct process_total *process = process_of(collector, record->tgid);
+
+	if (process)
+		stacks_add(collector, process, record);
 }
 
 static void on_thread_exit(struct collector *collector, const struct record_task *record)
@@ -360,6 +362,10 @@ int collector__record(void *arg, void *data, size_t size)
 	case RECORD_CODE:
 		if (size >= sizeof(struct record_code))
 			on_code(collector, data);
+		break;
+	case RECORD_STACK:
+		if (size >= sizeof(struct record_stack))
+			on_stack(collector, data);
 		break;
 	case RECORD_THREAD_EXIT:
 		if (size >= sizeof(struct record_task))

@@ -70,6 +70,12 @@ void collector__drain(struct collector *collector, enum ring_state ring,
 void collector__callback(void *collector, const struct callback_key *key,
 			 const struct callback_stats *stats);
 
+/* How long threads have waited for a GIL so far (gil_fn of the tracer): before a profile. */
+void collector__gil(void *collector, const struct gil_id *gil, uint64_t contended_ns);
+
+/* Stacks that found no room so far. */
+uint64_t collector__stacks_lost(const struct collector *collector);
+
 /* What a profile says of itself and of the costs; the collector fills in the rest. */
 struct window {
 	uint64_t start_ns, end_ns; /* CLOCK_MONOTONIC */

@@ -23,6 +23,7 @@ struct collector {
 	lifecycle_fn lifecycle;
 	void *lifecycle_arg;
 	struct process_total *processes;
+	uint64_t stacks_lost; /* so far */
 };
 
 /* The function in a slot of the kernel side; NULL: there is no such slot, or no memory. */

@@ -49,7 +49,7 @@ static void drain_slot(struct function_stats *stats, struct slot *slot)
 	struct function_total *function = slot->function;
 	struct function_stats *before = slot->before;
 	struct call_counts *window = &function->window;
-	uint64_t calls, exits, unseen;
+	uint64_t calls, exits, unseen, hold_max;
 
 	/* ends before beginnings: so that no call looks ended before it began */
 	exits = gained(&stats->exits, &before->exits);
@@ -59,6 +59,11 @@ static void drain_slot(struct function_stats *stats, struct slot *slot)
 	window->self_ns += gained(&stats->self_ns, &before->self_ns);
 	window->probe_ns += gained(&stats->probe_ns, &before->probe_ns);
 	window->suspended_ns += gained(&stats->suspended_ns, &before->suspended_ns);
+	window->holds += gained(&stats->holds, &before->holds);
+	window->hold_ns += gained(&stats->hold_ns, &before->hold_ns);
+	hold_max = __atomic_exchange_n(&stats->hold_max_ns, 0, __ATOMIC_RELAXED);
+	if (hold_max > function->hold_max_ns)
+		function->hold_max_ns = hold_max;
 	for (int c = 0; c < WAIT_CLASSES; c++)
 		window->wait_ns[c] += gained(&stats->wait_ns[c], &before->wait_ns[c]);
 	calls = gained(&stats->calls, &before->calls);

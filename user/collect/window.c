@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "discover/syscall.h"
+#include "gil.h"
+#include "stacks.h"
 
 /* Resident bytes of a process (0: gone). */
 static uint64_t rss_of(pid_t tgid)
@@ -101,6 +103,8 @@ static int add_process(struct profile *profile, const struct collector *collecto
 		out->probe_hits += hits_of(&f->window);
 		out->probe_cost_ns += cost_of(&f->window, window);
 	}
+	out->gil_after_io = total->gil_after_io;
+	out->gil_after_io_ns = total->gil_after_io_ns;
 	fill_memory(out, total, window->end_ns);
 	return 0;
 }
@@ -133,9 +137,11 @@ static int add_functions(struct profile *profile, const struct process_total *to
 	for (struct function_total *f = total->functions; f; f = f->hh.next) {
 		struct profile_function *out;
 
-		if (!f->window.segments && !f->wall.count && f->begun == f->over &&
-		    !f->window.self_ns)
-			continue; /* known from waits, or quiet in this window */
+		bool called = f->window.segments || f->wall.count || f->begun != f->over ||
+			      f->window.self_ns;
+
+		if (!called && !f->stack.inclusive_ns && !f->window.holds)
+			continue; /* quiet in this window */
 		out = profile__add_function(profile);
 		if (!out)
 			return -1;
@@ -143,7 +149,7 @@ static int add_functions(struct profile *profile, const struct process_total *to
 		out->function = strdup(f->name.function);
 		out->file = strdup(f->name.file);
 		out->line = f->name.line;
-		out->called = true;
+		out->called = called;
 		out->calls = f->window.calls;
 		out->segments = f->window.segments;
 		out->exceptions = f->window.exceptions;
@@ -157,6 +163,12 @@ static int add_functions(struct profile *profile, const struct process_total *to
 		out->wall = f->wall;
 		out->wall.sum_ns = never_negative(f->wall.sum_ns);
 		out->wall.censored = f->begun > f->over ? f->begun - f->over : 0;
+		memcpy(out->stack_ns, f->stack.ns, sizeof(out->stack_ns));
+		out->stack_inclusive_ns = f->stack.inclusive_ns;
+		out->stack_exclusive_ns = f->stack.exclusive_ns;
+		out->holds = f->window.holds;
+		out->hold_ns = f->window.hold_ns;
+		out->hold_max_ns = f->hold_max_ns;
 	}
 	return 0;
 }
@@ -166,12 +178,7 @@ static void count_open_waits(struct process_total *total)
 	for (struct thread_total *t = total->threads; t; t = t->hh.next) {
 		struct wait_total *wait;
 
-		if (t->gil.pending) { /* the window's end cuts it: its sum is told already */
-			wait = process_total__wait(total, &t->gil.key);
-			if (wait)
-				histogram_add_bucket(&wait->time, t->gil.ns);
-			t->gil.pending = false;
-		}
+		gil_settle(total, t); /* the window's end cuts it: its sum is told already */
 		if (!t->open)
 			continue;
 		wait = process_total__wait(total, &t->open_key);
@@ -197,6 +204,7 @@ static int add_waits(struct profile *profile, const struct process_total *total)
 		out->file = strdup(name ? name->file : "");
 		out->line = name ? name->line : 0;
 		out->syscall = syscall_name(w->key.syscall);
+		out->waker = w->key.waker ? strdup(w->key.waker->name.function) : NULL;
 		out->time = w->time;
 	}
 	return 0;
@@ -280,13 +288,15 @@ struct profile *collector__profile(struct collector *collector, const struct win
 		if (!total->current && !total->threads && !total->functions)
 			continue; /* it had become something else before it did anything */
 		count_open_waits(total);
+		stacks_add_up(total);
 		if (add_process(profile, collector, total, window))
 			goto no_memory;
 		probed = profile->processes[profile->process_count - 1].probed_ns;
 		if (probed > profile->probed_ns)
 			profile->probed_ns = probed;
 		if (add_threads(profile, total) || add_functions(profile, total, probed) ||
-		    add_waits(profile, total) || add_callbacks(profile, total))
+		    add_waits(profile, total) || stacks_profile(profile, total) ||
+		    add_callbacks(profile, total))
 			goto no_memory;
 	}
 	drop_ended(collector);

@@ -9,6 +9,8 @@
 
 #include "../judge/limit.h"
 #include "../judge/select.h"
+#include "json_stacks.h"
+#include "json_top.h"
 #include "json_value.h"
 
 /* Nanoseconds stay whole up to eleven days, and 0.1 is not 0.10000000000000001. */
@@ -46,13 +48,10 @@ static json_t *diagnosis(struct json_builder *b, const struct limit *limit)
 static json_t *process_json(struct json_builder *b, const struct profile *profile,
 			    const struct profile_process *process)
 {
-	json_t *object = json_object(), *gil = json_object(), *memory = json_object();
+	json_t *object = json_object(), *memory = json_object();
 	struct limit limit;
 
 	limit_of_process(profile, process, &limit);
-	/* Exact only where it is contended, which is not worked out yet. */
-	json_put(b, gil, "held_share", json_null());
-	json_put(b, gil, "wanted_share", json_null());
 	json_put(b, memory, "rss_bytes", json_count(process->rss_bytes));
 	json_put(b, memory, "growth_bytes_per_second", json_number(process->rss_growth));
 
@@ -73,7 +72,7 @@ static json_t *process_json(struct json_builder *b, const struct profile *profil
 	json_put(b, object, "observed_seconds", json_seconds((double)process->observed_ns));
 	json_put(b, object, "probed_seconds", json_seconds((double)process->probed_ns));
 	json_put(b, object, "cpu_seconds", json_seconds((double)process->oncpu_ns));
-	json_put(b, object, "gil", gil);
+	json_put(b, object, "gil", json_process_gil(b, profile, process));
 	json_put(b, object, "memory", memory);
 	json_put(b, object, "probe_hits", json_count(process->probe_hits));
 	json_put(b, object, "overhead_share",
@@ -112,6 +111,18 @@ static json_t *breakdown(struct json_builder *b, const struct profile_function *
 	return object;
 }
 
+/* How long it kept the GIL while others waited, where it had waited for it itself. */
+static json_t *gil_holds(struct json_builder *b, const struct profile_function *f)
+{
+	json_t *object = json_object(), *seconds = json_object();
+
+	json_put(b, object, "count", json_count(f->holds));
+	json_put(b, seconds, "sum", json_seconds((double)f->hold_ns));
+	json_put(b, seconds, "max", json_seconds((double)f->hold_max_ns));
+	json_put(b, object, "seconds", seconds);
+	return object;
+}
+
 static json_t *function_json(struct json_builder *b, const struct profile_function *f)
 {
 	json_t *object = json_object();
@@ -131,8 +142,9 @@ static json_t *function_json(struct json_builder *b, const struct profile_functi
 	json_put(b, object, "probe_seconds", json_seconds((double)f->probe_ns));
 	json_put(b, object, "probe_hits", json_count(f->probe_hits));
 	json_put(b, object, "breakdown_seconds", breakdown(b, f));
-	/* From samples and the tail's own waits, which do not exist yet. */
-	json_put(b, object, "stack_seconds", json_null());
+	json_put(b, object, "stack_seconds", json_stack_seconds(b, f));
+	json_put(b, object, "gil_holds", gil_holds(b, f));
+	/* The tail's own waits do not exist yet. */
 	json_put(b, object, "tail", json_null());
 	json_put(b, object, "probed_seconds", json_seconds((double)f->probed_ns));
 	return object;
@@ -149,6 +161,7 @@ static json_t *wait_json(struct json_builder *b, const struct profile_wait *wait
 	json_put(b, object, "line", json_integer(wait->line));
 	json_put(b, object, "syscall", json_name_or_null(wait->syscall));
 	json_put(b, object, "target", json_name_or_null(wait->target));
+	json_put(b, object, "waker", json_name_or_null(wait->waker));
 	json_put(b, object, "count", json_count(wait->time.count));
 	json_put(b, object, "seconds", json_histogram(b, &wait->time));
 	return object;
@@ -184,24 +197,15 @@ static void put_facts(struct json_builder *b, json_t *root, const struct profile
 	json_put(b, root, "own", own);
 }
 
-/* The first `top` of each process in what is grouped by process; 0: all. */
-static bool within_top(uint32_t tgid, int top, uint32_t *group, int *rank)
-{
-	if (*rank < 0 || *group != tgid)
-		*rank = 0;
-	*group = tgid;
-	return !top || (*rank)++ < top;
-}
-
 static int put_functions(struct json_builder *b, json_t *root, const struct profile *profile,
 			 const struct show_options *options)
 {
 	const struct profile_function **functions;
 	json_t *array = json_array();
 	struct sort_key key;
-	uint32_t group = 0;
-	int err, rank = -1;
+	struct json_top top = JSON_TOP(options->top);
 	size_t count;
+	int err;
 
 	err = sort_key_parse(options->sort, &key);
 	if (!err)
@@ -211,7 +215,7 @@ static int put_functions(struct json_builder *b, json_t *root, const struct prof
 		return err;
 	}
 	for (size_t i = 0; i < count; i++) {
-		if (within_top(functions[i]->tgid, options->top, &group, &rank))
+		if (json_top_takes(&top, functions[i]->tgid))
 			json_push(b, array, function_json(b, functions[i]));
 	}
 	free(functions);
@@ -224,9 +228,9 @@ static int put_waits(struct json_builder *b, json_t *root, const struct profile 
 {
 	const struct profile_wait **waits;
 	json_t *array = json_array();
-	uint32_t group = 0;
-	int err, rank = -1;
+	struct json_top top = JSON_TOP(options->top);
 	size_t count;
+	int err;
 
 	err = select_waits(profile, options->function_glob, &waits, &count);
 	if (err) {
@@ -234,7 +238,7 @@ static int put_waits(struct json_builder *b, json_t *root, const struct profile 
 		return err;
 	}
 	for (size_t i = 0; i < count; i++) {
-		if (within_top(waits[i]->tgid, options->top, &group, &rank))
+		if (json_top_takes(&top, waits[i]->tgid))
 			json_push(b, array, wait_json(b, waits[i]));
 	}
 	free(waits);
@@ -263,9 +267,9 @@ static int put_asyncio(struct json_builder *b, json_t *root, const struct profil
 {
 	const struct profile_callback **callbacks;
 	json_t *object, *array;
-	uint32_t group = 0;
-	int err, rank = -1;
+	struct json_top top = JSON_TOP(options->top);
 	size_t count;
+	int err;
 
 	err = select_callbacks(profile, options->function_glob, &callbacks, &count);
 	if (err)
@@ -273,7 +277,7 @@ static int put_asyncio(struct json_builder *b, json_t *root, const struct profil
 	object = json_object();
 	array = json_array();
 	for (size_t i = 0; i < count; i++) {
-		if (within_top(callbacks[i]->tgid, options->top, &group, &rank))
+		if (json_top_takes(&top, callbacks[i]->tgid))
 			json_push(b, array, callback_json(b, callbacks[i]));
 	}
 	free(callbacks);
@@ -301,9 +305,9 @@ static int build(struct json_builder *b, json_t *root, const struct profile *pro
 		err = put_waits(b, root, profile, options);
 	if (!err)
 		err = put_asyncio(b, root, profile, options);
-	json_put(b, root, "gil", json_array());
+	json_put(b, root, "gil", json_gils(b, profile, options->top));
 	json_put(b, root, "gc", json_array());
-	json_put(b, root, "stacks", json_array());
+	json_put(b, root, "stacks", json_stacks(b, profile, options->top));
 	json_put(b, root, "losses", losses(b, profile));
 	return err ? err : b->failed ? -ENOMEM : 0;
 }
