@@ -295,24 +295,28 @@ struct {
 	__type(value, struct cost);
 } costs SEC(".maps");
 
-#define COST_SAMPLE 64 /* one run in so many is timed, by the low bits of the clock */
+#define COST_EVERY 64 /* one run in so many is timed, by the low bits of the clock */
 
 /*
  * What one of our programs cost that began at `start`.  (The kernel could time them:
  * but each time that was turned on or off here, sched_switch events went missing.)
  */
-static __always_inline void cost_sample(enum cost_kind kind, u64 start)
+static __always_inline void cost_add(enum cost_kind kind, u64 start)
 {
 	u32 index = kind;
-	struct cost *cost;
+	struct cost *cost = bpf_map_lookup_elem(&costs, &index);
 
-	if (start & (COST_SAMPLE - 1))
-		return;
-	cost = bpf_map_lookup_elem(&costs, &index);
 	if (!cost)
 		return;
 	cost->runs++;
 	cost->ns += bpf_ktime_get_ns() - start;
+}
+
+/* The same for one run in COST_EVERY. */
+static __always_inline void cost_sample(enum cost_kind kind, u64 start)
+{
+	if (!(start & (COST_EVERY - 1)))
+		cost_add(kind, start);
 }
 
 /* `processes` has changed: what was cached of it in the thread is void. */

@@ -10,6 +10,7 @@
 #define LOSS_CAUSES(X)                                                                        \
 	X(RING_WAIT,       "ring_full_wait",      "waits not recorded: ring buffer full")         \
 	X(RING_CODE,       "ring_full_code",      "function names delayed: ring buffer full")     \
+	X(RING_SAMPLE,     "ring_full_sample",    "samples not recorded: ring buffer full")       \
 	X(RING_STACK,      "ring_full_stack",     "stacks told later: ring buffer full")          \
 	X(RING_LIFECYCLE,  "ring_full_lifecycle", "process events lost: ring buffer full")        \
 	X(FUNCTIONS_FULL,  "functions_full",      "calls not recorded: function table full")      \

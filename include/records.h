@@ -28,6 +28,7 @@ enum record_kind {
 	RECORD_THREAD_EXIT,
 	RECORD_FIRST_HIT,
 	RECORD_STACK,
+	RECORD_SAMPLE,
 };
 
 enum wait_flags {
@@ -72,6 +73,24 @@ struct record_stack {
 	__u32 functions[STACK_FRAMES]; /* slots, the innermost first */
 };
 _Static_assert(sizeof(struct record_stack) == 24 + 4 * STACK_FRAMES, "ring-buffer ABI");
+
+enum sample_flags {
+	SAMPLE_HAS_GIL = 1,
+	SAMPLE_IN_KERNEL = 2, /* in the system call `syscall` */
+};
+
+/* A timer found a thread running. */
+struct record_sample {
+	__u32 kind;
+	__u32 tgid;
+	__u32 tid;
+	__u32 function; /* slot of the Python function on top, or NO_FUNCTION */
+	__u64 stack;    /* 0: no Python */
+	__u64 ip;       /* of its own code */
+	__s32 syscall;
+	__u32 flags; /* enum sample_flags */
+};
+_Static_assert(sizeof(struct record_sample) == 40, "ring-buffer ABI");
 
 /* A function seen for the first time. */
 struct record_code {
@@ -258,6 +277,7 @@ enum cost_kind {
 	COST_ENTRY,
 	COST_EXIT,
 	COST_SWITCH,
+	COST_SAMPLE,
 	COST_KINDS,
 };
 

@@ -45,6 +45,8 @@ struct profile_process {
 	uint64_t probe_cost_ns; /* estimated time it lost to our probes */
 	uint64_t rss_bytes;
 	double rss_growth;        /* bytes a second */
+	uint64_t samples;         /* of its threads */
+	uint64_t gil_samples;     /* of those, by a thread that had the GIL */
 	uint64_t gil_after_io;    /* waits for the GIL that came right after one for I/O */
 	uint64_t gil_after_io_ns; /* how long those took */
 	bool exited;
@@ -153,6 +155,8 @@ struct profile {
 	double empty_probe_ns;    /* calibrated: one hit of a probe that does nothing */
 	double entry_ns, exit_ns; /* one hit of ours, getting there included */
 	double switch_ns;         /* one sched_switch of a Python thread */
+	double sample_ns;         /* one sample of it */
+	uint32_t samples_hz;      /* 0: there are none */
 	uint64_t own_cpu_ns;      /* CPU time of the tracer itself */
 	uint64_t own_rss_bytes;
 

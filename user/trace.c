@@ -125,6 +125,13 @@ static int open_tracer(struct run *run)
 		message("cannot attach to the scheduler's tracepoints: %s", strerror(-err));
 		return EXIT_REFUSED;
 	}
+	if (options->samples_hz) {
+		err = tracer__sample(session->tracer, options->samples_hz);
+		if (err)
+			message("no samples: %s (see kernel.perf_event_max_sample_rate and "
+				"kernel.perf_event_paranoid)",
+				strerror(-err));
+	}
 	return EXIT_OK;
 }
 
@@ -281,6 +288,8 @@ static int report(struct run *run, enum ring_state ring)
 	window.entry_ns = costs.entry_ns > 0 ? run->empty_probe_ns + costs.entry_ns : 0;
 	window.exit_ns = costs.exit_ns > 0 ? run->empty_probe_ns + costs.exit_ns : 0;
 	window.switch_ns = costs.switch_ns;
+	window.sample_ns = costs.sample_ns;
+	window.samples_hz = run->options->samples_hz;
 	window.callback_least_ns = run->options->tasks ? 0 : CALLBACK_LEAST_NS;
 	profile = collector__profile(session->collector, &window);
 	if (!profile) {

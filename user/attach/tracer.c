@@ -15,6 +15,7 @@
 #include "calibrate.h"
 #include "closer.h"
 #include "heads.h"
+#include "sampler.h"
 #include "pytrace.skel.h"
 
 #define SITE_KINDS (SITE_LEAVE + 1)
@@ -35,6 +36,7 @@ struct tracer {
 	record_fn record;
 	void *record_arg;
 	struct closer *closer;
+	struct sampler *sampler;
 	struct probes *probes;
 	size_t probe_count;
 	struct function_stats *stats;
@@ -170,6 +172,7 @@ void tracer__free(struct tracer *tracer)
 	if (!tracer)
 		return;
 	tracer__unprobe_all(tracer);
+	sampler__free(tracer->sampler);
 	closer__free(tracer->closer);
 	free(tracer->probes);
 	ring_buffer__free(tracer->ring);
@@ -199,6 +202,11 @@ int tracer__attach_events(struct tracer *tracer)
 			return -errno;
 	}
 	return 0;
+}
+
+int tracer__sample(struct tracer *tracer, unsigned int hz)
+{
+	return sampler__new(bpf_program__fd(tracer->skel->progs.on_sample), hz, &tracer->sampler);
 }
 
 /* What a probe costs on an instruction that is single-stepped: few builds have such sites. */
@@ -568,6 +576,7 @@ void tracer__costs(struct tracer *tracer, struct tracer_costs *costs)
 	costs->entry_ns = mean_cost(tracer, COST_ENTRY);
 	costs->exit_ns = mean_cost(tracer, COST_EXIT);
 	costs->switch_ns = mean_cost(tracer, COST_SWITCH);
+	costs->sample_ns = mean_cost(tracer, COST_SAMPLE);
 }
 
 double tracer__empty_probe_ns(struct tracer *tracer)

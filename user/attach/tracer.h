@@ -37,6 +37,9 @@ void tracer__free(struct tracer *tracer);
  */
 int tracer__attach_events(struct tracer *tracer);
 
+/* Sample threads that run, so many times a second of each CPU's time.  0 or negative errno. */
+int tracer__sample(struct tracer *tracer, unsigned int hz);
+
 /* Make a build's layout known to the kernel side.  0 or negative errno. */
 int tracer__add_build(struct tracer *tracer, size_t index, const struct build *build);
 
@@ -109,7 +112,7 @@ void tracer__losses(struct tracer *tracer, uint64_t losses[LOSS_COUNT]);
 
 /* Mean nanoseconds a run of our programs took, without the cost of getting there. */
 struct tracer_costs {
-	double entry_ns, exit_ns, switch_ns; /* 0: none was timed */
+	double entry_ns, exit_ns, switch_ns, sample_ns; /* 0: none was timed */
 };
 void tracer__costs(struct tracer *tracer, struct tracer_costs *costs);
 

@@ -329,6 +329,21 @@ static void on_stack(struct collector *collector, const struct record_stack *rec
 		stacks_add(collector, process, record);
 }
 
+static void on_sample(struct collector *collector, const struct record_sample *record)
+{
+	struct process_total *process = process_of(collector, record->tgid);
+	struct stack_key on = {.part = STACK_ONCPU};
+	struct function_total *function;
+
+	if (!process)
+		return;
+	function = collector__slot_function(collector, record->function, process);
+	on.stack = stacks_find(collector, process, record->stack, function);
+	stacks_use(process, &on, 0, 1);
+	process->samples++;
+	process->gil_samples += record->flags & SAMPLE_HAS_GIL;
+}
+
 static void on_thread_exit(struct collector *collector, const struct record_task *record)
 {
 	struct process_total *process = process_of(collector, record->tgid);
@@ -366,6 +381,10 @@ int collector__record(void *arg, void *data, size_t size)
 	case RECORD_STACK:
 		if (size >= sizeof(struct record_stack))
 			on_stack(collector, data);
+		break;
+	case RECORD_SAMPLE:
+		if (size >= sizeof(struct record_sample))
+			on_sample(collector, data);
 		break;
 	case RECORD_THREAD_EXIT:
 		if (size >= sizeof(struct record_task))

@@ -284,6 +284,6 @@ void process_total__reset(struct process_total *total)
 		gil->ns = 0;
 	window_free(total);
 	total->gil_after_io = total->gil_after_io_ns = 0;
+	total->samples = total->gil_samples = 0;
 	total->probed_ns = 0;
-	total->exited_oncpu_ns = 0;
 }

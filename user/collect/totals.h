@@ -162,13 +162,13 @@ struct process_total {
 	struct stack_use *stack_uses;
 	struct gil_total *gils;
 	struct gil_contention *contention;
+	uint64_t samples, gil_samples; /* of the window; those by a thread that had the GIL */
 	uint64_t gil_after_io, gil_after_io_ns; /* waits for the GIL that followed one for I/O */
 	struct callback_total *callbacks;
 	uint64_t since_ns;        /* when it was taken in */
 	uint64_t until_ns;        /* when it ended; 0: it lives */
 	uint64_t probed_since_ns; /* call probes on since; 0: off */
 	uint64_t probed_ns;       /* in this window, before probed_since_ns */
-	uint64_t exited_oncpu_ns;
 	uint64_t rss_bytes; /* at the last window's end */
 	uint64_t rss_read_ns;
 	bool current; /* the process that has this tgid now */

@@ -103,6 +103,8 @@ static int add_process(struct profile *profile, const struct collector *collecto
 		out->probe_hits += hits_of(&f->window);
 		out->probe_cost_ns += cost_of(&f->window, window);
 	}
+	out->samples = total->samples;
+	out->gil_samples = total->gil_samples;
 	out->gil_after_io = total->gil_after_io;
 	out->gil_after_io_ns = total->gil_after_io_ns;
 	fill_memory(out, total, window->end_ns);
@@ -250,6 +252,8 @@ static void fill_header(struct profile *profile, const struct window *window)
 	profile->entry_ns = window->entry_ns;
 	profile->exit_ns = window->exit_ns;
 	profile->switch_ns = window->switch_ns;
+	profile->sample_ns = window->sample_ns;
+	profile->samples_hz = window->samples_hz;
 	profile->callback_least_ns = window->callback_least_ns;
 	if (!getrusage(RUSAGE_SELF, &usage))
 		profile->own_cpu_ns =

@@ -74,6 +74,7 @@ static json_t *process_json(struct json_builder *b, const struct profile *profil
 	json_put(b, object, "cpu_seconds", json_seconds((double)process->oncpu_ns));
 	json_put(b, object, "gil", json_process_gil(b, profile, process));
 	json_put(b, object, "memory", memory);
+	json_put(b, object, "samples", json_count(process->samples));
 	json_put(b, object, "probe_hits", json_count(process->probe_hits));
 	json_put(b, object, "overhead_share",
 		 json_number(process->observed_ns
@@ -191,7 +192,9 @@ static void put_facts(struct json_builder *b, json_t *root, const struct profile
 	json_put(b, cost, "exit_seconds", json_seconds(profile->exit_ns));
 	json_put(b, cost, "empty_seconds", json_seconds(profile->empty_probe_ns));
 	json_put(b, cost, "switch_seconds", json_seconds(profile->switch_ns));
+	json_put(b, cost, "sample_seconds", json_seconds(profile->sample_ns));
 	json_put(b, root, "probe_cost", cost);
+	json_put(b, root, "samples_hz", json_integer(profile->samples_hz));
 	json_put(b, own, "cpu_seconds", json_seconds((double)profile->own_cpu_ns));
 	json_put(b, own, "rss_bytes", json_count(profile->own_rss_bytes));
 	json_put(b, root, "own", own);

@@ -129,8 +129,13 @@ json_t *json_process_gil(struct json_builder *b, const struct profile *profile,
 		json_put(b, one, "wanted_seconds", json_seconds((double)contention->ns));
 		json_push(b, array, one);
 	}
-	/* without samples how long it was held is not known */
-	json_put(b, object, "held_share", json_null());
+	/* of the time its threads ran the samples tell in which share it was held */
+	json_put(b, object, "held_share",
+		 process->samples && observed > 0
+			 ? json_number((double)process->oncpu_ns / observed *
+				       (double)process->gil_samples / (double)process->samples)
+			 : json_null());
+	json_put(b, object, "held_share_is", json_string("estimate"));
 	json_put(b, object, "wanted_share",
 		 json_number(observed > 0 ? (double)wanted / observed : 0));
 	json_put(b, object, "interpreters", array);
