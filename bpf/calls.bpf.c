@@ -26,9 +26,8 @@ int call_site(struct pt_regs *ctx)
 		return 0;
 	case SITE_UNWIND:
 		unwind(&hit);
-		hit.t->probe_ns += hit.cost->trap_ns + hit.cost->exit_ns;
-		hit.t->hit_entry = 1;
-		hit.t->hit_ns = 0;
+		unwind_over(&hit);
+		step_follows(&hit);
 		return 0;
 	case SITE_YIELD:
 		how = ENDED_YIELD;

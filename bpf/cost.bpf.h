@@ -38,6 +38,31 @@ static __always_inline u64 entry_over(struct hit *hit)
 	return end;
 }
 
+/* The same of the program that hears of exceptions: all of it is inside the call. */
+static __always_inline void unwind_over(struct hit *hit)
+{
+	struct thread *t = hit->t;
+	u64 end = bpf_ktime_get_ns(), took = end - hit->now;
+
+	t->probe_ns += hit->cost->trap_ns + (took < COST_OUTLIER_NS ? took : hit->cost->exit_ns);
+	t->hit_entry = 1;
+	t->hit_ns = 0;
+}
+
+/*
+ * Where the instruction under the probe is single-stepped, that comes after our program: inside
+ * the call that has begun, or in the caller of the one that has ended.  The next hit then tells
+ * nothing of a usual trap.
+ */
+static __always_inline void step_follows(struct hit *hit)
+{
+	if (!hit->site || !hit->site->stepped)
+		return;
+	hit->t->probe_ns += hit->cost->step_ns - hit->cost->most_ns;
+	hit->t->hit_entry = 1;
+	hit->t->hit_ns = 0;
+}
+
 /* An exit begins: its half of the traps is inside the call that ends. */
 static __always_inline void exit_begins(struct hit *hit)
 {
@@ -65,11 +90,7 @@ static __always_inline void exit_over(struct hit *hit)
 	t->probe_ns += cost->after_ns;
 	t->hit_entry = 0;
 	t->hit_ns = hit->now;
-	if (hit->site && hit->site->stepped) {
-		t->probe_ns += cost->step_ns - cost->most_ns;
-		t->hit_entry = 1; /* the next entry tells nothing of a usual trap */
-		t->hit_ns = 0;
-	}
+	step_follows(hit);
 }
 
 #endif

@@ -209,6 +209,7 @@ static __always_inline int enter(struct hit *hit, enum entry_kind forced)
 	if (!shadow_push(hit->task, t, frame, previous, function, segment, entry_over(hit)) &&
 	    stats && kind == ENTRY_START)
 		__sync_fetch_and_add(&stats->ended_unseen, 1);
+	step_follows(hit);
 	return 0;
 }
 

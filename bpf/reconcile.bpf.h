@@ -26,7 +26,9 @@ struct unwinding {
 	u32 raised; /* an exception took the frames above it away just now */
 	u32 keep;   /* how many frames above it stay */
 	u32 unseen; /* one went that was not seen to raise */
-	u64 last;   /* when the thread last was hit or came to the CPU */
+	u32 lost;   /* they go on elsewhere, and there was no room to keep them */
+	u32 pad;
+	u64 last; /* when the thread last was hit or came to the CPU */
 };
 
 static long shadow_search(u32 i, void *arg)
@@ -59,6 +61,43 @@ __noinline u32 shadow_find(struct thread *t, u64 frame)
 	return s.found;
 }
 
+struct climbing {
+	struct thread *t;
+	const struct py_layout *l;
+	u64 frame;
+	u32 found; /* position + 1 */
+	u32 pad;
+};
+
+static long shadow_climb(u32 i, void *arg)
+{
+	struct climbing *c = arg;
+
+	if (!c->t || !c->l || !c->frame)
+		return 1;
+	c->found = shadow_find(c->t, c->frame);
+	if (c->found)
+		return 1;
+	c->frame = read_user_u64(NULL, c->frame + c->l->frame_previous);
+	return 0;
+}
+
+/*
+ * The same of the nearest that is on it: of the frame, the one below it, and so on.  Many may
+ * not be: what is thrown into a chain of generators enters the innermost first, above all others.
+ */
+__noinline u32 shadow_find_nearest(struct thread *t, const struct py_layout *l, u64 frame)
+{
+	struct climbing c = {.frame = frame};
+
+	if (!t || !l)
+		return 0;
+	c.t = t;
+	c.l = l;
+	bpf_loop(STACK_MAX, shadow_climb, &c, 0);
+	return c.found;
+}
+
 /*
  * Every return and suspension is seen, so a frame that is gone without one was left by an
  * exception that C code swallowed (or an instruction raised again: that is not told).  It
@@ -72,6 +111,10 @@ static long unwinding_pop(u32 i, void *arg)
 
 	if (u->t->depth <= u->found + u->keep || !u->t->depth)
 		return 1;
+	if (u->lost) {
+		shadow_pop(u->t, ENDED_UNSEEN, u->last);
+		return 0;
+	}
 	f = shadow_at(u->task, u->t, u->t->depth - 1);
 	if (f && !u->raised) {
 		end = f->raised_ns > u->last ? f->raised_ns : u->last;
@@ -110,7 +153,6 @@ __noinline int reconcile(struct thread *t, const struct py_layout *l, u64 frame,
 		.keep = above == ABOVE_LEAVES,
 	};
 	struct shadow_frame *top;
-	u64 below = frame;
 
 	if (!t || !l)
 		return 0;
@@ -119,15 +161,12 @@ __noinline int reconcile(struct thread *t, const struct py_layout *l, u64 frame,
 	if (u.last > now)
 		u.last = now;
 	u.task = bpf_get_current_task_btf();
-	for (int i = 0; i < 32 && below; i++) {
-		u.found = shadow_find(t, below);
-		if (u.found)
-			break;
-		below = read_user_u64(NULL, below + l->frame_previous);
+	u.found = shadow_find_nearest(t, l, frame);
+	if (!u.found && frame && !shadow_rests_on(t, frame)) {
+		if (!stack_switch(t, parked_near(l, frame), now))
+			return -1;
+		u.lost = 1;
 	}
-	if (!u.found && frame && !shadow_rests_on(t, frame) &&
-	    !stack_switch(t, parked_near(l, frame), now))
-		return -1;
 	bpf_loop(STACK_MAX * 4, unwinding_pop, &u, 0);
 	if (u.unseen)
 		lose(LOSS_RECONCILE);

@@ -10,6 +10,10 @@
 #include "python.bpf.h"
 #include "stack.bpf.h"
 
+/* So many from the top: there is to be room for what they call.  When they have ended the next are.
+ */
+#define SEED_MAX (STACK_MAX / 2)
+
 struct seeding {
 	struct task_struct *task;
 	struct thread *t;
@@ -35,7 +39,7 @@ static long seed_count(u32 i, void *arg)
 	struct seeding *s = arg;
 	u64 found = 0;
 
-	if (!s->t || !s->l || seed_next(s, &found))
+	if (!s->t || !s->l || s->t->seeding >= SEED_MAX || seed_next(s, &found))
 		return 1;
 	s->t->seeding += found != 0;
 	return 0;
@@ -74,8 +78,6 @@ __noinline int stack_seed(struct thread *t, const struct py_layout *l, u64 frame
 	t->seeding = 0;
 	bpf_loop(STACK_MAX * 2, seed_count, &s, 0);
 	count = t->seeding;
-	if (count > STACK_MAX)
-		return 0; /* too deep: each is told when it ends */
 	s.frame = frame;
 	bpf_loop(STACK_MAX * 2, seed_fill, &s, 0);
 	if (!t->seeding)

@@ -105,7 +105,7 @@ def test_generators_and_coroutines(lab, py):
 @over(*ALL)
 def test_thrown_through(lab, py):
     """Exceptions that go into a generator from outside, and through those it delegates to."""
-    run_sections(lab, py, ("thrown_through",))
+    run_sections(lab, py, ("thrown_through", "thrown_through_many"))
 
 
 @over(*ALL)

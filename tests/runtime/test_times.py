@@ -270,7 +270,7 @@ def test_own_cpu_and_overhead_are_told(lab, py):
 
 
 @timing
-@over("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14", "pyenv-3.12")
+@over("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14", "pyenv-3.12", "built-3.13t")
 def test_our_probes_are_not_the_target_s_time(lab, py):
     """A function that makes thousands of calls reads what it takes untraced."""
     target = lab.target(py, "heavy.py")
@@ -283,4 +283,4 @@ def test_our_probes_are_not_the_target_s_time(lab, py):
         words = f"{name}: {told:.6f} s told, {seconds:.6f} s alone, {probes:.6f} s of probes in it"
         check(probes > 0.3 * seconds, f"{words}: too few for a test")
         # machines change their pace between the two runs: what a run alone gives varies, too
-        check(abs(told - seconds) < 0.5 * probes + 0.1 * seconds, words)
+        check(abs(told - seconds) < 0.25 * probes + 0.1 * seconds, words)

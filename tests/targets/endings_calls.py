@@ -208,6 +208,41 @@ def thrown_through():
         expect(name, ROUNDS, 2 * ROUNDS, ROUNDS)
 
 
+def long_chain(n):
+    if n:
+        yield from long_chain(n - 1)
+    else:
+        yield 1
+
+
+async def long_await(n):
+    if n:
+        await long_await(n - 1)
+    else:
+        await asyncio.sleep(60)
+
+
+async def cancelled(n):
+    task = asyncio.ensure_future(long_await(n))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def thrown_through_many():
+    """Exceptions that go in by the outermost of a hundred and come out of all."""
+    for _ in range(ROUNDS):
+        g = long_chain(99)
+        next(g)
+        with contextlib.suppress(ValueError):
+            g.throw(ValueError())
+        asyncio.run(cancelled(99))
+    for name in ("long_chain", "long_await"):
+        expect(name, 100 * ROUNDS, 200 * ROUNDS, 100 * ROUNDS)
+
+
 def dropped_generator():
     yield 1
     yield 2
@@ -960,6 +995,7 @@ SECTIONS = {
         exceptions,
         generators,
         thrown_through,
+        thrown_through_many,
         abandoned,
         coroutines,
         late_ends,

@@ -191,15 +191,19 @@ int code__find_point(struct code *code, struct probe_point *point)
 	return first ? 0 : -ENOENT;
 }
 
-static void note_jump(struct probe_point *point, uint64_t target)
+static void note_jump(struct probe_point *point, uint64_t source, uint64_t target)
 {
 	if (!target)
 		return;
 	if (target == point->from)
 		point->entries++;
-	else if (target > point->from && target <= point->at &&
-		 (!point->landing || target < point->landing))
+	if (target <= point->from || target > point->at)
+		return;
+	if (!point->landing || target < point->landing)
 		point->landing = target;
+	if (point->landings < POINT_LANDERS)
+		point->landers[point->landings] = source;
+	point->landings++;
 }
 
 /*
@@ -224,7 +228,7 @@ static void find_long_jumps(const struct code_segment *segment, struct probe_poi
 		if (target < lowest || target > highest)
 			continue;
 		for (size_t p = 0; p < count; p++)
-			note_jump(&points[p], target);
+			note_jump(&points[p], segment->vaddr + i, target);
 	}
 }
 
@@ -242,7 +246,7 @@ static void find_short_jumps(struct code *code, struct probe_point *point)
 		uint64_t next = vaddr + (insn ? insn->size : 1);
 
 		if (insn && insn->size == 2)
-			note_jump(point, insn_jump_target(insn->bytes, 2, vaddr));
+			note_jump(point, vaddr, insn_jump_target(insn->bytes, 2, vaddr));
 		/* `from` is known to begin an instruction */
 		vaddr = vaddr < point->from && next > point->from ? point->from : next;
 		if (!code__holds(code, vaddr))
@@ -257,6 +261,7 @@ void code__find_jumps(struct code *code, struct probe_point *points, size_t coun
 	for (size_t i = 0; i < count; i++) {
 		points[i].entries = 0;
 		points[i].landing = 0;
+		points[i].landings = 0;
 		lowest = points[i].from < lowest ? points[i].from : lowest;
 		highest = points[i].at > highest ? points[i].at : highest;
 		find_short_jumps(code, &points[i]);

@@ -46,13 +46,17 @@ uint64_t insn_jump_place(const cs_insn *insn);
 /* Does straight-line code end here, or go where we cannot follow? */
 bool insn_ends_line(const cs_insn *insn);
 
+#define POINT_LANDERS 4
+
 /* A place for a probe at the beginning of straight-line code. */
 struct probe_point {
 	uint64_t from; /* where the code begins */
 	uint64_t at;   /* the first emulated instruction, or else the first that can be probed */
 	bool emulated;
-	unsigned int entries; /* direct jumps in this file to `from` */
-	uint64_t landing;     /* lowest target of a direct jump inside (from, at]; 0: none */
+	unsigned int entries;  /* direct jumps in this file to `from` */
+	uint64_t landing;      /* lowest target of a direct jump inside (from, at]; 0: none */
+	unsigned int landings; /* how many direct jumps lead in there, and where they stand */
+	uint64_t landers[POINT_LANDERS];
 };
 
 /* Fill point->at and ->emulated for point->from. Returns 0 or -ENOENT: no instruction there. */

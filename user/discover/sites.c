@@ -224,6 +224,29 @@ static void avoid_landings(struct code *code, struct probe_point *point)
 	point->emulated = false;
 }
 
+/*
+ * Do all jumps that land in a handler of a beginning come from probes of beginnings?  A specialised
+ * RESUME goes on in the plain one where it does not apply: a hit of both counts once.
+ */
+static bool only_entries_land(const struct handlers *handlers, const struct probe_point *point)
+{
+	enum site_kind kind;
+
+	if (point->landings > POINT_LANDERS)
+		return false;
+	for (unsigned int i = 0; i < point->landings; i++) {
+		size_t from = 0;
+
+		while (from < handlers->count && handlers->points[from].at != point->landers[i])
+			from++;
+		if (from == handlers->count || !handlers->points[from].emulated ||
+		    handlers->points[from].landing ||
+		    !site_of_event(handlers->ops[from]->event, &kind) || kind != SITE_ENTRY)
+			return false;
+	}
+	return true;
+}
+
 int sites_add_opcodes(const struct elf_file *elf, struct code *code,
 		      const struct py_opcodes *opcodes, struct build *build)
 {
@@ -255,7 +278,8 @@ int sites_add_opcodes(const struct elf_file *elf, struct code *code,
 		enum site_kind kind = SITE_ENTRY;
 
 		site_of_event(handlers->ops[i]->event, &kind);
-		avoid_landings(code, &handlers->points[i]);
+		if (kind != SITE_ENTRY || !only_entries_land(handlers, &handlers->points[i]))
+			avoid_landings(code, &handlers->points[i]);
 		err = sites_add(elf, build, site_at(&handlers->points[i], kind));
 	}
 cleanup:
