@@ -107,7 +107,8 @@ struct thread {
 	u8 gil_waits;  /* it counts as waiting for the GIL */
 	u8 gil_wanted; /* it sleeps until another lets the GIL go (and not until it is taken, say)
 			*/
-	u32 pad;
+	u8 searches;   /* for its thread state, that found none */
+	u8 pad[3];
 	u64 told_stack; /* the last one that was told */
 	u64 gil_since;  /* if it has the GIL, then since then, after a wait; 0: not known */
 	u64 taken_in;   /* its process: tells it from one that had this tgid before */

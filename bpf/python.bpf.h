@@ -9,7 +9,8 @@
 #include "common.bpf.h"
 
 #define MAX_THREAD_STATES 8192
-#define RETRY_NS 100000000ull /* between searches for a thread state that was not there */
+#define RETRY_NS 100000ull /* between two searches for a thread state that was not there, ... */
+#define RETRY_DOUBLINGS 10 /* ... which doubles so often: to 0.1 s */
 
 static __always_inline const struct py_layout *layout_of(u32 build)
 {

@@ -8,8 +8,9 @@
 
 #include "python.bpf.h"
 
-#define WALK_STEPS (STACK_FRAMES * 2) /* entry frames of the C stack lie between those that count  \
-				       */
+#define WALK_STEPS                                                                                 \
+	(STACK_FRAMES * 2) /* entry frames of the C stack lie between those that count             \
+			    */
 
 /* A walk and what it found: too much for a program's own stack. */
 struct walk {
@@ -199,7 +200,10 @@ static __always_inline bool thread_has_state(struct thread *t, const struct py_l
 		return false;
 	if (!thread_find(t, l))
 		return true;
-	t->not_before = now + RETRY_NS;
+	/* one that begins has none yet for a moment, others never will */
+	t->not_before = now + (RETRY_NS << t->searches);
+	if (t->searches < RETRY_DOUBLINGS)
+		t->searches++;
 	return false;
 }
 

@@ -295,9 +295,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 		options->tasks = true;
 		break;
 	case KEY_SAMPLES:
-		options->samples_hz = strcmp(text, "0") ? parse_count(text, "--samples",
-								      MAX_SAMPLES_HZ, state)
-							: 0;
+		options->samples_hz =
+			strcmp(text, "0") ? parse_count(text, "--samples", MAX_SAMPLES_HZ, state)
+					  : 0;
 		break;
 	case KEY_USER:
 		parse_user(text, options, state);

@@ -82,7 +82,7 @@ struct window {
 	double empty_probe_ns;     /* one hit of a probe that does nothing */
 	double entry_ns, exit_ns;  /* one hit of ours, getting there included; 0: not known */
 	double switch_ns, sample_ns;
-	unsigned int samples_hz; /* 0: there are none */
+	unsigned int samples_hz;    /* 0: there are none */
 	uint64_t callback_least_ns; /* shorter callbacks of event loops were not told */
 };
 

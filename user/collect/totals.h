@@ -169,7 +169,7 @@ struct process_total {
 	uint64_t until_ns;        /* when it ended; 0: it lives */
 	uint64_t probed_since_ns; /* call probes on since; 0: off */
 	uint64_t probed_ns;       /* in this window, before probed_since_ns */
-	uint64_t rss_bytes; /* at the last window's end */
+	uint64_t rss_bytes;       /* at the last window's end */
 	uint64_t rss_read_ns;
 	bool current; /* the process that has this tgid now */
 };
