@@ -55,6 +55,18 @@ struct profile_thread {
 	uint64_t wait_ns[WAIT_CLASSES];
 };
 
+/*
+ * The slow calls of a function: those above a threshold near its p95, which follows what its
+ * calls took lately.  Each is judged by the one in force when it ends.
+ */
+struct profile_tail {
+	uint64_t of_calls;                /* so many were judged; 0: there was no threshold yet */
+	uint64_t calls;                   /* of these were slow */
+	uint64_t above_ns, above_most_ns; /* the lowest and the highest threshold of this window */
+	uint64_t wall_ns;
+	uint64_t wait_ns[WAIT_CLASSES]; /* inside wall_ns, callees included */
+};
+
 struct profile_function {
 	uint32_t tgid;
 	char *function;
@@ -69,6 +81,7 @@ struct profile_function {
 	uint64_t probed_ns;
 	uint64_t wait_ns[WAIT_CLASSES]; /* inside wall.sum_ns, callees included */
 	struct histogram wall;
+	struct profile_tail tail;
 };
 
 struct profile_wait {

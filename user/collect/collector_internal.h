@@ -36,6 +36,9 @@ struct process_total *collector__find_any(const struct collector *collector, pid
 /* A stand-in for a function whose name has not come. */
 struct function_total *collector__nameless(struct process_total *process, uint32_t slot);
 
+/* Take up what one slot gained; it has a function and a `before`. */
+void collector__drain_slot(struct collector *collector, uint32_t index);
+
 /* Count a duration in its bucket, where its sum is added up apart. */
 void histogram_add_bucket(struct histogram *histogram, uint64_t ns);
 

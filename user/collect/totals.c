@@ -8,6 +8,7 @@
 
 static void function_free(struct function_total *function)
 {
+	free(function->history);
 	free(function->id);
 	free(function->name.function);
 	free(function->name.file);
@@ -82,6 +83,15 @@ struct function_total *process_total__function(struct process_total *total, cons
 	return found;
 }
 
+void function_total__tail_in_force(struct function_total *function, uint64_t least_ns,
+				   uint64_t most_ns)
+{
+	if (least_ns && (!function->tail_least_ns || least_ns < function->tail_least_ns))
+		function->tail_least_ns = least_ns;
+	if (most_ns > function->tail_most_ns)
+		function->tail_most_ns = most_ns;
+}
+
 struct thread_total *process_total__thread(struct process_total *total, uint32_t tid)
 {
 	struct thread_total *thread = NULL;
@@ -147,6 +157,7 @@ static void counts_move(struct function_total *to, struct function_total *from)
 	to->begun += from->begun;
 	to->over += from->over;
 	histogram_merge(&to->wall, &from->wall);
+	function_total__tail_in_force(to, from->tail_least_ns, from->tail_most_ns);
 }
 
 static void callbacks_move(struct process_total *total, const struct function_total *to,
@@ -210,6 +221,7 @@ void process_total__reset(struct process_total *total)
 	{
 		memset(&function->window, 0, sizeof(function->window));
 		memset(&function->wall, 0, sizeof(function->wall));
+		function->tail_least_ns = function->tail_most_ns = 0;
 	}
 	HASH_ITER(hh, total->threads, thread, next_thread)
 	{

@@ -11,6 +11,7 @@
 #include "discover/process.h"
 #include "profile.h"
 #include "records.h"
+#include "tail.h"
 
 /* A function by what it is called, whatever code objects it had. */
 struct function_name {
@@ -19,11 +20,19 @@ struct function_name {
 	uint32_t line;
 };
 
+/* Of the slow calls. */
+struct tail_counts {
+	uint64_t calls, of_calls; /* of so many that were judged */
+	uint64_t wall_ns;         /* may be below 0 */
+	uint64_t wait_ns[WAIT_CLASSES];
+};
+
 /* Counters of calls that began or ended; of a window or of a whole run. */
 struct call_counts {
 	uint64_t calls, segments, exits, exceptions, ended_unseen;
 	uint64_t self_ns, suspended_ns, probe_ns; /* self_ns and wall.sum_ns may be below 0 */
 	uint64_t wait_ns[WAIT_CLASSES];
+	struct tail_counts tail;
 };
 
 struct function_total {
@@ -31,8 +40,11 @@ struct function_total {
 	UT_hash_handle hh;
 	struct function_name name;
 	struct call_counts window;
-	uint64_t begun, over;  /* since the start: the difference is in progress */
-	struct histogram wall; /* of the window */
+	uint64_t begun, over;         /* since the start: the difference is in progress */
+	struct histogram wall;        /* of the window */
+	struct tail_history *history; /* NULL: too few calls yet */
+	uint64_t tail_from_ns;        /* calls that take this long are slow; 0: not known yet */
+	uint64_t tail_least_ns, tail_most_ns; /* values of it calls of this window met; 0: none */
 };
 
 struct wait_key {
@@ -108,6 +120,9 @@ void process_total__free(struct process_total *total);
  */
 struct function_total *process_total__function(struct process_total *total, const char *function,
 					       const char *file, uint32_t line);
+/* Calls of this window were judged by thresholds in this range. */
+void function_total__tail_in_force(struct function_total *function, uint64_t least_ns,
+				   uint64_t most_ns);
 struct thread_total *process_total__thread(struct process_total *total, uint32_t tid);
 struct wait_total *process_total__wait(struct process_total *total, const struct wait_key *key);
 struct callback_total *process_total__callback(struct process_total *total,

@@ -127,6 +127,20 @@ static uint64_t never_negative(uint64_t sum)
 	return (int64_t)sum < 0 ? 0 : sum;
 }
 
+static void fill_tail(struct profile_tail *out, const struct function_total *f)
+{
+	const struct tail_counts *tail = &f->window.tail;
+
+	if (!f->tail_least_ns)
+		return;
+	out->of_calls = tail->of_calls;
+	out->calls = tail->calls;
+	out->above_ns = f->tail_least_ns - 1;
+	out->above_most_ns = f->tail_most_ns - 1;
+	out->wall_ns = never_negative(tail->wall_ns);
+	memcpy(out->wait_ns, tail->wait_ns, sizeof(out->wait_ns));
+}
+
 static int add_functions(struct profile *profile, const struct process_total *total,
 			 uint64_t probed_ns)
 {
@@ -157,6 +171,7 @@ static int add_functions(struct profile *profile, const struct process_total *to
 		out->wall = f->wall;
 		out->wall.sum_ns = never_negative(f->wall.sum_ns);
 		out->wall.censored = f->begun > f->over ? f->begun - f->over : 0;
+		fill_tail(&out->tail, f);
 	}
 	return 0;
 }

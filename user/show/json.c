@@ -95,20 +95,37 @@ static json_t *thread_json(struct json_builder *b, const struct profile_thread *
 	return object;
 }
 
-/* What a call's wall time was spent on; what is no wait was on-CPU. */
-static json_t *breakdown(struct json_builder *b, const struct profile_function *f)
+/* What calls' wall time was spent on; what is no wait was on-CPU. */
+static json_t *breakdown(struct json_builder *b, uint64_t wall_ns,
+			 const uint64_t wait_ns[WAIT_CLASSES])
 {
 	json_t *object = json_object(), *waits;
 	uint64_t waited = 0;
 
 	for (int c = 0; c < WAIT_CLASSES; c++)
-		waited += f->wait_ns[c];
+		waited += wait_ns[c];
 	json_put(b, object, "oncpu",
-		 json_seconds(f->wall.sum_ns > waited ? (double)(f->wall.sum_ns - waited) : 0));
-	waits = json_wait_seconds(b, f->wait_ns);
+		 json_seconds(wall_ns > waited ? (double)(wall_ns - waited) : 0));
+	waits = json_wait_seconds(b, wait_ns);
 	if (json_object_update(object, waits))
 		b->failed = true;
 	json_decref(waits);
+	return object;
+}
+
+static json_t *tail_json(struct json_builder *b, const struct profile_tail *tail)
+{
+	json_t *object;
+
+	if (!tail->of_calls)
+		return json_null();
+	object = json_object();
+	json_put(b, object, "above_seconds", json_seconds((double)tail->above_ns));
+	json_put(b, object, "above_seconds_max", json_seconds((double)tail->above_most_ns));
+	json_put(b, object, "calls", json_count(tail->calls));
+	json_put(b, object, "of_calls", json_count(tail->of_calls));
+	json_put(b, object, "wall_seconds", json_seconds((double)tail->wall_ns));
+	json_put(b, object, "breakdown_seconds", breakdown(b, tail->wall_ns, tail->wait_ns));
 	return object;
 }
 
@@ -130,10 +147,10 @@ static json_t *function_json(struct json_builder *b, const struct profile_functi
 	json_put(b, object, "self_seconds", json_seconds((double)f->self_ns));
 	json_put(b, object, "probe_seconds", json_seconds((double)f->probe_ns));
 	json_put(b, object, "probe_hits", json_count(f->probe_hits));
-	json_put(b, object, "breakdown_seconds", breakdown(b, f));
-	/* From samples and the tail's own waits, which do not exist yet. */
+	json_put(b, object, "breakdown_seconds", breakdown(b, f->wall.sum_ns, f->wait_ns));
+	/* From samples, which do not exist yet. */
 	json_put(b, object, "stack_seconds", json_null());
-	json_put(b, object, "tail", json_null());
+	json_put(b, object, "tail", tail_json(b, &f->tail));
 	json_put(b, object, "probed_seconds", json_seconds((double)f->probed_ns));
 	return object;
 }
