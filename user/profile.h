@@ -43,7 +43,12 @@ struct profile_process {
 	uint64_t probe_hits;
 	uint64_t probe_cost_ns; /* estimated time it lost to our probes */
 	uint64_t rss_bytes;
-	double rss_growth; /* bytes a second */
+	double rss_growth;      /* bytes a second */
+	uint64_t preempted_ns;  /* run queue time of threads that had the CPU before */
+	uint64_t woken_late_ns; /* and of those that had waited */
+	char *throttled_by;    /* control group with a CPU quota it is in; NULL: none, or unknown */
+	uint64_t throttled_ns; /* so long that stopped who is in there, CPUs added up */
+	uint64_t throttle_count; /* so often */
 	bool exited;
 };
 
@@ -53,6 +58,7 @@ struct profile_thread {
 	char *name;
 	uint64_t oncpu_ns;
 	uint64_t wait_ns[WAIT_CLASSES];
+	uint64_t preempted_ns; /* of its run queue time; the rest is after waits */
 };
 
 /*

@@ -316,16 +316,64 @@ static void slow_calls_under_a_late_name(void **state)
 	profile__free(profile);
 }
 
+static void tell_wait(struct fixture *f, enum wait_class wait_class, uint64_t wait_ns,
+		      uint64_t runq_ns)
+{
+	struct record_wait record = {.kind = RECORD_WAIT,
+				     .tgid = TGID,
+				     .tid = TGID,
+				     .function = NO_FUNCTION,
+				     .total_ns = wait_ns,
+				     .new_ns = wait_ns,
+				     .runq_ns = runq_ns,
+				     .wait_class = wait_class,
+				     .flags = WAIT_DONE,
+				     .runq_done = runq_ns != 0};
+
+	collector__record(f->collector, &record, sizeof(record));
+}
+
+/* Ready to run after a wait, or because others took the CPU. */
+static void run_queue_after_waits_and_after_running(void **state)
+{
+	struct fixture *f = *state;
+	struct profile *profile;
+
+	tell_wait(f, WAIT_RUNQ, 0, 70);
+	tell_wait(f, WAIT_SLEEP, 1000, 5);
+	tell_wait(f, WAIT_GIL, 1000, 0);
+	tell_wait(f, WAIT_NET, 1000, 7);
+	tell_wait(f, WAIT_RUNQ, 0, 30);
+	profile = drained(f, RING_READ);
+	assert_int_equal(profile->thread_count, 1);
+	assert_int_equal(profile->threads[0].wait_ns[WAIT_RUNQ], 112);
+	assert_int_equal(profile->threads[0].preempted_ns, 100);
+	assert_int_equal(profile->processes[0].preempted_ns, 100);
+	assert_int_equal(profile->processes[0].woken_late_ns, 12);
+	profile__free(profile);
+	tell_wait(f, WAIT_SLEEP, 1000, 5);
+	profile = drained(f, RING_READ);
+	assert_int_equal(profile->processes[0].preempted_ns, 0);
+	assert_int_equal(profile->processes[0].woken_late_ns, 5);
+	profile__free(profile);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(only_what_a_window_gained), TEST(name_comes_after_the_counts),
-		TEST(name_never_comes),          TEST(ring_not_read_says_nothing_of_names),
-		TEST(no_name_by_the_end),        TEST(no_name_by_its_process_s_end),
-		TEST(slow_calls_of_a_function),  TEST(slow_calls_of_a_window),
-		TEST(threshold_moves),           TEST(slow_calls_under_a_late_name),
+		TEST(only_what_a_window_gained),
+		TEST(name_comes_after_the_counts),
+		TEST(name_never_comes),
+		TEST(ring_not_read_says_nothing_of_names),
+		TEST(no_name_by_the_end),
+		TEST(no_name_by_its_process_s_end),
+		TEST(slow_calls_of_a_function),
+		TEST(slow_calls_of_a_window),
+		TEST(threshold_moves),
+		TEST(slow_calls_under_a_late_name),
+		TEST(run_queue_after_waits_and_after_running),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

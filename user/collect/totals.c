@@ -230,7 +230,7 @@ void process_total__reset(struct process_total *total)
 			free(thread);
 			continue;
 		}
-		thread->oncpu_ns = 0;
+		thread->oncpu_ns = thread->preempted_ns = 0;
 		memset(thread->wait_ns, 0, sizeof(thread->wait_ns));
 	}
 	HASH_ITER(hh, total->waits, wait, next_wait)

@@ -9,6 +9,7 @@
 #include <uthash.h>
 
 #include "discover/process.h"
+#include "discover/throttle.h"
 #include "profile.h"
 #include "records.h"
 #include "tail.h"
@@ -88,6 +89,7 @@ struct thread_total {
 	char name[COMM_BYTES + 1];
 	uint64_t oncpu_ns;
 	uint64_t wait_ns[WAIT_CLASSES];
+	uint64_t preempted_ns; /* of its run queue time: it had not waited before */
 	struct gil_wait gil;
 	bool open; /* off-CPU when last told ... */
 	struct wait_key open_key;
@@ -108,7 +110,9 @@ struct process_total {
 	uint64_t exited_oncpu_ns;
 	uint64_t rss_bytes; /* at the last window's end */
 	uint64_t rss_read_ns;
-	bool current; /* the process that has this tgid now */
+	struct throttle throttle;      /* its CPU quota's counters at the window's begin */
+	struct throttle throttle_last; /* and when it ended */
+	bool current;                  /* the process that has this tgid now */
 };
 
 /* Frees one process with all it holds. */

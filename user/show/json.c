@@ -43,6 +43,28 @@ static json_t *diagnosis(struct json_builder *b, const struct limit *limit)
 	return object;
 }
 
+static json_t *runq_json(struct json_builder *b, uint64_t preempted_ns, uint64_t woken_late_ns)
+{
+	json_t *object = json_object();
+
+	json_put(b, object, "preempted", json_seconds((double)preempted_ns));
+	json_put(b, object, "woken_late", json_seconds((double)woken_late_ns));
+	return object;
+}
+
+static json_t *throttling_json(struct json_builder *b, const struct profile_process *process)
+{
+	json_t *object;
+
+	if (!process->throttled_by)
+		return json_null();
+	object = json_object();
+	json_put(b, object, "seconds", json_seconds((double)process->throttled_ns));
+	json_put(b, object, "count", json_count(process->throttle_count));
+	json_put(b, object, "cgroup", json_name(process->throttled_by));
+	return object;
+}
+
 static json_t *process_json(struct json_builder *b, const struct profile *profile,
 			    const struct profile_process *process)
 {
@@ -73,6 +95,9 @@ static json_t *process_json(struct json_builder *b, const struct profile *profil
 	json_put(b, object, "observed_seconds", json_seconds((double)process->observed_ns));
 	json_put(b, object, "probed_seconds", json_seconds((double)process->probed_ns));
 	json_put(b, object, "cpu_seconds", json_seconds((double)process->oncpu_ns));
+	json_put(b, object, "runq_seconds",
+		 runq_json(b, process->preempted_ns, process->woken_late_ns));
+	json_put(b, object, "throttling", throttling_json(b, process));
 	json_put(b, object, "gil", gil);
 	json_put(b, object, "memory", memory);
 	json_put(b, object, "probe_hits", json_count(process->probe_hits));
@@ -92,6 +117,9 @@ static json_t *thread_json(struct json_builder *b, const struct profile_thread *
 	json_put(b, object, "name", json_name(thread->name));
 	json_put(b, object, "oncpu_seconds", json_seconds((double)thread->oncpu_ns));
 	json_put(b, object, "wait_seconds", json_wait_seconds(b, thread->wait_ns));
+	json_put(b, object, "runq_seconds",
+		 runq_json(b, thread->preempted_ns,
+			   thread->wait_ns[WAIT_RUNQ] - thread->preempted_ns));
 	return object;
 }
 

@@ -31,6 +31,10 @@
 /* Slow calls are told of where they are so many, and take so much of their function's time. */
 #define TAIL_CALLS 5
 #define TAIL_SHARE 0.10
+/* Throttling is told of from this share of the time on, what the run queue is made of from this
+ * one. */
+#define THROTTLED_SHARE 0.001
+#define RUNQ_SHARE 0.05
 
 static const struct table_spec function_table = {
 	.columns = {{.title = "calls"},
@@ -119,6 +123,32 @@ static int put_identity(const struct screen *screen, const struct profile_proces
 		process->threads, process->threads == 1 ? "" : "s",
 		method_text(process->calls_method), cost, process->exited ? ", has ended" : "",
 		process->reason && *process->reason ? ": " : "", process->reason ?: "");
+}
+
+/* What stopped threads that could have run, where that is worth a word. */
+static int put_runq(const struct screen *screen, const struct judged *judged)
+{
+	const struct profile_process *process = judged->process;
+	const struct limit *limit = &judged->limit;
+	uint64_t runq = limit->busy_ns[WAIT_RUNQ];
+	char time[UNIT_BYTES], other[UNIT_BYTES], whole[UNIT_BYTES];
+	int err = 0;
+
+	if (process->throttled_by &&
+	    (double)process->throttled_ns >= THROTTLED_SHARE * (double)limit->observed_ns &&
+	    process->throttled_ns)
+		err = put_line(screen, STYLE_PLAIN, INDENT,
+			       "Throttled %s (%llu times) in %s by the CPU quota of %s",
+			       format_duration(time, (double)process->throttled_ns),
+			       (unsigned long long)process->throttle_count,
+			       format_duration(whole, (double)limit->observed_ns),
+			       process->throttled_by);
+	if (err || !runq || (double)runq < RUNQ_SHARE * (double)limit->active_ns)
+		return err;
+	return put_line(screen, STYLE_PLAIN, INDENT, "Run queue %s: preempted %s, woken late %s",
+			format_duration(whole, (double)runq),
+			format_duration(time, (double)process->preempted_ns),
+			format_duration(other, (double)process->woken_late_ns));
 }
 
 static int put_limit(const struct screen *screen, const struct limit *limit)
@@ -422,6 +452,8 @@ int text_process(const struct screen *screen, const struct text_request *request
 	err = put_identity(screen, judged->process);
 	if (!err)
 		err = put_limit(screen, &judged->limit);
+	if (!err)
+		err = put_runq(screen, judged);
 	if (!err && !functions && !request->options->function_glob &&
 	    judged->process->calls_method && strcmp(judged->process->calls_method, "none") != 0)
 		err = put_line(screen, STYLE_PLAIN, INDENT, "No call was seen.");

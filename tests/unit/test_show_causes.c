@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * What the reports tell of a function's calls beyond their figures: the slow ones, and errors.
- * Links: user/show and user/judge; jansson.
+ * What the reports tell beyond figures of calls and waits: of slow calls, of errors, and of what
+ * keeps threads from running. Links: user/show and user/judge; jansson.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -163,6 +163,50 @@ static void rates_of_errors(void **state)
 	}
 }
 
+static void what_the_run_queue_is_made_of(void **state)
+{
+	struct profile *profile = one_function(1000);
+	struct profile_process *process = &profile->processes[0];
+	struct profile_thread *thread = sample_thread(profile, 7, 7, 3 * SECOND);
+	json_t *root, *object;
+
+	(void)state;
+	assert_line(profile, "hrottled ", false);
+	assert_line(profile, "Run queue", false);
+	thread->wait_ns[WAIT_RUNQ] = 6 * SECOND;
+	thread->preempted_ns = process->preempted_ns = 5500 * MS;
+	process->woken_late_ns = 500 * MS;
+	assert_line(profile, "\n  Run queue 6.00 s: preempted 5.50 s, woken late 500 ms\n", true);
+	assert_line(profile, "hrottled ", false);
+	process->throttled_by = sample_text("/system.slice/app\033.service");
+	process->throttled_ns = 3200 * MS;
+	process->throttle_count = 32;
+	assert_line(profile,
+		    "\n  Throttled 3.20 s (32 times) in 10.0 s by the CPU quota of "
+		    "/system.slice/app\\x1b.service\n",
+		    true);
+	functions_of(profile, &root);
+	object = json_array_get(json_object_get(root, "processes"), 0);
+	assert_true(number(json_object_get(object, "runq_seconds"), "preempted") == 5.5);
+	assert_true(number(json_object_get(object, "runq_seconds"), "woken_late") == 0.5);
+	assert_true(number(json_object_get(object, "throttling"), "seconds") == 3.2);
+	assert_true(number(json_object_get(object, "throttling"), "count") == 32);
+	assert_string_equal(
+		json_string_value(json_object_get(json_object_get(object, "throttling"), "cgroup")),
+		"/system.slice/app\033.service");
+	object = json_array_get(json_object_get(root, "threads"), 0);
+	assert_true(number(json_object_get(object, "runq_seconds"), "preempted") == 5.5);
+	assert_true(number(json_object_get(object, "runq_seconds"), "woken_late") == 0.5);
+	json_decref(root);
+	free(process->throttled_by);
+	process->throttled_by = NULL;
+	functions_of(profile, &root);
+	object = json_array_get(json_object_get(root, "processes"), 0);
+	assert_true(json_is_null(json_object_get(object, "throttling")));
+	json_decref(root);
+	profile__free(profile);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -170,6 +214,7 @@ int main(void)
 		cmocka_unit_test(slow_calls_on_any_screen),
 		cmocka_unit_test(slow_calls_in_json),
 		cmocka_unit_test(rates_of_errors),
+		cmocka_unit_test(what_the_run_queue_is_made_of),
 	};
 
 	setlocale(LC_ALL, "C.UTF-8");
