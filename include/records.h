@@ -164,9 +164,17 @@ enum function_role {
 	ROLE_LOOP_CALL, /* asyncio's Handle._run: an event loop calls a callback */
 };
 
+/* Calls slower than most of their function. */
+struct tail_stats {
+	__u64 calls;
+	__u64 wall_ns;               /* a sum of signed values, as function_stats' */
+	__u64 wait_ns[WAIT_CLASSES]; /* inside wall_ns, callees included */
+};
+
 /*
  * One function of one process: counters only ever grow (userspace subtracts
- * the previous reading), except that userspace sets the smallest and largest values back.
+ * the previous reading), except that userspace sets the smallest and largest values back, and
+ * the threshold.
  */
 struct function_stats {
 	__u64 calls;        /* entries that begin a call */
@@ -180,17 +188,21 @@ struct function_stats {
 	__u64 probe_ns; /* what our probes took inside it, callees included */
 	__u64 min_ns;   /* 0: none yet */
 	__u64 max_ns;
+	__u64 tail_from_ns;          /* calls that took this long are in `tail`; 0: none is, yet */
 	__u64 wait_ns[WAIT_CLASSES]; /* inside wall_ns, callees included */
 	__u64 holds;                 /* of the GIL, from a wait for it to where another waits */
 	__u64 hold_ns;
 	__u64 hold_max_ns;
+	struct tail_stats tail;
 	__u32 tgid;
 	__u16 told;              /* its identity was sent */
 	__u16 role;              /* enum function_role */
 	struct function_key key; /* key.code is 0 in a free slot */
 	__u32 buckets[BUCKET_COUNT];
 };
-_Static_assert(sizeof(struct function_stats) == 88 + 88 + 24 + 24 + 4 * BUCKET_COUNT, "map ABI");
+
+_Static_assert(sizeof(struct function_stats) == 96 + 88 + 24 + 104 + 24 + 4 * BUCKET_COUNT,
+	       "map ABI");
 
 /* A GIL of a process. */
 struct gil_id {

@@ -20,6 +20,7 @@ static void free_process(struct profile_process *process)
 	free(process->service);
 	free(process->container_id);
 	free(process->reason);
+	free(process->throttled_by);
 }
 
 /* Stacks, with what they refer to, and the GILs. */

@@ -44,11 +44,16 @@ struct profile_process {
 	uint64_t probe_hits;
 	uint64_t probe_cost_ns; /* estimated time it lost to our probes */
 	uint64_t rss_bytes;
-	double rss_growth;        /* bytes a second */
 	uint64_t samples;         /* of its threads */
 	uint64_t gil_samples;     /* of those, by a thread that had the GIL */
 	uint64_t gil_after_io;    /* waits for the GIL that came right after one for I/O */
 	uint64_t gil_after_io_ns; /* how long those took */
+	double rss_growth;      /* bytes a second */
+	uint64_t preempted_ns;  /* run queue time of threads that had the CPU before */
+	uint64_t woken_late_ns; /* and of those that had waited */
+	char *throttled_by;    /* control group with a CPU quota it is in; NULL: none, or unknown */
+	uint64_t throttled_ns; /* so long that stopped who is in there, CPUs added up */
+	uint64_t throttle_count; /* so often */
 	bool exited;
 };
 
@@ -58,6 +63,19 @@ struct profile_thread {
 	char *name;
 	uint64_t oncpu_ns;
 	uint64_t wait_ns[WAIT_CLASSES];
+	uint64_t preempted_ns; /* of its run queue time; the rest is after waits */
+};
+
+/*
+ * The slow calls of a function: those above a threshold near its p95, which follows what its
+ * calls took lately.  Each is judged by the one in force when it ends.
+ */
+struct profile_tail {
+	uint64_t of_calls;                /* so many were judged; 0: there was no threshold yet */
+	uint64_t calls;                   /* of these were slow */
+	uint64_t above_ns, above_most_ns; /* the lowest and the highest threshold of this window */
+	uint64_t wall_ns;
+	uint64_t wait_ns[WAIT_CLASSES]; /* inside wall_ns, callees included */
 };
 
 /* What a thread does on a stack: it waits, of a wait class, or it runs. */
@@ -83,6 +101,7 @@ struct profile_function {
 	uint64_t stack_inclusive_ns, stack_exclusive_ns;
 	/* it had waited for the GIL and kept it while others waited */
 	uint64_t holds, hold_ns, hold_max_ns;
+	struct profile_tail tail;
 };
 
 struct profile_wait {

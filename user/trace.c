@@ -20,6 +20,7 @@
 #include "session.h"
 
 #define POLL_MS 100
+#define TAILS_NS 1000000000ull /* so often it is judged anew which calls are slow */
 
 static volatile sig_atomic_t stop_signal;
 
@@ -51,7 +52,7 @@ struct run {
 	struct command command;
 	struct output output;
 	uint64_t start_ns; /* of the program */
-	uint64_t attached_ns, window_start_ns;
+	uint64_t attached_ns, window_start_ns, tails_ns;
 	uint64_t losses_before[LOSS_COUNT];
 	double empty_probe_ns;
 	bool attached; /* and said so */
@@ -266,6 +267,17 @@ static void free_slot(void *arg, uint32_t slot)
 	tracer__free_slot(arg, slot);
 }
 
+/* Take up the counters of calls, and what they tell of which are slow. */
+static void drain(struct run *run, enum ring_state ring)
+{
+	struct session *session = &run->session;
+
+	collector__drain(session->collector, ring, free_slot, session->tracer);
+	run->tails_ns = monotonic_ns();
+	if (ring != RING_OVER)
+		collector__renew_tails(session->collector, run->tails_ns);
+}
+
 /* The report of the window that ends now.  Returns an exit status. */
 static int report(struct run *run, enum ring_state ring)
 {
@@ -281,7 +293,7 @@ static int report(struct run *run, enum ring_state ring)
 	tracer__poll(session->tracer, collector__record, session->collector, 0);
 	tracer__callbacks(session->tracer, 0, collector__callback, session->collector);
 	tracer__gils(session->tracer, 0, monotonic_ns(), collector__gil, session->collector);
-	collector__drain(session->collector, ring, free_slot, session->tracer);
+	drain(run, ring);
 	tracer__costs(session->tracer, &costs);
 	window.end_ns = monotonic_ns();
 	window.empty_probe_ns = run->empty_probe_ns;
@@ -358,6 +370,8 @@ static int follow(struct run *run)
 		session_look_again(session);
 		session_resync(session);
 		now = monotonic_ns();
+		if (run->options->calls && now - run->tails_ns >= TAILS_NS)
+			drain(run, RING_UNREAD);
 		if (!interval || now - run->window_start_ns < interval)
 			continue;
 		status = report(run, RING_READ);
@@ -405,7 +419,7 @@ int trace_run(const struct options *options)
 	status = open_tracer(&run);
 	if (!status)
 		status = take_targets(&run);
-	run.attached_ns = run.window_start_ns = monotonic_ns();
+	run.attached_ns = run.window_start_ns = run.tails_ns = monotonic_ns();
 	run.session.started = true;
 	if (!status)
 		status = follow(&run);

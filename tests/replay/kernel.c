@@ -173,6 +173,14 @@ const struct function_stats *kernel__stats(u32 slot)
 	return bpf_map_lookup_elem(&functions, &slot);
 }
 
+void kernel__set_tail(u32 slot, uint64_t from_ns)
+{
+	struct function_stats *stats = bpf_map_lookup_elem(&functions, &slot);
+
+	if (stats)
+		stats->tail_from_ns = from_ns;
+}
+
 u32 kernel__depth(struct kernel_task *task)
 {
 	struct thread *t = bpf_task_storage_get(&threads, &task->task, NULL, 0);

@@ -8,11 +8,38 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "discover/code_names.h"
+#include "discover/procfs.h"
 #include "gil.h"
 #include "names.h"
 #include "stacks.h"
+
+static void find_cpu_hierarchy(struct collector *collector)
+{
+	const size_t most = 1 << 20;
+	char *text = malloc(most);
+
+	if (text && procfs_read(getpid(), "mountinfo", text, most) > 0)
+		cpu_hierarchy_find(text, &collector->cpu_hierarchy);
+	free(text);
+}
+
+void collector__throttle(struct collector *collector, pid_t tgid, struct throttle *throttle)
+{
+	struct throttle_cache *cache = &collector->throttle_cache;
+	char groups[sizeof(cache->groups)];
+
+	*throttle = (struct throttle){.count = 0};
+	if (procfs_read(tgid, "cgroup", groups, sizeof(groups)) <= 0)
+		return;
+	if (strcmp(groups, cache->groups) != 0) {
+		throttle_read(&collector->cpu_hierarchy, groups, &cache->throttle);
+		memcpy(cache->groups, groups, sizeof(groups));
+	}
+	*throttle = cache->throttle;
+}
 
 struct collector *collector__new(const struct builds *builds, struct function_stats *stats,
 				 size_t slots, lifecycle_fn lifecycle, void *arg)
@@ -26,6 +53,7 @@ struct collector *collector__new(const struct builds *builds, struct function_st
 	collector->slot_count = slots;
 	collector->lifecycle = lifecycle;
 	collector->lifecycle_arg = arg;
+	find_cpu_hierarchy(collector);
 	collector->slots = calloc(slots, sizeof(*collector->slots));
 	if (!collector->slots) {
 		free(collector);
@@ -128,6 +156,8 @@ int collector__add_process(struct collector *collector, const struct process *pr
 	total->process = *process;
 	total->since_ns = now_ns;
 	total->current = true;
+	collector->throttle_cache.groups[0] = '\0'; /* that was another time */
+	collector__throttle(collector, process->tgid, &total->throttle);
 	total->next = collector->processes;
 	collector->processes = total;
 	return 0;
@@ -159,6 +189,7 @@ void collector__end_process(struct collector *collector, pid_t tgid, uint64_t no
 	if (!total)
 		return;
 	collector__probed(collector, tgid, false, now_ns);
+	throttle_read_again(&collector->cpu_hierarchy, &total->throttle, &total->throttle_last);
 	total->until_ns = now_ns;
 	total->current = false;
 }
@@ -265,6 +296,8 @@ static void add_times(struct thread_total *thread, const struct record_wait *rec
 	thread->oncpu_ns += record->oncpu_ns;
 	thread->wait_ns[record->wait_class] += record->new_ns;
 	thread->wait_ns[WAIT_RUNQ] += record->runq_ns;
+	if (record->wait_class == WAIT_RUNQ)
+		thread->preempted_ns += record->runq_ns;
 }
 
 /* The wait itself: all but the run queue after it. */

@@ -66,6 +66,13 @@ enum ring_state {
 void collector__drain(struct collector *collector, enum ring_state ring,
 		      void (*free_slot)(void *arg, uint32_t slot), void *arg);
 
+/*
+ * Judge anew which calls of each function are its slow ones, from what they took lately, and have
+ * the kernel side follow.  To be called about once a second, and at each window's end, after a
+ * drain.
+ */
+void collector__renew_tails(struct collector *collector, uint64_t now_ns);
+
 /* What an event loop called in this window (callback_fn of the tracer): before the drain. */
 void collector__callback(void *collector, const struct callback_key *key,
 			 const struct callback_stats *stats);

@@ -8,6 +8,7 @@
 
 static void function_free(struct function_total *function)
 {
+	free(function->history);
 	free(function->id);
 	free(function->name.function);
 	free(function->name.file);
@@ -97,6 +98,15 @@ struct function_total *process_total__function(struct process_total *total, cons
 	return found;
 }
 
+void function_total__tail_in_force(struct function_total *function, uint64_t least_ns,
+				   uint64_t most_ns)
+{
+	if (least_ns && (!function->tail_least_ns || least_ns < function->tail_least_ns))
+		function->tail_least_ns = least_ns;
+	if (most_ns > function->tail_most_ns)
+		function->tail_most_ns = most_ns;
+}
+
 struct thread_total *process_total__thread(struct process_total *total, uint32_t tid)
 {
 	return FIND_OR_MAKE(total->threads, tid, &tid);
@@ -154,6 +164,7 @@ static void counts_move(struct function_total *to, struct function_total *from)
 	histogram_merge(&to->wall, &from->wall);
 	if (from->hold_max_ns > to->hold_max_ns)
 		to->hold_max_ns = from->hold_max_ns;
+	function_total__tail_in_force(to, from->tail_least_ns, from->tail_most_ns);
 }
 
 /* Is anything in a key `from`?  Then it is `to`. */
@@ -269,6 +280,7 @@ void process_total__reset(struct process_total *total)
 		memset(&f->window, 0, sizeof(f->window));
 		memset(&f->wall, 0, sizeof(f->wall));
 		f->hold_max_ns = 0;
+		f->tail_least_ns = f->tail_most_ns = 0;
 	}
 	HASH_ITER(hh, total->threads, thread, next_thread)
 	{
@@ -277,7 +289,7 @@ void process_total__reset(struct process_total *total)
 			free(thread);
 			continue;
 		}
-		thread->oncpu_ns = 0;
+		thread->oncpu_ns = thread->preempted_ns = 0;
 		memset(thread->wait_ns, 0, sizeof(thread->wait_ns));
 	}
 	for (struct gil_contention *gil = total->contention; gil; gil = gil->hh.next)

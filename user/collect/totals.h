@@ -9,8 +9,10 @@
 #include <uthash.h>
 
 #include "discover/process.h"
+#include "discover/throttle.h"
 #include "profile.h"
 #include "records.h"
+#include "tail.h"
 
 /* A function by what it is called, whatever code objects it had. */
 struct function_name {
@@ -19,12 +21,20 @@ struct function_name {
 	uint32_t line;
 };
 
+/* Of the slow calls. */
+struct tail_counts {
+	uint64_t calls, of_calls; /* of so many that were judged */
+	uint64_t wall_ns;         /* may be below 0 */
+	uint64_t wait_ns[WAIT_CLASSES];
+};
+
 /* Counters of calls that began or ended; of a window or of a whole run. */
 struct call_counts {
 	uint64_t calls, segments, exits, exceptions, ended_unseen;
 	uint64_t holds, hold_ns;                  /* of the GIL */
 	uint64_t self_ns, suspended_ns, probe_ns; /* self_ns and wall.sum_ns may be below 0 */
 	uint64_t wait_ns[WAIT_CLASSES];
+	struct tail_counts tail;
 };
 
 /* What threads did in a function or below it, by wait class or STACK_ONCPU. */
@@ -42,8 +52,11 @@ struct function_total {
 	uint64_t hold_max_ns;    /* of the window */
 	struct stack_sums stack; /* worked out at its end */
 	uint32_t name_index;     /* in the profile that is being made, + 1; 0: none yet */
-	uint64_t begun, over;    /* since the start: the difference is in progress */
-	struct histogram wall;   /* of the window */
+	uint64_t begun, over;         /* since the start: the difference is in progress */
+	struct histogram wall;        /* of the window */
+	struct tail_history *history; /* NULL: too few calls yet */
+	uint64_t tail_from_ns;        /* calls that take this long are slow; 0: not known yet */
+	uint64_t tail_least_ns, tail_most_ns; /* values of it calls of this window met; 0: none */
 };
 
 /* A stack of functions of a process. */
@@ -145,6 +158,7 @@ struct thread_total {
 	char name[COMM_BYTES + 1];
 	uint64_t oncpu_ns;
 	uint64_t wait_ns[WAIT_CLASSES];
+	uint64_t preempted_ns; /* of its run queue time: it had not waited before */
 	struct gil_wait gil;
 	bool after_io; /* its last wait was for a peer or a device */
 	bool open;     /* off-CPU when last told ... */
@@ -171,7 +185,9 @@ struct process_total {
 	uint64_t probed_ns;       /* in this window, before probed_since_ns */
 	uint64_t rss_bytes;       /* at the last window's end */
 	uint64_t rss_read_ns;
-	bool current; /* the process that has this tgid now */
+	struct throttle throttle;      /* its CPU quota's counters at the window's begin */
+	struct throttle throttle_last; /* and when it ended */
+	bool current;                  /* the process that has this tgid now */
 };
 
 /* Frees one process with all it holds. */
@@ -183,6 +199,9 @@ void process_total__free(struct process_total *total);
  */
 struct function_total *process_total__function(struct process_total *total, const char *function,
 					       const char *file, uint32_t line);
+/* Calls of this window were judged by thresholds in this range. */
+void function_total__tail_in_force(struct function_total *function, uint64_t least_ns,
+				   uint64_t most_ns);
 struct thread_total *process_total__thread(struct process_total *total, uint32_t tid);
 struct wait_total *process_total__wait(struct process_total *total, const struct wait_key *key);
 struct stack_total *process_total__stack(struct process_total *total, uint64_t id);

@@ -66,7 +66,27 @@ static void fill_memory(struct profile_process *out, struct process_total *total
 	total->rss_read_ns = now_ns;
 }
 
-static int add_process(struct profile *profile, const struct collector *collector,
+/*
+ * What its CPU quota did in this window.  Not known where it changed groups, or its group was gone
+ * by its end.
+ */
+static void fill_throttling(struct profile_process *out, struct collector *collector,
+			    struct process_total *total)
+{
+	const struct throttle *begin = &total->throttle, *end = &total->throttle_last;
+
+	if (total->current)
+		collector__throttle(collector, total->process.tgid, &total->throttle_last);
+	if (end->cgroup[0] && !strcmp(begin->cgroup, end->cgroup) && end->ns >= begin->ns &&
+	    end->count >= begin->count) {
+		out->throttled_by = strdup(end->cgroup);
+		out->throttled_ns = end->ns - begin->ns;
+		out->throttle_count = end->count - begin->count;
+	}
+	total->throttle = *end;
+}
+
+static int add_process(struct profile *profile, struct collector *collector,
 		       struct process_total *total, const struct window *window)
 {
 	struct profile_process *out = profile__add_process(profile);
@@ -98,6 +118,8 @@ static int add_process(struct profile *profile, const struct collector *collecto
 	for (struct thread_total *t = total->threads; t; t = t->hh.next) {
 		out->threads++;
 		out->oncpu_ns += t->oncpu_ns;
+		out->preempted_ns += t->preempted_ns;
+		out->woken_late_ns += t->wait_ns[WAIT_RUNQ] - t->preempted_ns;
 	}
 	for (struct function_total *f = total->functions; f; f = f->hh.next) {
 		out->probe_hits += hits_of(&f->window);
@@ -108,6 +130,7 @@ static int add_process(struct profile *profile, const struct collector *collecto
 	out->gil_after_io = total->gil_after_io;
 	out->gil_after_io_ns = total->gil_after_io_ns;
 	fill_memory(out, total, window->end_ns);
+	fill_throttling(out, collector, total);
 	return 0;
 }
 
@@ -123,6 +146,7 @@ static int add_threads(struct profile *profile, const struct process_total *tota
 		out->name = strdup(t->name);
 		out->oncpu_ns = t->oncpu_ns;
 		memcpy(out->wait_ns, t->wait_ns, sizeof(out->wait_ns));
+		out->preempted_ns = t->preempted_ns;
 	}
 	return 0;
 }
@@ -131,6 +155,20 @@ static int add_threads(struct profile *profile, const struct process_total *tota
 static uint64_t never_negative(uint64_t sum)
 {
 	return (int64_t)sum < 0 ? 0 : sum;
+}
+
+static void fill_tail(struct profile_tail *out, const struct function_total *f)
+{
+	const struct tail_counts *tail = &f->window.tail;
+
+	if (!f->tail_least_ns)
+		return;
+	out->of_calls = tail->of_calls;
+	out->calls = tail->calls;
+	out->above_ns = f->tail_least_ns - 1;
+	out->above_most_ns = f->tail_most_ns - 1;
+	out->wall_ns = never_negative(tail->wall_ns);
+	memcpy(out->wait_ns, tail->wait_ns, sizeof(out->wait_ns));
 }
 
 static int add_functions(struct profile *profile, const struct process_total *total,
@@ -171,6 +209,7 @@ static int add_functions(struct profile *profile, const struct process_total *to
 		out->holds = f->window.holds;
 		out->hold_ns = f->window.hold_ns;
 		out->hold_max_ns = f->hold_max_ns;
+		fill_tail(&out->tail, f);
 	}
 	return 0;
 }
@@ -286,6 +325,7 @@ struct profile *collector__profile(struct collector *collector, const struct win
 	if (!profile)
 		return NULL;
 	fill_header(profile, window);
+	collector->throttle_cache.groups[0] = '\0';
 	for (struct process_total *total = collector->processes; total; total = total->next) {
 		uint64_t probed;
 

@@ -45,6 +45,28 @@ static json_t *diagnosis(struct json_builder *b, const struct limit *limit)
 	return object;
 }
 
+static json_t *runq_json(struct json_builder *b, uint64_t preempted_ns, uint64_t woken_late_ns)
+{
+	json_t *object = json_object();
+
+	json_put(b, object, "preempted", json_seconds((double)preempted_ns));
+	json_put(b, object, "woken_late", json_seconds((double)woken_late_ns));
+	return object;
+}
+
+static json_t *throttling_json(struct json_builder *b, const struct profile_process *process)
+{
+	json_t *object;
+
+	if (!process->throttled_by)
+		return json_null();
+	object = json_object();
+	json_put(b, object, "seconds", json_seconds((double)process->throttled_ns));
+	json_put(b, object, "count", json_count(process->throttle_count));
+	json_put(b, object, "cgroup", json_name(process->throttled_by));
+	return object;
+}
+
 static json_t *process_json(struct json_builder *b, const struct profile *profile,
 			    const struct profile_process *process)
 {
@@ -72,6 +94,9 @@ static json_t *process_json(struct json_builder *b, const struct profile *profil
 	json_put(b, object, "observed_seconds", json_seconds((double)process->observed_ns));
 	json_put(b, object, "probed_seconds", json_seconds((double)process->probed_ns));
 	json_put(b, object, "cpu_seconds", json_seconds((double)process->oncpu_ns));
+	json_put(b, object, "runq_seconds",
+		 runq_json(b, process->preempted_ns, process->woken_late_ns));
+	json_put(b, object, "throttling", throttling_json(b, process));
 	json_put(b, object, "gil", json_process_gil(b, profile, process));
 	json_put(b, object, "memory", memory);
 	json_put(b, object, "samples", json_count(process->samples));
@@ -92,20 +117,24 @@ static json_t *thread_json(struct json_builder *b, const struct profile_thread *
 	json_put(b, object, "name", json_name(thread->name));
 	json_put(b, object, "oncpu_seconds", json_seconds((double)thread->oncpu_ns));
 	json_put(b, object, "wait_seconds", json_wait_seconds(b, thread->wait_ns));
+	json_put(b, object, "runq_seconds",
+		 runq_json(b, thread->preempted_ns,
+			   thread->wait_ns[WAIT_RUNQ] - thread->preempted_ns));
 	return object;
 }
 
-/* What a call's wall time was spent on; what is no wait was on-CPU. */
-static json_t *breakdown(struct json_builder *b, const struct profile_function *f)
+/* What calls' wall time was spent on; what is no wait was on-CPU. */
+static json_t *breakdown(struct json_builder *b, uint64_t wall_ns,
+			 const uint64_t wait_ns[WAIT_CLASSES])
 {
 	json_t *object = json_object(), *waits;
 	uint64_t waited = 0;
 
 	for (int c = 0; c < WAIT_CLASSES; c++)
-		waited += f->wait_ns[c];
+		waited += wait_ns[c];
 	json_put(b, object, "oncpu",
-		 json_seconds(f->wall.sum_ns > waited ? (double)(f->wall.sum_ns - waited) : 0));
-	waits = json_wait_seconds(b, f->wait_ns);
+		 json_seconds(wall_ns > waited ? (double)(wall_ns - waited) : 0));
+	waits = json_wait_seconds(b, wait_ns);
 	if (json_object_update(object, waits))
 		b->failed = true;
 	json_decref(waits);
@@ -121,6 +150,22 @@ static json_t *gil_holds(struct json_builder *b, const struct profile_function *
 	json_put(b, seconds, "sum", json_seconds((double)f->hold_ns));
 	json_put(b, seconds, "max", json_seconds((double)f->hold_max_ns));
 	json_put(b, object, "seconds", seconds);
+	return object;
+}
+
+static json_t *tail_json(struct json_builder *b, const struct profile_tail *tail)
+{
+	json_t *object;
+
+	if (!tail->of_calls)
+		return json_null();
+	object = json_object();
+	json_put(b, object, "above_seconds", json_seconds((double)tail->above_ns));
+	json_put(b, object, "above_seconds_max", json_seconds((double)tail->above_most_ns));
+	json_put(b, object, "calls", json_count(tail->calls));
+	json_put(b, object, "of_calls", json_count(tail->of_calls));
+	json_put(b, object, "wall_seconds", json_seconds((double)tail->wall_ns));
+	json_put(b, object, "breakdown_seconds", breakdown(b, tail->wall_ns, tail->wait_ns));
 	return object;
 }
 
@@ -142,11 +187,10 @@ static json_t *function_json(struct json_builder *b, const struct profile_functi
 	json_put(b, object, "self_seconds", json_seconds((double)f->self_ns));
 	json_put(b, object, "probe_seconds", json_seconds((double)f->probe_ns));
 	json_put(b, object, "probe_hits", json_count(f->probe_hits));
-	json_put(b, object, "breakdown_seconds", breakdown(b, f));
+	json_put(b, object, "breakdown_seconds", breakdown(b, f->wall.sum_ns, f->wait_ns));
 	json_put(b, object, "stack_seconds", json_stack_seconds(b, f));
 	json_put(b, object, "gil_holds", gil_holds(b, f));
-	/* The tail's own waits do not exist yet. */
-	json_put(b, object, "tail", json_null());
+	json_put(b, object, "tail", tail_json(b, &f->tail));
 	json_put(b, object, "probed_seconds", json_seconds((double)f->probed_ns));
 	return object;
 }

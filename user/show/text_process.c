@@ -26,6 +26,16 @@
 /* Idle waits are many and tell little, so fewer unless --top asks for more. */
 #define DEFAULT_TOP_IDLE 4
 #define DEFAULT_TOP_GILS 8
+/* A rate of errors is told where it is one in a hundred of so many calls. */
+#define RATE_LEAST 0.01
+#define RATE_CALLS 20
+/* Slow calls are told of where they are so many, and take so much of their function's time. */
+#define TAIL_CALLS 5
+#define TAIL_SHARE 0.10
+/* Throttling is told of from this share of the time on, what the run queue is made of from this
+ * one. */
+#define THROTTLED_SHARE 0.001
+#define RUNQ_SHARE 0.05
 
 static const struct table_spec function_table = {
 	.columns = {{.title = "calls"},
@@ -94,6 +104,32 @@ static int put_identity(const struct screen *screen, const struct profile_proces
 		process->reason && *process->reason ? ": " : "", process->reason ?: "");
 }
 
+/* What stopped threads that could have run, where that is worth a word. */
+static int put_runq(const struct screen *screen, const struct judged *judged)
+{
+	const struct profile_process *process = judged->process;
+	const struct limit *limit = &judged->limit;
+	uint64_t runq = limit->busy_ns[WAIT_RUNQ];
+	char time[UNIT_BYTES], other[UNIT_BYTES], whole[UNIT_BYTES];
+	int err = 0;
+
+	if (process->throttled_by &&
+	    (double)process->throttled_ns >= THROTTLED_SHARE * (double)limit->observed_ns &&
+	    process->throttled_ns)
+		err = text_put_line(screen, STYLE_PLAIN, TEXT_INDENT,
+			       "Throttled %s (%llu times) in %s by the CPU quota of %s",
+			       format_duration(time, (double)process->throttled_ns),
+			       (unsigned long long)process->throttle_count,
+			       format_duration(whole, (double)limit->observed_ns),
+			       process->throttled_by);
+	if (err || !runq || (double)runq < RUNQ_SHARE * (double)limit->active_ns)
+		return err;
+	return text_put_line(screen, STYLE_PLAIN, TEXT_INDENT, "Run queue %s: preempted %s, woken late %s",
+			format_duration(whole, (double)runq),
+			format_duration(time, (double)process->preempted_ns),
+			format_duration(other, (double)process->woken_late_ns));
+}
+
 static int put_limit(const struct screen *screen, const struct limit *limit)
 {
 	char line[1024], busy[128], idle[128], time[UNIT_BYTES];
@@ -118,15 +154,26 @@ static int put_limit(const struct screen *screen, const struct limit *limit)
 			     100.0 * (double)idle_sum / (double)all, idle);
 }
 
-/* "app.py:41, 12 raised, 1 running": raw, as names are. */
+/* "12 raised", and how many that is of its calls where it is worth a look. */
+static size_t say_exceptions(char *out, size_t size, const struct profile_function *f)
+{
+	uint64_t ended = f->wall.count;
+	char share[UNIT_BYTES];
+
+	if (ended < RATE_CALLS || (double)f->exceptions < RATE_LEAST * (double)ended)
+		return snprintf(out, size, ", %llu raised", (unsigned long long)f->exceptions);
+	return snprintf(out, size, ", %llu raised (%s)", (unsigned long long)f->exceptions,
+			format_share(share, (double)f->exceptions / (double)ended));
+}
+
+/* "app.py:41, 12 raised (3.1 %), 1 running": raw, as names are. */
 static void function_place(char *out, size_t size, const char *file,
 			   const struct profile_function *f)
 {
 	size_t used = snprintf(out, size, "%s:%u", file, f->line);
 
 	if (f->exceptions && used < size)
-		used += snprintf(out + used, size - used, ", %llu raised",
-				 (unsigned long long)f->exceptions);
+		used += say_exceptions(out + used, size - used, f);
 	if (f->segments > f->calls && used < size)
 		used += snprintf(out + used, size - used, ", %llu resumed",
 				 (unsigned long long)(f->segments - f->calls));
@@ -148,12 +195,28 @@ static const char *longest(char *buffer, const struct histogram *histogram)
 	return histogram->count ? format_duration(buffer, (double)histogram->max_ns) : "-";
 }
 
+/* "slow 4.1 % (41 calls above 12.1 ms): gil 71% net 18%", or "". */
+static const char *say_tail(char *out, size_t size, const struct profile_function *f)
+{
+	const struct profile_tail *tail = &f->tail;
+	char share[UNIT_BYTES], above[UNIT_BYTES], parts[128];
+
+	*out = '\0';
+	if (tail->calls < TAIL_CALLS || (double)tail->wall_ns < TAIL_SHARE * (double)f->wall.sum_ns)
+		return out;
+	snprintf(out, size, "slow %s (%llu calls above %s): %s",
+		 format_share(share, (double)tail->calls / (double)tail->of_calls),
+		 (unsigned long long)tail->calls, format_duration(above, (double)tail->above_ns),
+		 tail_breakdown(parts, sizeof(parts), tail));
+	return out;
+}
+
 static int add_function(struct table *table, const struct screen *screen,
 			const struct profile_function *f)
 {
 	char calls[UNIT_BYTES], p50[UNIT_BYTES], p95[UNIT_BYTES], p99[UNIT_BYTES];
 	char most[UNIT_BYTES], total[UNIT_BYTES], self[UNIT_BYTES], shares[128];
-	char place[TEXT_PLACE_BYTES], short_place[TEXT_PLACE_BYTES];
+	char place[TEXT_PLACE_BYTES], short_place[TEXT_PLACE_BYTES], tail[256];
 	const char *file = f->file && *f->file ? f->file : "?";
 	bool ended = f->wall.count || f->wall.sum_ns || f->self_ns;
 	struct table_row row = {
@@ -165,6 +228,7 @@ static int add_function(struct table *table, const struct screen *screen,
 		.name = f->function,
 		.place = place,
 		.short_place = short_place,
+		.under = say_tail(tail, sizeof(tail), f),
 	};
 
 	snprintf(calls, sizeof(calls), "%llu", (unsigned long long)f->calls);
@@ -328,6 +392,8 @@ int text_process(const struct screen *screen, const struct text_request *request
 	err = put_identity(screen, judged->process);
 	if (!err)
 		err = put_limit(screen, &judged->limit);
+	if (!err)
+		err = put_runq(screen, judged);
 	if (!err && !functions && !request->options->function_glob && has_calls(judged->process))
 		err = text_put_line(screen, STYLE_PLAIN, TEXT_INDENT, "No call was seen.");
 	if (!err)
