@@ -279,7 +279,7 @@ def test_our_probes_are_not_the_target_s_time(lab, py):
     for name, seconds in alone.items():
         f = report.function(target, name)
         probes = f["probe_seconds"] / f["calls"]
-        told = f["wall_seconds"]["p50"]
+        told = f["wall_seconds"]["min"]  # of some rounds, as the time alone is
         words = f"{name}: {told:.6f} s told, {seconds:.6f} s alone, {probes:.6f} s of probes in it"
         check(probes > 0.3 * seconds, f"{words}: too few for a test")
         # machines change their pace between the two runs: what a run alone gives varies, too

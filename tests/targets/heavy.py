@@ -11,7 +11,7 @@ import time
 import target
 
 CALLS = 4000
-ROUNDS = 7
+ROUNDS = 15
 
 
 def some_work(n):
