@@ -19,6 +19,7 @@ static void free_process(struct profile_process *process)
 	free(process->build_id);
 	free(process->service);
 	free(process->container_id);
+	free(process->gc_reason);
 	free(process->reason);
 }
 
@@ -44,6 +45,11 @@ void profile__free(struct profile *profile)
 		free(profile->callbacks[i].file);
 		free(profile->callbacks[i].task);
 	}
+	for (size_t i = 0; i < profile->gc_count; i++) {
+		free(profile->gcs[i].function);
+		free(profile->gcs[i].file);
+	}
+	free(profile->gcs);
 	free(profile->callbacks);
 	free(profile->processes);
 	free(profile->threads);
@@ -125,6 +131,16 @@ struct profile_callback *profile__add_callback(struct profile *profile)
 	return &profile->callbacks[profile->callback_count++];
 }
 
+struct profile_gc *profile__add_gc(struct profile *profile)
+{
+	void *grown = grow(profile->gcs, profile->gc_count, sizeof(*profile->gcs));
+
+	if (!grown)
+		return NULL;
+	profile->gcs = grown;
+	return &profile->gcs[profile->gc_count++];
+}
+
 void histogram_add(struct histogram *histogram, uint64_t ns)
 {
 	if (!histogram->count || ns < histogram->min_ns)
@@ -171,6 +187,19 @@ enum wait_class wait_class_of_name(const char *name)
 			return i;
 	}
 	return WAIT_CLASSES;
+}
+
+const char *gc_method_name(enum gc_method method)
+{
+	switch (method) {
+	case GC_USDT:
+		return "usdt";
+	case GC_WATCHPOINT:
+		return "watchpoint";
+	case GC_UNKNOWN:
+		break;
+	}
+	return "unknown";
 }
 
 const char *loss_key(enum loss_cause cause)

@@ -35,6 +35,8 @@ struct profile_process {
 	char *service;
 	char *container_id;
 	const char *calls_method; /* static */
+	const char *gc_method;    /* static: how garbage collections are seen */
+	char *gc_reason;          /* why they are not, or "" */
 	char *reason;             /* why calls or waits are missing, or "" */
 	uint32_t threads;
 	uint64_t oncpu_ns;    /* of all its threads */
@@ -82,6 +84,24 @@ struct profile_wait {
 	struct histogram time;
 };
 
+/* How garbage collections are seen. */
+enum gc_method {
+	GC_UNKNOWN, /* they are not */
+	GC_USDT,
+	GC_WATCHPOINT,
+};
+
+/* Pauses of the garbage collector that began in one function. */
+struct profile_gc {
+	uint32_t tgid;
+	int32_t generation; /* -1: not known */
+	char *function;     /* "" where it is not known */
+	char *file;
+	uint32_t line;
+	const char *method; /* static */
+	struct histogram time;
+};
+
 /* What an event loop called. */
 struct profile_callback {
 	uint32_t tgid;
@@ -117,6 +137,8 @@ struct profile {
 	size_t wait_count;
 	struct profile_callback *callbacks;
 	size_t callback_count;
+	struct profile_gc *gcs;
+	size_t gc_count;
 	uint64_t callback_least_ns; /* shorter ones are not among them */
 	uint64_t losses[LOSS_COUNT];
 };
@@ -136,6 +158,7 @@ struct profile_thread *profile__add_thread(struct profile *profile);
 struct profile_function *profile__add_function(struct profile *profile);
 struct profile_wait *profile__add_wait(struct profile *profile);
 struct profile_callback *profile__add_callback(struct profile *profile);
+struct profile_gc *profile__add_gc(struct profile *profile);
 
 void histogram_add(struct histogram *histogram, uint64_t ns);
 void histogram_merge(struct histogram *into, const struct histogram *from);
@@ -144,6 +167,8 @@ void histogram_merge(struct histogram *into, const struct histogram *from);
 const char *wait_class_name(enum wait_class wait_class);
 /* The class of that name, or WAIT_CLASSES when there is none. */
 enum wait_class wait_class_of_name(const char *name);
+/* "usdt", "watchpoint" or "unknown". */
+const char *gc_method_name(enum gc_method method);
 /* The JSON key of a cause, and the sentence for people. */
 const char *loss_key(enum loss_cause cause);
 const char *loss_text(enum loss_cause cause);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -37,25 +38,52 @@ static void seed_thread(void *arg, uint64_t thread_id, uint64_t tstate)
 	tracer__add_thread(seeding->session->tracer, seeding->tgid, thread_id, tstate);
 }
 
+/*
+ * Which process a link for `tgid` is of, 0: of all.  Where nobody else runs this build (without
+ * call probes nobody has looked), one link for all processes harms nobody and has forked
+ * children probed from their first instruction.
+ */
+static pid_t linked_tgid(struct session *session, size_t index, pid_t tgid)
+{
+	if (session->options->calls && !session->everything && !session->strangers[index])
+		session->shared[index] = 1;
+	return session->everything || session->shared[index] ? 0 : tgid;
+}
+
 /* Put the call probes in.  0, or a negative errno that is remembered for the report. */
 static int probe(struct session *session, size_t index, pid_t tgid)
 {
 	const struct build *build = builds__get(session->builds, index);
 	int err;
 
-	/*
-	 * Where nobody else runs this build, one link for all processes harms nobody
-	 * and has forked children probed from their first instruction.
-	 */
-	if (!session->everything && !session->strangers[index])
-		session->shared[index] = 1;
-	err = tracer__probe(session->tracer, index, build,
-			    session->everything || session->shared[index] ? 0 : tgid);
+	err = tracer__probe(session->tracer, index, build, linked_tgid(session, index, tgid));
 	if (!err)
 		collector__probed(session->collector, tgid, true, monotonic_ns());
 	else if (!session->error && err != -ESRCH)
 		session->error = err;
 	return err;
+}
+
+/* See its garbage collections, whether or not its calls are probed. */
+static void probe_gc(struct session *session, size_t index, pid_t tgid)
+{
+	const struct build *build = builds__get(session->builds, index);
+	enum gc_method method = GC_UNKNOWN;
+	char reason[GC_REASON_BYTES] = "";
+	int err;
+
+	if (build->gc_site_count) {
+		err = tracer__probe_gc(session->tracer, index, build,
+				       linked_tgid(session, index, tgid));
+		if (err)
+			snprintf(reason, sizeof(reason), "its tracepoints cannot be probed: %s",
+				 strerror(-err));
+		else
+			method = GC_USDT;
+	} else {
+		snprintf(reason, sizeof(reason), "this build has no tracepoints for them");
+	}
+	collector__gc_method(session->collector, tgid, method, reason);
 }
 
 void session_stranger(struct session *session, const struct process *process)
@@ -73,6 +101,10 @@ void session_stranger(struct session *session, const struct process *process)
 	tgids = collector__tgids(session->collector, index, &count);
 	for (size_t i = 0; i < count; i++)
 		tracer__probe(session->tracer, index, build, tgids[i]);
+	free((void *)tgids);
+	tgids = collector__living_tgids(session->collector, index, &count);
+	for (size_t i = 0; i < count && build->gc_site_count; i++)
+		tracer__probe_gc(session->tracer, index, build, tgids[i]);
 	tracer__unprobe(session->tracer, index, 0);
 	free((void *)tgids);
 }
@@ -164,6 +196,7 @@ int session_take(struct session *session, const struct process *process)
 	if (entry.runtime)
 		process_threads(process->tgid, &build->layout, process->runtime, seed_thread,
 				&seeding);
+	probe_gc(session, process->build, process->tgid);
 	if (!calls || probe(session, process->build, process->tgid))
 		return 0;
 	entry.flags |= PROCESS_CALLS;
@@ -329,8 +362,10 @@ static void on_fork(struct session *session, const struct record_task *record)
 	if (record->flags & PROCESS_CALLS && !session->everything &&
 	    !session->shared[record->build])
 		session->losses[LOSS_FORK_GAP]++;
-	if (collector__add_process(session->collector, &process, record->ns ?: monotonic_ns()) ||
-	    process.kind != PYTHON_YES || !session->options->calls)
+	if (collector__add_process(session->collector, &process, record->ns ?: monotonic_ns()))
+		return;
+	probe_gc(session, process.build, process.tgid);
+	if (process.kind != PYTHON_YES || !session->options->calls)
 		return;
 	build = builds__get(session->builds, process.build);
 	if (process.calls_refused)
@@ -355,6 +390,7 @@ static void on_first_hit(struct session *session, const struct record_task *reco
 	if (!collector__add_process(session->collector, &process, record->ns)) {
 		session->taken++;
 		collector__probed(session->collector, record->tgid, true, record->ns);
+		probe_gc(session, process.build, record->tgid);
 	}
 	if (process.calls_refused)
 		refuse_calls(session, &process);
@@ -392,7 +428,7 @@ void session_resync(struct session *session)
 		return;
 	session->lifecycle_losses = losses;
 	session->resynced_ns = now;
-	tgids = collector__living_tgids(session->collector, &count);
+	tgids = collector__living_tgids(session->collector, ANY_BUILD, &count);
 	for (size_t i = 0; i < count; i++)
 		if (kill(tgids[i], 0) && errno == ESRCH)
 			tracer__remove_process(session->tracer, tgids[i]);

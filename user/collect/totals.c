@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* Finding, making and forgetting what is added up per process. */
 #include "totals.h"
+#include "pauses.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,6 +35,7 @@ void process_total__free(struct process_total *total)
 	if (!total)
 		return;
 	callbacks_free(total);
+	pauses_free(total);
 	HASH_ITER(hh, total->waits, wait, next_wait)
 	{
 		HASH_DEL(total->waits, wait);
@@ -195,6 +197,7 @@ void process_total__rename(struct process_total *total, struct function_total *f
 			t->open_key.function = to;
 	}
 	callbacks_move(total, to, from);
+	pauses_move(total, to, from);
 	counts_move(to, from);
 	HASH_DEL(total->functions, from);
 	function_free(from);
@@ -227,6 +230,7 @@ void process_total__reset(struct process_total *total)
 		free(wait);
 	}
 	callbacks_free(total);
+	pauses_free(total);
 	total->probed_ns = 0;
 	total->exited_oncpu_ns = 0;
 }

@@ -8,6 +8,7 @@
 
 #include <uthash.h>
 
+#include "collector.h"
 #include "discover/process.h"
 #include "profile.h"
 #include "records.h"
@@ -62,6 +63,19 @@ struct callback_total {
 	struct callback_stats stats;
 };
 
+struct pause_key {
+	const struct function_total *function; /* NULL: not known */
+	int32_t generation;                    /* -1: not known */
+	uint32_t pad;
+};
+
+/* Pauses of the garbage collector. */
+struct pause_total {
+	struct pause_key key;
+	UT_hash_handle hh;
+	struct histogram time;
+};
+
 /* A wait for the GIL that may go on: its futex sleeps time out every switch interval. */
 struct gil_wait {
 	bool pending;
@@ -79,6 +93,8 @@ struct thread_total {
 	struct gil_wait gil;
 	bool open; /* off-CPU when last told ... */
 	struct wait_key open_key;
+	bool pause_open; /* it was collecting garbage when last told ... */
+	struct pause_key pause_key;
 	bool exited;
 };
 
@@ -89,6 +105,9 @@ struct process_total {
 	struct function_total *functions;
 	struct wait_total *waits;
 	struct callback_total *callbacks;
+	struct pause_total *pauses;
+	enum gc_method gc_method;
+	char gc_reason[GC_REASON_BYTES]; /* why it is GC_UNKNOWN */
 	uint64_t since_ns;        /* when it was taken in */
 	uint64_t until_ns;        /* when it ended; 0: it lives */
 	uint64_t probed_since_ns; /* call probes on since; 0: off */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* From totals to the profile of a window. */
 #include "collector_internal.h"
+#include "pauses.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,6 +87,8 @@ static int add_process(struct profile *profile, const struct collector *collecto
 	out->calls_method =
 		calls_method_name(build && !process->calls_refused ? build->method : CALLS_NONE);
 	out->reason = strdup(process->reason[0] ? process->reason : build ? build->reason : "");
+	out->gc_method = gc_method_name(total->gc_method);
+	out->gc_reason = strdup(total->gc_reason);
 	out->exited = !total->current;
 	out->observed_ns = end > start ? end - start : 0;
 	out->probed_ns = total->probed_ns;
@@ -286,7 +289,8 @@ struct profile *collector__profile(struct collector *collector, const struct win
 		if (probed > profile->probed_ns)
 			profile->probed_ns = probed;
 		if (add_threads(profile, total) || add_functions(profile, total, probed) ||
-		    add_waits(profile, total) || add_callbacks(profile, total))
+		    add_waits(profile, total) || add_callbacks(profile, total) ||
+		    pauses_add_to(profile, total))
 			goto no_memory;
 	}
 	drop_ended(collector);

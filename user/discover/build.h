@@ -34,6 +34,12 @@ struct site {
 	bool stepped;         /* the kernel cannot emulate it: a hit costs some 17 times as much */
 };
 
+/* Where a garbage collection begins or ends. */
+struct gc_site {
+	struct site site;
+	struct probe_argument generation; /* of SITE_GC_START */
+};
+
 struct build {
 	dev_t dev; /* of the opened file */
 	ino_t ino;
@@ -52,6 +58,8 @@ struct build {
 	char reason[BUILD_REASON_BYTES]; /* why not, where something is missing */
 	struct site sites[BUILD_MAX_SITES];
 	size_t site_count;
+	struct gc_site gc_sites[GC_SITE_MAX];
+	size_t gc_site_count; /* 0: it has no such tracepoints */
 };
 
 /* "usdt", "opcode", "frame-eval" or "none". */

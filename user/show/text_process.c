@@ -60,6 +60,16 @@ static const struct table_spec callback_table = {
 	.name_title = "called by the event loop",
 };
 
+static const struct table_spec gc_table = {
+	.columns = {{.title = "gen"},
+		    {.title = "count"},
+		    {.title = "total"},
+		    {.title = "p50"},
+		    {.title = "p95"},
+		    {.title = "max"}},
+	.name_title = "collected garbage in",
+};
+
 /* A formatted line with names of the target in it, escaped and printed. */
 __attribute__((format(printf, 4, 5))) static int
 put_line(const struct screen *screen, enum style style, int indent, const char *format, ...)
@@ -361,6 +371,66 @@ static int put_callbacks(const struct screen *screen, const struct text_request 
 	return err;
 }
 
+static int add_gc(struct table *table, const struct screen *screen, const struct profile_gc *gc)
+{
+	char generation[UNIT_BYTES] = "?", count[UNIT_BYTES], total[UNIT_BYTES], p50[UNIT_BYTES];
+	char p95[UNIT_BYTES], most[UNIT_BYTES], name[PLACE_BYTES];
+	char place[PLACE_BYTES] = "", short_place[PLACE_BYTES] = "";
+	bool known = gc->function && *gc->function;
+	struct table_row row = {
+		.cells = {generation, count, format_duration(total, (double)gc->time.sum_ns),
+			  quantile(p50, &gc->time, 0.50), quantile(p95, &gc->time, 0.95),
+			  longest(most, &gc->time)},
+		.name = name,
+		.place = place,
+		.short_place = short_place,
+	};
+
+	if (gc->generation >= 0)
+		snprintf(generation, sizeof(generation), "%d", gc->generation);
+	snprintf(count, sizeof(count), "%llu", (unsigned long long)gc->time.count);
+	snprintf(name, sizeof(name), "%s%s", known ? gc->function : "(unknown)",
+		 gc->time.censored ? " (going on)" : "");
+	if (known) {
+		snprintf(place, sizeof(place), "%s:%u", gc->file, gc->line);
+		snprintf(short_place, sizeof(short_place), "%s:%u", file_base(gc->file), gc->line);
+	}
+	return add_named(table, screen, &row);
+}
+
+/* Pauses of the garbage collector in the process. */
+static int put_gcs(const struct screen *screen, const struct text_request *request,
+		   const struct profile_process *process, size_t top)
+{
+	struct table *table = table__new(&gc_table);
+	size_t shown = 0, hidden = 0;
+	int err = 0;
+
+	if (!table)
+		return -ENOMEM;
+	for (size_t i = 0; i < request->gc_count && !err; i++) {
+		if (request->gcs[i]->tgid != process->tgid)
+			continue;
+		if (shown == top) {
+			hidden++;
+			continue;
+		}
+		err = add_gc(table, screen, request->gcs[i]);
+		shown++;
+	}
+	if (!err && shown) {
+		fputc('\n', screen->out);
+		table__print(table, screen, INDENT);
+		if (hidden)
+			err = put_line(screen, STYLE_DIM, INDENT, "and %zu more (--top)", hidden);
+	}
+	if (!err && process->gc_reason && *process->gc_reason)
+		err = put_line(screen, STYLE_DIM, INDENT, "Garbage collections are not seen: %s",
+			       process->gc_reason);
+	table__free(table);
+	return err;
+}
+
 int text_process(const struct screen *screen, const struct text_request *request,
 		 const struct judged *judged)
 {
@@ -397,5 +467,7 @@ int text_process(const struct screen *screen, const struct text_request *request
 		err = put_waits(screen, request->waits + first_wait, waits, top, top_idle);
 	if (!err)
 		err = put_callbacks(screen, request, tgid, top);
+	if (!err)
+		err = put_gcs(screen, request, judged->process, top);
 	return err;
 }

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Pauses of the garbage collector.  (Uses traced_thread() of sched.bpf.c, with which it shares
+ * the object file.)
+ */
+#include "gc.bpf.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_BUILDS *GC_SITE_MAX);
+	__type(key, u32);
+	__type(value, struct probe_argument);
+} gc_generations SEC(".maps");
+
+/* The value of a tracepoint's argument, or -1. */
+static __always_inline s32 argument_value(struct pt_regs *ctx, const struct probe_argument *argument)
+{
+	u32 unused = 64 - 8 * argument->bytes;
+	u64 value = 0;
+
+	if (argument->place == ARGUMENT_UNKNOWN)
+		return -1;
+	if (argument->place == ARGUMENT_CONSTANT)
+		return argument->value;
+	if (bpf_probe_read_kernel(&value, sizeof(value), (void *)ctx + argument->at))
+		return -1;
+	if (argument->place == ARGUMENT_MEMORY) {
+		u64 from = value + argument->value;
+
+		value = 0;
+		if (read_user(NULL, &value, (argument->bytes & 7) ?: 8, from))
+			return -1;
+	}
+	value <<= unused & 63;
+	return argument->is_signed ? (s64)value >> (unused & 63) : value >> (unused & 63);
+}
+
+static __always_inline s32 generation_at(struct pt_regs *ctx, u64 cookie)
+{
+	u32 index = SITE_COOKIE_BUILD(cookie) * GC_SITE_MAX + SITE_COOKIE_SITE(cookie);
+	struct probe_argument *argument = bpf_map_lookup_elem(&gc_generations, &index);
+
+	return argument ? argument_value(ctx, argument) : -1;
+}
+
+/* The function on top of the current thread's stack, NO_FUNCTION if it is not known. */
+static __always_inline u32 collecting_function(struct thread *t, u32 tgid, u64 now)
+{
+	const struct py_layout *l = t->runtime ? layout_of(t->build) : NULL;
+	struct function_stats *stats;
+	u32 slot = NO_FUNCTION;
+	u64 frame;
+
+	if (!l)
+		return NO_FUNCTION;
+	if (!t->tstate && (now < t->not_before || thread_find(t, l))) {
+		t->not_before = now + RETRY_NS;
+		return NO_FUNCTION;
+	}
+	frame = current_frame(NULL, l, t->tstate);
+	for (int i = 0; i < 3 && frame; i++) {
+		if (read_frame(NULL, l, t->head, frame))
+			return NO_FUNCTION;
+		if (!frame_is_entry(l, t->head)) {
+			slot = function_of_frame(t, l, tgid, t->head);
+			break;
+		}
+		frame = frame_previous(l, t->head);
+	}
+	stats = bpf_map_lookup_elem(&functions, &slot);
+	if (stats && !stats->told)
+		function_tell_again(l, stats, slot);
+	return slot;
+}
+
+static __always_inline void gc_begins(struct task_struct *task, struct thread *t, s32 generation,
+				      u64 now)
+{
+	struct gc_pause *pause =
+		bpf_task_storage_get(&gc_pauses, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+
+	if (!pause) {
+		lose(LOSS_STORAGE);
+		return;
+	}
+	pause->function = collecting_function(t, task->tgid, now);
+	pause->generation = generation;
+	pause->start_ns = bpf_ktime_get_ns(); /* what we took until here is no part of it */
+}
+
+/* The tracepoints gc__start and gc__done. */
+SEC("uprobe")
+int gc_site(struct pt_regs *ctx)
+{
+	u64 now = bpf_ktime_get_ns(), cookie = bpf_get_attach_cookie(ctx);
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct thread *t = traced_thread(task, now);
+	struct gc_pause *pause;
+
+	if (!t)
+		return 0;
+	if (SITE_COOKIE_KIND(cookie) == SITE_GC_START) {
+		gc_begins(task, t, generation_at(ctx, cookie), now);
+		return 0;
+	}
+	pause = bpf_task_storage_get(&gc_pauses, task, NULL, 0);
+	if (!pause) {
+		lose(LOSS_GC_BEGAN_BEFORE);
+		return 0;
+	}
+	if (pause->start_ns) /* else two links told of the same */
+		gc_tell(task, pause, now, true);
+	pause->start_ns = 0;
+	return 0;
+}
