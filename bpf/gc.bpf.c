@@ -44,7 +44,7 @@ static __always_inline s32 generation_at(struct pt_regs *ctx, u64 cookie)
 }
 
 /* The function on top of the current thread's stack, NO_FUNCTION if it is not known. */
-static __always_inline u32 collecting_function(struct thread *t, u32 tgid, u64 now)
+static __always_inline u32 collecting_function(struct thread *t, u32 tgid)
 {
 	const struct py_layout *l = t->runtime ? layout_of(t->build) : NULL;
 	struct function_stats *stats;
@@ -53,10 +53,8 @@ static __always_inline u32 collecting_function(struct thread *t, u32 tgid, u64 n
 
 	if (!l)
 		return NO_FUNCTION;
-	if (!t->tstate && (now < t->not_before || thread_find(t, l))) {
-		t->not_before = now + RETRY_NS;
+	if (!t->tstate && thread_find(t, l))
 		return NO_FUNCTION;
-	}
 	frame = current_frame(NULL, l, t->tstate);
 	for (int i = 0; i < 3 && frame; i++) {
 		if (read_frame(NULL, l, t->head, frame))
@@ -73,8 +71,7 @@ static __always_inline u32 collecting_function(struct thread *t, u32 tgid, u64 n
 	return slot;
 }
 
-static __always_inline void gc_begins(struct task_struct *task, struct thread *t, s32 generation,
-				      u64 now)
+static __always_inline void gc_begins(struct task_struct *task, struct thread *t, s32 generation)
 {
 	struct gc_pause *pause =
 		bpf_task_storage_get(&gc_pauses, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
@@ -83,7 +80,7 @@ static __always_inline void gc_begins(struct task_struct *task, struct thread *t
 		lose(LOSS_STORAGE);
 		return;
 	}
-	pause->function = collecting_function(t, task->tgid, now);
+	pause->function = collecting_function(t, task->tgid);
 	pause->generation = generation;
 	pause->start_ns = bpf_ktime_get_ns(); /* what we took until here is no part of it */
 }
@@ -100,7 +97,7 @@ int gc_site(struct pt_regs *ctx)
 	if (!t)
 		return 0;
 	if (SITE_COOKIE_KIND(cookie) == SITE_GC_START) {
-		gc_begins(task, t, generation_at(ctx, cookie), now);
+		gc_begins(task, t, generation_at(ctx, cookie));
 		return 0;
 	}
 	pause = bpf_task_storage_get(&gc_pauses, task, NULL, 0);
