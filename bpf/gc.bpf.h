@@ -10,6 +10,8 @@ struct gc_pause {
 	u64 start_ns; /* 0: it is in none */
 	u32 function; /* slot of the function on top when it began, or NO_FUNCTION */
 	s32 generation;
+	u8 counts[GC_GENERATIONS + 1]; /* a watchpoint's: what they were then */
+	u32 pad;
 };
 
 struct {

@@ -80,7 +80,7 @@ struct record_task {
 	__u64 ns;
 	__u64 oncpu_ns; /* RECORD_THREAD_EXIT: time it ran, not told before */
 	__u32 flags;    /* RECORD_FORK: the parent's, enum process_flags */
-	__u32 pad;
+	__u32 parent;   /* RECORD_FORK: its tgid */
 	char comm[COMM_BYTES];
 };
 _Static_assert(sizeof(struct record_task) == 56, "ring-buffer ABI");
@@ -249,6 +249,16 @@ struct probe_argument {
 _Static_assert(sizeof(struct probe_argument) == 16, "map ABI");
 
 #define GC_SITE_MAX 8 /* of one build */
+
+#define GC_GENERATIONS 3
+
+/* Where the collector counts its collections, from its flag `collecting`. */
+struct gc_counts {
+	__u32 before;     /* the counts are so far before the flag */
+	__u32 is_pointer; /* no: a pointer to them is */
+	__u32 generation[GC_GENERATIONS]; /* in them: a byte that each collection changes */
+};
+_Static_assert(sizeof(struct gc_counts) == 20, "map ABI");
 
 /* What our programs cost, measured on a sample of their runs. */
 enum cost_kind {

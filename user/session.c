@@ -9,6 +9,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "attach/watch.h"
+#include "discover/gc_flag.h"
 #include "discover/jit.h"
 #include "discover/threads.h"
 #include "scope.h"
@@ -64,28 +66,6 @@ static int probe(struct session *session, size_t index, pid_t tgid)
 	return err;
 }
 
-/* See its garbage collections, whether or not its calls are probed. */
-static void probe_gc(struct session *session, size_t index, pid_t tgid)
-{
-	const struct build *build = builds__get(session->builds, index);
-	enum gc_method method = GC_UNKNOWN;
-	char reason[GC_REASON_BYTES] = "";
-	int err;
-
-	if (build->gc_site_count) {
-		err = tracer__probe_gc(session->tracer, index, build,
-				       linked_tgid(session, index, tgid));
-		if (err)
-			snprintf(reason, sizeof(reason), "its tracepoints cannot be probed: %s",
-				 strerror(-err));
-		else
-			method = GC_USDT;
-	} else {
-		snprintf(reason, sizeof(reason), "this build has no tracepoints for them");
-	}
-	collector__gc_method(session->collector, tgid, method, reason);
-}
-
 void session_stranger(struct session *session, const struct process *process)
 {
 	size_t index = process->build;
@@ -123,6 +103,64 @@ static bool look_later(struct session *session, struct later later)
 	session->later = grown;
 	session->later[session->later_count++] = later;
 	return true;
+}
+
+/*
+ * Watch the flag of its collector.  Returns 0 or a negative errno with a reason
+ * (GC_REASON_BYTES).
+ */
+static int watch_gc(struct session *session, const struct process *process, struct later later,
+		    char *reason)
+{
+	const struct build *build = builds__get(session->builds, process->build);
+	uint64_t address;
+	int err = gc_flag_address(build, process, &address);
+
+	if (!err) {
+		err = tracer__watch_gc(session->tracer, process->build, build, process->tgid,
+				       address);
+		if (err)
+			snprintf(reason, GC_REASON_BYTES, "%s", watch_refusal(err));
+	} else if (err == -EAGAIN) {
+		later.tries++;
+		snprintf(reason, GC_REASON_BYTES, "its interpreter is not up%s",
+			 look_later(session, later) ? " yet" : "");
+	} else {
+		snprintf(reason, GC_REASON_BYTES, "its memory cannot be read: %s", strerror(-err));
+	}
+	return err;
+}
+
+/*
+ * See its garbage collections, whether or not its calls are probed: by tracepoints, or else by
+ * a watchpoint, for which `runtime` must be known.
+ */
+static void see_gc(struct session *session, const struct process *process, struct later later)
+{
+	const struct build *build = builds__get(session->builds, process->build);
+	enum gc_method method = GC_UNKNOWN;
+	char reason[GC_REASON_BYTES] = "";
+	int err;
+
+	later.tgid = process->tgid;
+	later.gc = true;
+	tracer__unwatch_gc(session->tracer, process->tgid);
+	if (build->gc_site_count) {
+		err = tracer__probe_gc(session->tracer, process->build, build,
+				       linked_tgid(session, process->build, process->tgid));
+		if (err)
+			snprintf(reason, sizeof(reason), "its tracepoints cannot be probed: %s",
+				 strerror(-err));
+		else
+			method = GC_USDT;
+	} else if (process->kind != PYTHON_YES) {
+		snprintf(reason, sizeof(reason), "it had ended before it could be watched");
+	} else if (!build->layout_known || !process->runtime) {
+		snprintf(reason, sizeof(reason), "it has no tracepoints, and its layout is unknown");
+	} else if (!watch_gc(session, process, later, reason)) {
+		method = GC_WATCHPOINT;
+	}
+	collector__gc_method(session->collector, process->tgid, method, reason);
 }
 
 /* The one after which all there is to know of a process that was young is known. */
@@ -196,7 +234,8 @@ int session_take(struct session *session, const struct process *process)
 	if (entry.runtime)
 		process_threads(process->tgid, &build->layout, process->runtime, seed_thread,
 				&seeding);
-	probe_gc(session, process->build, process->tgid);
+	taken.runtime = entry.runtime;
+	see_gc(session, &taken, (struct later){0});
 	if (!calls || probe(session, process->build, process->tgid))
 		return 0;
 	entry.flags |= PROCESS_CALLS;
@@ -277,6 +316,19 @@ static void verify_again(struct session *session, pid_t tgid)
 	tracer__remove_process(session->tracer, tgid);
 }
 
+/* Its interpreter was not up: perhaps it is now. */
+static void see_gc_again(struct session *session, struct later later)
+{
+	struct process process;
+	struct process_entry entry;
+
+	if (!collector__knows(session->collector, later.tgid) ||
+	    !tracer__has_process(session->tracer, later.tgid, &entry) ||
+	    process_inspect(session->builds, later.tgid, &process) || process.kind != PYTHON_YES)
+		return;
+	see_gc(session, &process, later);
+}
+
 /*
  * After an exec, or while its libpython is looked for since one.  Its links outlast the exec:
  * they are the task's, and good for the same build.
@@ -318,7 +370,9 @@ void session_look_again(struct session *session)
 		if (later.due_ns > now)
 			continue;
 		session->later[i] = session->later[--session->later_count];
-		if (later.verify)
+		if (later.gc)
+			see_gc_again(session, later);
+		else if (later.verify)
 			verify_again(session, later.tgid);
 		else
 			look_at_exec(session, later);
@@ -330,10 +384,24 @@ static void on_exec(struct session *session, pid_t tgid)
 {
 	bool known = collector__knows(session->collector, tgid);
 
+	tracer__unwatch_gc(session->tracer, tgid);
 	look_at_exec(session, (struct later){
 				      .tgid = tgid,
 				      .surely = known && !session->options->all_python,
 			      });
+}
+
+/* A forked child has inherited its parent's watchpoint. */
+static void see_gc_of_child(struct session *session, const struct process *process,
+			    const struct record_task *record)
+{
+	const struct build *build = builds__get(session->builds, process->build);
+
+	if (!build->gc_site_count &&
+	    tracer__inherit_gc(session->tracer, record->parent, record->tgid, record->ns))
+		collector__gc_method(session->collector, record->tgid, GC_WATCHPOINT, "");
+	else
+		see_gc(session, process, (struct later){0});
 }
 
 /* The kernel side has taken the child in already, as a copy of its parent. */
@@ -364,7 +432,7 @@ static void on_fork(struct session *session, const struct record_task *record)
 		session->losses[LOSS_FORK_GAP]++;
 	if (collector__add_process(session->collector, &process, record->ns ?: monotonic_ns()))
 		return;
-	probe_gc(session, process.build, process.tgid);
+	see_gc_of_child(session, &process, record);
 	if (process.kind != PYTHON_YES || !session->options->calls)
 		return;
 	build = builds__get(session->builds, process.build);
@@ -390,7 +458,7 @@ static void on_first_hit(struct session *session, const struct record_task *reco
 	if (!collector__add_process(session->collector, &process, record->ns)) {
 		session->taken++;
 		collector__probed(session->collector, record->tgid, true, record->ns);
-		probe_gc(session, process.build, record->tgid);
+		see_gc(session, &process, (struct later){0});
 	}
 	if (process.calls_refused)
 		refuse_calls(session, &process);

@@ -17,6 +17,7 @@
 #include "heads.h"
 #include "probes.h"
 #include "pytrace.skel.h"
+#include "watch.h"
 
 #define SITE_KINDS (SITE_LEAVE + 1)
 
@@ -29,6 +30,8 @@ struct tracer {
 	void *record_arg;
 	struct closer *closer;
 	struct probe_set probes;
+	struct watch_set *watches; /* NULL: not tried, or ... */
+	int no_watches;            /* why there are none, a negative errno */
 	struct function_stats *stats;
 	size_t stats_bytes;
 	double empty_probe_ns, stepped_probe_ns; /* once calibrated */
@@ -42,8 +45,11 @@ static int on_record(void *arg, void *data, size_t size)
 	return tracer->record ? tracer->record(tracer->record_arg, data, size) : 0;
 }
 
-/* `looking`: with the program that may read other tasks' memory, or without it. */
-static int configure(struct tracer *tracer, bool looking)
+/*
+ * `looking`: with the program that may read other tasks' memory, or without it; `watching`: with
+ * that of watchpoints.
+ */
+static int configure(struct tracer *tracer, bool looking, bool watching)
 {
 	struct pytrace_bpf *skel = tracer->skel;
 	const struct tracer_config *config = &tracer->config;
@@ -65,6 +71,7 @@ static int configure(struct tracer *tracer, bool looking)
 		return err;
 	bpf_program__set_autoload(skel->progs.each_task, looking);
 	bpf_program__set_autoload(skel->progs.each_task_unlooked, !looking);
+	bpf_program__set_autoload(skel->progs.gc_written, watching);
 	if (config->way != UPROBE_MULTI)
 		return 0;
 	bpf_object__for_each_program(program, skel->obj)
@@ -103,7 +110,7 @@ static int map_stats(struct tracer *tracer)
 	return 0;
 }
 
-static int open_and_load(struct tracer *tracer, bool looking)
+static int open_and_load(struct tracer *tracer, bool looking, bool watching)
 {
 	int err;
 
@@ -111,7 +118,7 @@ static int open_and_load(struct tracer *tracer, bool looking)
 	tracer->skel = pytrace_bpf__open();
 	if (!tracer->skel)
 		return -errno;
-	err = configure(tracer, looking);
+	err = configure(tracer, looking, watching);
 	if (!err)
 		err = pytrace_bpf__load(tracer->skel);
 	if (!err)
@@ -129,9 +136,11 @@ int tracer__new(const struct tracer_config *config, struct tracer **out)
 	if (!tracer)
 		return -ENOMEM;
 	tracer->config = *config;
-	err = open_and_load(tracer, true);
+	err = open_and_load(tracer, true, true);
 	if (err)
-		err = open_and_load(tracer, false);
+		err = open_and_load(tracer, false, true);
+	if (err) /* before 6.1, whose perf_event programs may not use all our maps */
+		err = open_and_load(tracer, false, false);
 	if (!err)
 		err = fill_free_slots(tracer);
 	if (!err)
@@ -173,6 +182,7 @@ void tracer__free(struct tracer *tracer)
 	if (!tracer)
 		return;
 	probe_set_free(&tracer->probes);
+	watch_set__free(tracer->watches);
 	closer__free(tracer->closer);
 	ring_buffer__free(tracer->ring);
 	if (tracer->stats)
@@ -300,6 +310,47 @@ int tracer__probe_gc(struct tracer *tracer, size_t index, const struct build *bu
 			     places, build->gc_site_count);
 }
 
+/* Tried when they are first needed. */
+static int prepare_watches(struct tracer *tracer)
+{
+	int program = bpf_program__fd(tracer->skel->progs.gc_written);
+	uint32_t trap_ns;
+
+	if (tracer->watches || tracer->no_watches)
+		return tracer->no_watches;
+	tracer->no_watches = program < 0 ? -ENOTSUP : watch_try(&trap_ns);
+	if (tracer->no_watches)
+		return tracer->no_watches;
+	tracer->skel->data->watch_trap_ns = trap_ns;
+	tracer->watches = watch_set__new(program);
+	return tracer->watches ? 0 : -ENOMEM;
+}
+
+int tracer__watch_gc(struct tracer *tracer, size_t index, const struct build *build, pid_t tgid,
+		     uint64_t address)
+{
+	uint32_t key = index;
+	int err = prepare_watches(tracer);
+
+	if (err)
+		return err;
+	if (bpf_map_update_elem(bpf_map__fd(tracer->skel->maps.gc_counts_of), &key,
+				&build->gc_flag.counts, BPF_ANY))
+		return -errno;
+	return watch_set__add(tracer->watches, tgid, address);
+}
+
+bool tracer__inherit_gc(struct tracer *tracer, pid_t parent, pid_t child, uint64_t forked_ns)
+{
+	return tracer->watches && watch_set__inherit(tracer->watches, parent, child, forked_ns);
+}
+
+void tracer__unwatch_gc(struct tracer *tracer, pid_t tgid)
+{
+	if (tracer->watches)
+		watch_set__remove(tracer->watches, tgid);
+}
+
 bool tracer__probed(struct tracer *tracer, size_t index, pid_t tgid)
 {
 	return probe_set_has(&tracer->probes, (struct probe_key){index, tgid, PROBES_CALLS});
@@ -314,6 +365,7 @@ void tracer__unprobe(struct tracer *tracer, size_t index, pid_t tgid)
 void tracer__unprobe_process(struct tracer *tracer, pid_t tgid)
 {
 	probe_set_remove_process(&tracer->probes, tgid);
+	tracer__unwatch_gc(tracer, tgid);
 }
 
 void tracer__end_calls(struct tracer *tracer)

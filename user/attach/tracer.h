@@ -50,6 +50,16 @@ int tracer__probe(struct tracer *tracer, size_t index, const struct build *build
 void tracer__unprobe(struct tracer *tracer, size_t index, pid_t tgid);
 /* The same for the tracepoints of the garbage collector: apart, as they need no call probes. */
 int tracer__probe_gc(struct tracer *tracer, size_t index, const struct build *build, pid_t tgid);
+/*
+ * For builds without these tracepoints: watch the flag at `address` (discover/gc_flag.h).  0,
+ * -ENOTSUP where that does not work, or another negative errno; watch_refusal() has words for it.
+ */
+int tracer__watch_gc(struct tracer *tracer, size_t index, const struct build *build, pid_t tgid,
+		     uint64_t address);
+/* A forked child: false if it must be watched by itself. */
+bool tracer__inherit_gc(struct tracer *tracer, pid_t parent, pid_t child, uint64_t forked_ns);
+/* It is another program since. */
+void tracer__unwatch_gc(struct tracer *tracer, pid_t tgid);
 /* Are there call probes of this build in this process, or in all? */
 bool tracer__probed(struct tracer *tracer, size_t index, pid_t tgid);
 /* Take out the probes of a process that is gone, whatever its build was. */
