@@ -3,6 +3,7 @@
 #include "calls.bpf.c"
 #include "sched.bpf.c"
 #include "sample.bpf.c"
+#include "gc.bpf.c"
 #include "life.bpf.c"
 
 char LICENSE[] SEC("license") = "GPL";

@@ -3,6 +3,7 @@
  * Waits: when a Python thread leaves the CPU, why, and for how long.  One
  * off-CPU stretch is a wait (until the wakeup) and then run queue time.
  */
+#include "gc.bpf.h"
 #include "gil_holder.bpf.h"
 #include "python.bpf.h"
 #include "stack.bpf.h"
@@ -259,6 +260,7 @@ static __always_inline int visit(struct task_struct *task, bool look)
 	t = traced_thread(task, now);
 	if (!t)
 		return 0;
+	gc_tell_open(task, now);
 	since = t->in_ns;
 	if (since && __sync_val_compare_and_swap(&t->in_ns, since, now) == since)
 		__sync_fetch_and_add(&t->oncpu_ns, now - since);

@@ -29,6 +29,7 @@ enum record_kind {
 	RECORD_FIRST_HIT,
 	RECORD_STACK,
 	RECORD_SAMPLE,
+	RECORD_GC,
 };
 
 enum wait_flags {
@@ -117,10 +118,22 @@ struct record_task {
 	__u64 ns;
 	__u64 oncpu_ns; /* RECORD_THREAD_EXIT: time it ran, not told before */
 	__u32 flags;    /* RECORD_FORK: the parent's, enum process_flags */
-	__u32 pad;
+	__u32 parent;   /* RECORD_FORK: its tgid */
 	char comm[COMM_BYTES];
 };
 _Static_assert(sizeof(struct record_task) == 56, "ring-buffer ABI");
+
+/* A pause: a garbage collection that is over, or still goes on. */
+struct record_gc {
+	__u32 kind;
+	__u32 tgid;
+	__u32 tid;
+	__u32 function; /* slot of the Python function on top when it began, or NO_FUNCTION */
+	__u64 ns;
+	__s32 generation; /* as the interpreter counts them; -1: not known */
+	__u32 over;
+};
+_Static_assert(sizeof(struct record_gc) == 32, "ring-buffer ABI");
 
 /* What is traced: the value of the map `processes`, keyed by tgid. */
 enum process_flags {
@@ -276,13 +289,45 @@ struct site_votes {
 _Static_assert(sizeof(struct site_votes) == 16, "map ABI");
 
 enum site_kind {
-	SITE_ENTRY,  /* a function begins or resumes */
-	SITE_RETURN, /* it returns */
-	SITE_YIELD,  /* it suspends */
-	SITE_UNWIND, /* an exception passes through or was raised in it */
-	SITE_THROW,  /* a generator is entered by throw() or close() */
-	SITE_LEAVE,  /* it returns, suspends or unwinds (up to 3.10) */
+	SITE_ENTRY,    /* a function begins or resumes */
+	SITE_RETURN,   /* it returns */
+	SITE_YIELD,    /* it suspends */
+	SITE_UNWIND,   /* an exception passes through or was raised in it */
+	SITE_THROW,    /* a generator is entered by throw() or close() */
+	SITE_LEAVE,    /* it returns, suspends or unwinds (up to 3.10) */
+	SITE_GC_START, /* a garbage collection begins */
+	SITE_GC_DONE,
 };
+
+/* Where a tracepoint's argument is. */
+enum argument_place {
+	ARGUMENT_UNKNOWN, /* nowhere we can read */
+	ARGUMENT_CONSTANT,
+	ARGUMENT_REGISTER,
+	ARGUMENT_MEMORY,
+};
+
+struct probe_argument {
+	__s64 value;    /* the constant; what is added to the register in ARGUMENT_MEMORY */
+	__u16 at;       /* of the register in struct pt_regs */
+	__u8 place;     /* enum argument_place */
+	__u8 bytes;     /* 1, 2, 4 or 8 */
+	__u8 is_signed; /* it is smaller than 8 bytes, and extended by its sign */
+	__u8 pad[3];
+};
+_Static_assert(sizeof(struct probe_argument) == 16, "map ABI");
+
+#define GC_SITE_MAX 8 /* of one build */
+
+#define GC_GENERATIONS 3
+
+/* Where the collector counts its collections, from its flag `collecting`. */
+struct gc_counts {
+	__u32 before;                     /* the counts are so far before the flag */
+	__u32 is_pointer;                 /* no: a pointer to them is */
+	__u32 generation[GC_GENERATIONS]; /* in them: a byte that each collection changes */
+};
+_Static_assert(sizeof(struct gc_counts) == 20, "map ABI");
 
 /* What our programs cost, measured on a sample of their runs. */
 enum cost_kind {

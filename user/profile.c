@@ -19,6 +19,7 @@ static void free_process(struct profile_process *process)
 	free(process->build_id);
 	free(process->service);
 	free(process->container_id);
+	free(process->gc_reason);
 	free(process->reason);
 	free(process->throttled_by);
 }
@@ -69,6 +70,11 @@ void profile__free(struct profile *profile)
 		free(profile->callbacks[i].task);
 	}
 	free_stacks(profile);
+	for (size_t i = 0; i < profile->gc_count; i++) {
+		free(profile->gcs[i].function);
+		free(profile->gcs[i].file);
+	}
+	free(profile->gcs);
 	free(profile->callbacks);
 	free(profile->processes);
 	free(profile->threads);
@@ -153,6 +159,11 @@ struct profile_contention *profile__add_contention(struct profile *profile)
 	return ADD(profile, contentions, contention_count);
 }
 
+struct profile_gc *profile__add_gc(struct profile *profile)
+{
+	return ADD(profile, gcs, gc_count);
+}
+
 void histogram_add(struct histogram *histogram, uint64_t ns)
 {
 	if (!histogram->count || ns < histogram->min_ns)
@@ -199,6 +210,19 @@ enum wait_class wait_class_of_name(const char *name)
 			return i;
 	}
 	return WAIT_CLASSES;
+}
+
+const char *gc_method_name(enum gc_method method)
+{
+	switch (method) {
+	case GC_USDT:
+		return "usdt";
+	case GC_WATCHPOINT:
+		return "watchpoint";
+	case GC_UNKNOWN:
+		break;
+	}
+	return "unknown";
 }
 
 const char *loss_key(enum loss_cause cause)

@@ -36,6 +36,8 @@ struct profile_process {
 	char *service;
 	char *container_id;
 	const char *calls_method; /* static */
+	const char *gc_method;    /* static: how garbage collections are seen */
+	char *gc_reason;          /* why they are not, or "" */
 	char *reason;             /* why calls or waits are missing, or "" */
 	uint32_t threads;
 	uint64_t oncpu_ns;    /* of all its threads */
@@ -48,9 +50,9 @@ struct profile_process {
 	uint64_t gil_samples;     /* of those, by a thread that had the GIL */
 	uint64_t gil_after_io;    /* waits for the GIL that came right after one for I/O */
 	uint64_t gil_after_io_ns; /* how long those took */
-	double rss_growth;      /* bytes a second */
-	uint64_t preempted_ns;  /* run queue time of threads that had the CPU before */
-	uint64_t woken_late_ns; /* and of those that had waited */
+	double rss_growth;        /* bytes a second */
+	uint64_t preempted_ns;    /* run queue time of threads that had the CPU before */
+	uint64_t woken_late_ns;   /* and of those that had waited */
 	char *throttled_by;    /* control group with a CPU quota it is in; NULL: none, or unknown */
 	uint64_t throttled_ns; /* so long that stopped who is in there, CPUs added up */
 	uint64_t throttle_count; /* so often */
@@ -152,6 +154,24 @@ struct profile_contention {
 	uint64_t ns; /* in which one thread or more waited for it */
 };
 
+/* How garbage collections are seen. */
+enum gc_method {
+	GC_UNKNOWN, /* they are not */
+	GC_USDT,
+	GC_WATCHPOINT,
+};
+
+/* Pauses of the garbage collector that began in one function. */
+struct profile_gc {
+	uint32_t tgid;
+	int32_t generation; /* -1: not known */
+	char *function;     /* "" where it is not known */
+	char *file;
+	uint32_t line;
+	const char *method; /* static */
+	struct histogram time;
+};
+
 /* What an event loop called. */
 struct profile_callback {
 	uint32_t tgid;
@@ -197,6 +217,8 @@ struct profile {
 	size_t contention_count;
 	struct profile_callback *callbacks;
 	size_t callback_count;
+	struct profile_gc *gcs;
+	size_t gc_count;
 	uint64_t callback_least_ns; /* shorter ones are not among them */
 	uint64_t losses[LOSS_COUNT];
 };
@@ -220,6 +242,7 @@ struct profile_name *profile__add_name(struct profile *profile);
 struct profile_stack *profile__add_stack(struct profile *profile);
 struct profile_gil *profile__add_gil(struct profile *profile);
 struct profile_contention *profile__add_contention(struct profile *profile);
+struct profile_gc *profile__add_gc(struct profile *profile);
 
 void histogram_add(struct histogram *histogram, uint64_t ns);
 void histogram_merge(struct histogram *into, const struct histogram *from);
@@ -228,6 +251,8 @@ void histogram_merge(struct histogram *into, const struct histogram *from);
 const char *wait_class_name(enum wait_class wait_class);
 /* The class of that name, or WAIT_CLASSES when there is none. */
 enum wait_class wait_class_of_name(const char *name);
+/* "usdt", "watchpoint" or "unknown". */
+const char *gc_method_name(enum gc_method method);
 /* The JSON key of a cause, and the sentence for people. */
 const char *loss_key(enum loss_cause cause);
 const char *loss_text(enum loss_cause cause);

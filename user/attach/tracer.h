@@ -45,19 +45,30 @@ int tracer__add_build(struct tracer *tracer, size_t index, const struct build *b
 
 /*
  * Put call probes into one process (tgid), or into every process that maps the
- * build (tgid 0), and take them out again.  May be called at any time and often.
- * Attaching what is attached, or taking out what is not, does nothing and returns 0.
+ * build (tgid 0), and take them out again, those below with them.  May be called at any time and
+ * often.  Attaching what is attached, or taking out what is not, does nothing and returns 0.
  * Otherwise 0 or a negative errno.
  */
 int tracer__probe(struct tracer *tracer, size_t index, const struct build *build, pid_t tgid);
-int tracer__unprobe(struct tracer *tracer, size_t index, pid_t tgid);
-/* Are there probes of this build in this process, or in all? */
+void tracer__unprobe(struct tracer *tracer, size_t index, pid_t tgid);
+/* The same for the tracepoints of the garbage collector: apart, as they need no call probes. */
+int tracer__probe_gc(struct tracer *tracer, size_t index, const struct build *build, pid_t tgid);
+/*
+ * For builds without these tracepoints: watch the flag at `address` (discover/gc_flag.h).  0,
+ * -ENOTSUP where that does not work, or another negative errno; watch_refusal() has words for it.
+ */
+int tracer__watch_gc(struct tracer *tracer, size_t index, const struct build *build, pid_t tgid,
+		     uint64_t address);
+/* A forked child: false if it must be watched by itself. */
+bool tracer__inherit_gc(struct tracer *tracer, pid_t parent, pid_t child, uint64_t forked_ns);
+/* It is another program since. */
+void tracer__unwatch_gc(struct tracer *tracer, pid_t tgid);
+/* Are there call probes of this build in this process, or in all? */
 bool tracer__probed(struct tracer *tracer, size_t index, pid_t tgid);
 /* Take out the probes of a process that is gone, whatever its build was. */
 void tracer__unprobe_process(struct tracer *tracer, pid_t tgid);
 /* A process has ended: the stacks of its greenlets that never went on, and its GILs. */
 void tracer__forget_process(struct tracer *tracer, pid_t tgid);
-void tracer__unprobe_all(struct tracer *tracer);
 /* Count no more calls from now on (taking probes out takes time). */
 void tracer__end_calls(struct tracer *tracer);
 

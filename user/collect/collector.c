@@ -14,6 +14,7 @@
 #include "discover/procfs.h"
 #include "gil.h"
 #include "names.h"
+#include "pauses.h"
 #include "stacks.h"
 
 static void find_cpu_hierarchy(struct collector *collector)
@@ -129,14 +130,14 @@ pid_t *collector__tgids(const struct collector *collector, size_t build, size_t 
 	return tgids;
 }
 
-pid_t *collector__living_tgids(const struct collector *collector, size_t *count)
+pid_t *collector__living_tgids(const struct collector *collector, size_t build, size_t *count)
 {
 	pid_t *tgids = calloc(collector__living(collector) + 1, sizeof(*tgids));
 
 	*count = 0;
 	for (struct process_total *total = collector->processes; tgids && total;
 	     total = total->next)
-		if (total->current)
+		if (total->current && (build == ANY_BUILD || total->process.build == build))
 			tgids[(*count)++] = total->process.tgid;
 	return tgids;
 }
@@ -180,6 +181,17 @@ void collector__probed(struct collector *collector, pid_t tgid, bool on, uint64_
 	if (!on)
 		total->probed_ns += now_ns - total->probed_since_ns;
 	total->probed_since_ns = on ? now_ns : 0;
+}
+
+void collector__gc_method(struct collector *collector, pid_t tgid, enum gc_method method,
+			  const char *reason)
+{
+	struct process_total *total = collector__find(collector, tgid);
+
+	if (!total)
+		return;
+	total->gc_method = method;
+	snprintf(total->gc_reason, sizeof(total->gc_reason), "%s", reason);
 }
 
 void collector__end_process(struct collector *collector, pid_t tgid, uint64_t now_ns)
@@ -395,6 +407,14 @@ static void on_thread_exit(struct collector *collector, const struct record_task
 	thread->exited = true;
 }
 
+static void on_gc(struct collector *collector, const struct record_gc *record)
+{
+	struct process_total *process = process_of(collector, record->tgid);
+
+	if (process)
+		pauses_record(collector, process, record);
+}
+
 int collector__record(void *arg, void *data, size_t size)
 {
 	struct collector *collector = arg;
@@ -418,6 +438,10 @@ int collector__record(void *arg, void *data, size_t size)
 	case RECORD_SAMPLE:
 		if (size >= sizeof(struct record_sample))
 			on_sample(collector, data);
+		break;
+	case RECORD_GC:
+		if (size >= sizeof(struct record_gc))
+			on_gc(collector, data);
 		break;
 	case RECORD_THREAD_EXIT:
 		if (size >= sizeof(struct record_task))

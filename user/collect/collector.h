@@ -38,13 +38,18 @@ int collector__add_process(struct collector *collector, const struct process *pr
 void collector__update_process(struct collector *collector, const struct process *process);
 /* Its call probes went on or off. */
 void collector__probed(struct collector *collector, pid_t tgid, bool on, uint64_t now_ns);
+/* How its garbage collections are seen; `reason`: why they are not. */
+#define GC_REASON_BYTES 160
+void collector__gc_method(struct collector *collector, pid_t tgid, enum gc_method method,
+			  const char *reason);
 bool collector__knows(const struct collector *collector, pid_t tgid);
 /* It ended; its numbers stay until the next profile. */
 void collector__end_process(struct collector *collector, pid_t tgid, uint64_t now_ns);
 /* The living processes of a build with call probes on: an array for free(), NULL if *count is 0. */
 pid_t *collector__tgids(const struct collector *collector, size_t build, size_t *count);
-/* All living processes: an array for free(). */
-pid_t *collector__living_tgids(const struct collector *collector, size_t *count);
+/* All living processes, of one build or ANY_BUILD: an array for free(). */
+#define ANY_BUILD SIZE_MAX
+pid_t *collector__living_tgids(const struct collector *collector, size_t build, size_t *count);
 /* Living processes, of those that are traced. */
 size_t collector__living(const struct collector *collector);
 

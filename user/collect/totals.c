@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* Finding, making and forgetting what is added up per process. */
 #include "totals.h"
+#include "pauses.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,6 +62,7 @@ void process_total__free(struct process_total *total)
 	if (!total)
 		return;
 	window_free(total);
+	pauses_free(total);
 	EMPTY(total->stacks, stack_free);
 	EMPTY(total->contention, free);
 	EMPTY(total->threads, free);
@@ -267,6 +269,7 @@ void process_total__rename(struct process_total *total, struct function_total *f
 	threads_rename(total, from, to);
 	stacks_rename(total, from, to);
 	callbacks_rename(total, from, to);
+	pauses_move(total, to, from);
 	counts_move(to, from);
 	HASH_DEL(total->functions, from);
 	function_free(from);
@@ -297,5 +300,6 @@ void process_total__reset(struct process_total *total)
 	window_free(total);
 	total->gil_after_io = total->gil_after_io_ns = 0;
 	total->samples = total->gil_samples = 0;
+	pauses_free(total);
 	total->probed_ns = 0;
 }

@@ -8,6 +8,7 @@
 
 #include <uthash.h>
 
+#include "collector.h"
 #include "discover/process.h"
 #include "discover/throttle.h"
 #include "profile.h"
@@ -49,9 +50,9 @@ struct function_total {
 	UT_hash_handle hh;
 	struct function_name name;
 	struct call_counts window;
-	uint64_t hold_max_ns;    /* of the window */
-	struct stack_sums stack; /* worked out at its end */
-	uint32_t name_index;     /* in the profile that is being made, + 1; 0: none yet */
+	uint64_t hold_max_ns;         /* of the window */
+	struct stack_sums stack;      /* worked out at its end */
+	uint32_t name_index;          /* in the profile that is being made, + 1; 0: none yet */
 	uint64_t begun, over;         /* since the start: the difference is in progress */
 	struct histogram wall;        /* of the window */
 	struct tail_history *history; /* NULL: too few calls yet */
@@ -118,6 +119,19 @@ struct gil_holder {
 	uint64_t ns;
 };
 
+struct pause_key {
+	const struct function_total *function; /* NULL: not known */
+	int32_t generation;                    /* -1: not known */
+	uint32_t pad;
+};
+
+/* Pauses of the garbage collector. */
+struct pause_total {
+	struct pause_key key;
+	UT_hash_handle hh;
+	struct histogram time;
+};
+
 /* A wait for the GIL that may go on: its futex sleeps time out every switch interval. */
 struct gil_wait {
 	bool pending;
@@ -163,6 +177,8 @@ struct thread_total {
 	bool after_io; /* its last wait was for a peer or a device */
 	bool open;     /* off-CPU when last told ... */
 	struct wait_key open_key;
+	bool pause_open; /* it was collecting garbage when last told ... */
+	struct pause_key pause_key;
 	bool exited;
 };
 
@@ -179,11 +195,14 @@ struct process_total {
 	uint64_t samples, gil_samples; /* of the window; those by a thread that had the GIL */
 	uint64_t gil_after_io, gil_after_io_ns; /* waits for the GIL that followed one for I/O */
 	struct callback_total *callbacks;
-	uint64_t since_ns;        /* when it was taken in */
-	uint64_t until_ns;        /* when it ended; 0: it lives */
-	uint64_t probed_since_ns; /* call probes on since; 0: off */
-	uint64_t probed_ns;       /* in this window, before probed_since_ns */
-	uint64_t rss_bytes;       /* at the last window's end */
+	struct pause_total *pauses;
+	enum gc_method gc_method;
+	char gc_reason[GC_REASON_BYTES]; /* why it is GC_UNKNOWN */
+	uint64_t since_ns;               /* when it was taken in */
+	uint64_t until_ns;               /* when it ended; 0: it lives */
+	uint64_t probed_since_ns;        /* call probes on since; 0: off */
+	uint64_t probed_ns;              /* in this window, before probed_since_ns */
+	uint64_t rss_bytes;              /* at the last window's end */
 	uint64_t rss_read_ns;
 	struct throttle throttle;      /* its CPU quota's counters at the window's begin */
 	struct throttle throttle_last; /* and when it ended */

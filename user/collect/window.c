@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* From totals to the profile of a window. */
 #include "collector_internal.h"
+#include "pauses.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,6 +109,8 @@ static int add_process(struct profile *profile, struct collector *collector,
 	out->calls_method =
 		calls_method_name(build && !process->calls_refused ? build->method : CALLS_NONE);
 	out->reason = strdup(process->reason[0] ? process->reason : build ? build->reason : "");
+	out->gc_method = gc_method_name(total->gc_method);
+	out->gc_reason = strdup(total->gc_reason);
 	out->exited = !total->current;
 	out->observed_ns = end > start ? end - start : 0;
 	out->probed_ns = total->probed_ns;
@@ -340,7 +343,7 @@ struct profile *collector__profile(struct collector *collector, const struct win
 			profile->probed_ns = probed;
 		if (add_threads(profile, total) || add_functions(profile, total, probed) ||
 		    add_waits(profile, total) || stacks_profile(profile, total) ||
-		    add_callbacks(profile, total))
+		    add_callbacks(profile, total) || pauses_add_to(profile, total))
 			goto no_memory;
 	}
 	drop_ended(collector);

@@ -411,7 +411,7 @@ static bool parse_probe(const struct elf_file *elf, const char *desc, size_t len
 			struct elf_probe *out)
 {
 	uint64_t address[SDT_ADDRESSES], shift;
-	size_t provider, name;
+	size_t provider, name, arguments;
 
 	if (length <= sizeof(address))
 		return false;
@@ -424,11 +424,15 @@ static bool parse_probe(const struct elf_file *elf, const char *desc, size_t len
 	name = strnlen(desc + provider + 1, length - provider - 1);
 	if (name == length - provider - 1)
 		return false;
+	arguments = provider + name + 2;
+	if (memchr(desc + arguments, '\0', length - arguments) == NULL)
+		arguments--; /* the name's end, in place of what is cut off */
 	/* What prelink or a linker moved since: base is where .stapsdt.base is now. */
 	shift = base ? base - address[1] : 0;
 	*out = (struct elf_probe){
 		.provider = desc,
 		.name = desc + provider + 1,
+		.arguments = desc + arguments,
 		.vaddr = address[0] + shift,
 	};
 	if (!address[2])

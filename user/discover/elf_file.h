@@ -31,6 +31,7 @@ struct elf_symbol {
 struct elf_probe {
 	const char *provider;
 	const char *name;
+	const char *arguments; /* as <sys/sdt.h> writes them, "" if there are none */
 	uint64_t vaddr;
 	uint64_t semaphore; /* offset in the file, 0: none */
 };

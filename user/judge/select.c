@@ -234,3 +234,30 @@ int select_callbacks(const struct profile *profile, const char *glob,
 	*out = sorted_entries(ranked, n);
 	return *out ? 0 : -ENOMEM;
 }
+
+int select_gcs(const struct profile *profile, const char *glob, const struct profile_gc ***out,
+	       size_t *count)
+{
+	struct ranked *ranked = calloc(profile->gc_count + 1, sizeof(*ranked));
+	size_t n = 0;
+
+	if (!ranked)
+		return -ENOMEM;
+	for (size_t i = 0; i < profile->gc_count; i++) {
+		const struct profile_gc *gc = &profile->gcs[i];
+
+		if (glob && !glob_matches(glob, gc->function, gc->file, gc->line))
+			continue;
+		ranked[n++] = (struct ranked){
+			.tgid = gc->tgid,
+			.value = (double)gc->time.sum_ns,
+			.name = gc->function,
+			.file = gc->file,
+			.line = gc->line,
+			.entry = gc,
+		};
+	}
+	*count = n;
+	*out = sorted_entries(ranked, n);
+	return *out ? 0 : -ENOMEM;
+}

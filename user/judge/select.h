@@ -52,4 +52,8 @@ int select_gils(const struct profile *profile, const struct profile_gil ***out, 
 int select_callbacks(const struct profile *profile, const char *glob,
 		     const struct profile_callback ***out, size_t *count);
 
+/* The same for pauses of the garbage collector: by tgid, longest total first. */
+int select_gcs(const struct profile *profile, const char *glob, const struct profile_gc ***out,
+	       size_t *count);
+
 #endif

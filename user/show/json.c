@@ -88,6 +88,9 @@ static json_t *process_json(struct json_builder *b, const struct profile *profil
 	json_put(b, object, "calls_method",
 		 json_string(process->calls_method ? process->calls_method : "none"));
 	json_put(b, object, "reason", json_name_or_null(process->reason));
+	json_put(b, object, "gc_method",
+		 json_string(process->gc_method ? process->gc_method : "unknown"));
+	json_put(b, object, "gc_reason", json_name_or_null(process->gc_reason));
 	json_put(b, object, "diagnosis", diagnosis(b, &limit));
 	json_put(b, object, "threads", json_integer(process->threads));
 	json_put(b, object, "exited", json_boolean(process->exited));
@@ -334,6 +337,44 @@ static int put_asyncio(struct json_builder *b, json_t *root, const struct profil
 	return 0;
 }
 
+static json_t *gc_json(struct json_builder *b, const struct profile_gc *gc)
+{
+	json_t *object = json_object();
+
+	json_put(b, object, "tgid", json_integer(gc->tgid));
+	json_put(b, object, "generation",
+		 gc->generation < 0 ? json_null() : json_integer(gc->generation));
+	json_put(b, object, "function", json_name(gc->function));
+	json_put(b, object, "file", json_name(gc->file));
+	json_put(b, object, "line", json_integer(gc->line));
+	json_put(b, object, "method", json_string(gc->method ? gc->method : "unknown"));
+	json_put(b, object, "count", json_count(gc->time.count));
+	json_put(b, object, "seconds", json_histogram(b, &gc->time));
+	return object;
+}
+
+static int put_gcs(struct json_builder *b, json_t *root, const struct profile *profile,
+		   const struct show_options *options)
+{
+	const struct profile_gc **gcs;
+	json_t *array;
+	struct json_top top = JSON_TOP(options->top);
+	size_t count;
+	int err;
+
+	err = select_gcs(profile, options->function_glob, &gcs, &count);
+	if (err)
+		return err;
+	array = json_array();
+	for (size_t i = 0; i < count; i++) {
+		if (json_top_takes(&top, gcs[i]->tgid))
+			json_push(b, array, gc_json(b, gcs[i]));
+	}
+	free(gcs);
+	json_put(b, root, "gc", array);
+	return 0;
+}
+
 static int build(struct json_builder *b, json_t *root, const struct profile *profile,
 		 const struct show_options *options)
 {
@@ -353,8 +394,9 @@ static int build(struct json_builder *b, json_t *root, const struct profile *pro
 	if (!err)
 		err = put_asyncio(b, root, profile, options);
 	json_put(b, root, "gil", json_gils(b, profile, options->top));
-	json_put(b, root, "gc", json_array());
 	json_put(b, root, "stacks", json_stacks(b, profile, options->top));
+	if (!err)
+		err = put_gcs(b, root, profile, options);
 	json_put(b, root, "losses", losses(b, profile));
 	return err ? err : b->failed ? -ENOMEM : 0;
 }

@@ -71,6 +71,16 @@ static const struct table_spec callback_table = {
 	.name_title = "called by the event loop",
 };
 
+static const struct table_spec gc_table = {
+	.columns = {{.title = "gen"},
+		    {.title = "count"},
+		    {.title = "total"},
+		    {.title = "p50"},
+		    {.title = "p95"},
+		    {.title = "max"}},
+	.name_title = "collected garbage in",
+};
+
 static const char *method_text(const char *method)
 {
 	if (!method || !strcmp(method, "none"))
@@ -117,17 +127,18 @@ static int put_runq(const struct screen *screen, const struct judged *judged)
 	    (double)process->throttled_ns >= THROTTLED_SHARE * (double)limit->observed_ns &&
 	    process->throttled_ns)
 		err = text_put_line(screen, STYLE_PLAIN, TEXT_INDENT,
-			       "Throttled %s (%llu times) in %s by the CPU quota of %s",
-			       format_duration(time, (double)process->throttled_ns),
-			       (unsigned long long)process->throttle_count,
-			       format_duration(whole, (double)limit->observed_ns),
-			       process->throttled_by);
+				    "Throttled %s (%llu times) in %s by the CPU quota of %s",
+				    format_duration(time, (double)process->throttled_ns),
+				    (unsigned long long)process->throttle_count,
+				    format_duration(whole, (double)limit->observed_ns),
+				    process->throttled_by);
 	if (err || !runq || (double)runq < RUNQ_SHARE * (double)limit->active_ns)
 		return err;
-	return text_put_line(screen, STYLE_PLAIN, TEXT_INDENT, "Run queue %s: preempted %s, woken late %s",
-			format_duration(whole, (double)runq),
-			format_duration(time, (double)process->preempted_ns),
-			format_duration(other, (double)process->woken_late_ns));
+	return text_put_line(screen, STYLE_PLAIN, TEXT_INDENT,
+			     "Run queue %s: preempted %s, woken late %s",
+			     format_duration(whole, (double)runq),
+			     format_duration(time, (double)process->preempted_ns),
+			     format_duration(other, (double)process->woken_late_ns));
 }
 
 static int put_limit(const struct screen *screen, const struct limit *limit)
@@ -364,6 +375,55 @@ static bool has_calls(const struct profile_process *process)
 	       strcmp(process->calls_method, "none") != 0;
 }
 
+static int add_gc(struct table *table, const struct screen *screen, const struct profile_gc *gc)
+{
+	char generation[UNIT_BYTES] = "?", count[UNIT_BYTES], total[UNIT_BYTES], p50[UNIT_BYTES];
+	char p95[UNIT_BYTES], most[UNIT_BYTES], name[TEXT_PLACE_BYTES];
+	char place[TEXT_PLACE_BYTES] = "", short_place[TEXT_PLACE_BYTES] = "";
+	bool known = gc->function && *gc->function;
+	struct table_row row = {
+		.cells = {generation, count, format_duration(total, (double)gc->time.sum_ns),
+			  quantile(p50, &gc->time, 0.50), quantile(p95, &gc->time, 0.95),
+			  longest(most, &gc->time)},
+		.name = name,
+		.place = place,
+		.short_place = short_place,
+	};
+
+	if (gc->generation >= 0)
+		snprintf(generation, sizeof(generation), "%d", gc->generation);
+	snprintf(count, sizeof(count), "%llu", (unsigned long long)gc->time.count);
+	snprintf(name, sizeof(name), "%s%s", known ? gc->function : "(unknown)",
+		 gc->time.censored ? " (going on)" : "");
+	if (known) {
+		snprintf(place, sizeof(place), "%s:%u", gc->file, gc->line);
+		snprintf(short_place, sizeof(short_place), "%s:%u", file_base(gc->file), gc->line);
+	}
+	return text_add_named(table, screen, &row);
+}
+
+/* Pauses of the garbage collector in the process. */
+static int put_gcs(const struct screen *screen, const struct text_request *request,
+		   const struct profile_process *process, size_t top)
+{
+	struct table *table = table__new(&gc_table);
+	struct text_rows rows = {.top = top};
+	int err = 0;
+
+	if (!table)
+		return -ENOMEM;
+	for (size_t i = 0; i < request->gc_count && !err; i++)
+		if (request->gcs[i]->tgid == process->tgid && text_rows_take(&rows))
+			err = add_gc(table, screen, request->gcs[i]);
+	if (!err)
+		err = text_put_table(table, screen, &rows, "row");
+	if (!err && process->gc_reason && *process->gc_reason)
+		err = text_put_line(screen, STYLE_DIM, TEXT_INDENT,
+				    "Garbage collections are not seen: %s", process->gc_reason);
+	table__free(table);
+	return err;
+}
+
 int text_process(const struct screen *screen, const struct text_request *request,
 		 const struct judged *judged)
 {
@@ -407,5 +467,7 @@ int text_process(const struct screen *screen, const struct text_request *request
 		err = put_waits(screen, request->waits + first_wait, waits, top, top_idle);
 	if (!err)
 		err = put_callbacks(screen, request, tgid, top);
+	if (!err)
+		err = put_gcs(screen, request, judged->process, top);
 	return err;
 }
