@@ -10,11 +10,13 @@
 static bool set_functions(struct stack_total *stack, struct function_total *const *functions,
 			  size_t count)
 {
-	struct function_total **copy = reallocarray(stack->functions, count, sizeof(*copy));
+	struct function_total **copy =
+		reallocarray(stack->functions, count, sizeof(struct function_total *));
 
 	if (!copy)
 		return false;
-	memcpy(copy, functions, count * sizeof(*copy));
+	for (size_t i = 0; i < count; i++)
+		copy[i] = functions[i];
 	stack->functions = copy;
 	stack->count = count;
 	return true;
