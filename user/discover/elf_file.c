@@ -334,10 +334,10 @@ int elf_file__functions(const struct elf_file *elf, size_t max, struct elf_funct
 		free(out->list);
 		*out = (struct elf_functions){0};
 	} else if (out->count) {
-		struct elf_function *fit =
-			realloc(out->list, out->count * sizeof(struct elf_function));
+		struct elf_function *fit = realloc(out->list, out->count * sizeof(*fit));
 
-		out->list = fit ? fit : out->list;
+		if (fit)
+			out->list = fit;
 		qsort(out->list, out->count, sizeof(*out->list), compare_functions);
 	}
 	return err;
