@@ -34,6 +34,7 @@ static void free_stacks(struct profile *profile)
 	for (size_t i = 0; i < profile->stack_count; i++) {
 		free(profile->stacks[i].frames);
 		free(profile->stacks[i].waker_frames);
+		free(profile->stacks[i].native);
 	}
 	for (size_t i = 0; i < profile->gil_count; i++) {
 		free(profile->gils[i].waiter);

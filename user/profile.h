@@ -134,7 +134,9 @@ struct profile_stack {
 	uint32_t *frames; /* indices into names[], the innermost first; NULL: none is known */
 	size_t waker_count;
 	uint32_t *waker_frames; /* of who ended these waits, or NULL */
-	uint64_t count;         /* waits that are over, or samples */
+	char *native;   /* STACK_ONCPU: what it ran, "libz.so.1: deflate"; NULL: the interpreter's
+			   loop */
+	uint64_t count; /* waits that are over, or samples */
 	uint64_t ns;
 };
 

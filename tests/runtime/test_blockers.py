@@ -160,6 +160,18 @@ def test_samples(lab, py):
     check(held > 0.8 * process["cpu_seconds"] / process["observed_seconds"], f"held {held}")
 
 
+@timing
+@over("debian-3.9", "debian-3.13", "debian-3.14", "pyenv-3.12")
+def test_native_code(lab, py):
+    """Time in a C library is told as that library's."""
+    target, _, report = blocked(lab, py, "native", "--samples", "499")
+    running = [s for s in report["stacks"] if s["class"] == "oncpu" and "compresses" in names(s)]
+    total = sum(s["seconds"] for s in running)
+    inside = sum(s["seconds"] for s in running if (s["native"] or "").startswith("libz.so"))
+    leaves = {s["native"] for s in running}
+    check(total > 0.5 and inside > 0.8 * total, f"libz {inside:.3f} s of {total:.3f}: {leaves}")
+
+
 @over("debian-3.13")
 def test_no_samples(lab, py):
     """--samples 0: what ran has no stack, and that is said."""

@@ -116,6 +116,18 @@ def deep():
     run(deep_sleeps)
 
 
+def compresses():
+    import zlib
+
+    data = bytes(range(256)) * 4000
+    while going_on():
+        zlib.compress(data, 9)
+
+
+def native():
+    run(compresses)
+
+
 def run(*functions):
     global until
     until = time.monotonic() + float(sys.argv[2])
@@ -136,6 +148,7 @@ SECTIONS = {
     "producer": producer,
     "locked": locked,
     "deep": deep,
+    "native": native,
 }
 
 if __name__ == "__main__":

@@ -11,7 +11,9 @@
 #include <unistd.h>
 
 #include "discover/code_names.h"
+#include "discover/native.h"
 #include "discover/procfs.h"
+#include "discover/syscall.h"
 #include "gil.h"
 #include "names.h"
 #include "pauses.h"
@@ -56,8 +58,9 @@ struct collector *collector__new(const struct builds *builds, struct function_st
 	collector->lifecycle_arg = arg;
 	find_cpu_hierarchy(collector);
 	collector->slots = calloc(slots, sizeof(*collector->slots));
-	if (!collector->slots) {
-		free(collector);
+	collector->native = native__new();
+	if (!collector->slots || !collector->native) {
+		collector__free(collector);
 		return NULL;
 	}
 	return collector;
@@ -73,9 +76,10 @@ void collector__free(struct collector *collector)
 		next = total->next;
 		process_total__free(total);
 	}
-	for (size_t i = 0; i < collector->slot_count; i++)
+	for (size_t i = 0; collector->slots && i < collector->slot_count; i++)
 		free(collector->slots[i].before);
 	free(collector->slots);
+	native__free(collector->native);
 	free(collector);
 }
 
@@ -170,6 +174,7 @@ void collector__update_process(struct collector *collector, const struct process
 
 	if (total)
 		total->process = *process;
+	native__forget(collector->native, process->tgid);
 }
 
 void collector__probed(struct collector *collector, pid_t tgid, bool on, uint64_t now_ns)
@@ -202,6 +207,7 @@ void collector__end_process(struct collector *collector, pid_t tgid, uint64_t no
 		return;
 	collector__probed(collector, tgid, false, now_ns);
 	throttle_read_again(&collector->cpu_hierarchy, &total->throttle, &total->throttle_last);
+	native__forget(collector->native, tgid);
 	total->until_ns = now_ns;
 	total->current = false;
 }
@@ -384,6 +390,10 @@ static void on_sample(struct collector *collector, const struct record_sample *r
 		return;
 	function = collector__slot_function(collector, record->function, process);
 	on.stack = stacks_find(collector, process, record->stack, function);
+	if (!(record->flags & SAMPLE_IN_KERNEL))
+		on.native = native__leaf(collector->native, (pid_t)record->tgid, record->ip);
+	else
+		on.native = syscall_name(record->syscall);
 	stacks_use(process, &on, 0, 1);
 	process->samples++;
 	process->gil_samples += record->flags & SAMPLE_HAS_GIL;

@@ -21,6 +21,8 @@ struct throttle_cache {
 	struct throttle throttle;
 };
 
+struct native;
+
 struct collector {
 	const struct builds *builds;
 	struct function_stats *stats;
@@ -30,6 +32,7 @@ struct collector {
 	void *lifecycle_arg;
 	struct process_total *processes;
 	uint64_t stacks_lost; /* so far */
+	struct native *native;
 	struct cpu_hierarchy cpu_hierarchy;
 	struct throttle_cache throttle_cache;
 };

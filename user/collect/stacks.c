@@ -187,6 +187,7 @@ static int add_stack(struct profile *profile, uint32_t tgid, const struct stack_
 	out->quality = key->stack ? key->stack->quality : STACK_NONE;
 	out->count = use->count;
 	out->ns = use->ns;
+	out->native = key->native ? strdup(key->native) : NULL;
 	if (fill_frames(profile, key->stack, &out->frames, &out->frame_count))
 		return -1;
 	return fill_frames(profile, key->waker, &out->waker_frames, &out->waker_count);

@@ -73,7 +73,8 @@ struct stack_total {
 struct stack_key {
 	const struct stack_total *stack;
 	const struct stack_total *waker; /* `lock`: who ended it was there; NULL: not known */
-	uint32_t part;                   /* enum wait_class, or STACK_ONCPU */
+	const char *native; /* STACK_ONCPU: the code it ran that is not Python's own, or NULL */
+	uint32_t part;      /* enum wait_class, or STACK_ONCPU */
 	uint32_t pad;
 };
 

@@ -49,6 +49,7 @@ static json_t *stack_json(struct json_builder *b, const struct profile *profile,
 	json_put(b, object, "class", json_string(stack_part_name(stack->part)));
 	json_put(b, object, "count", json_count(stack->count));
 	json_put(b, object, "seconds", json_seconds((double)stack->ns));
+	json_put(b, object, "native", json_name_or_null(stack->native));
 	json_put(b, object, "waker_frames",
 		 stack->waker_count ? frames(b, profile, stack->waker_frames, stack->waker_count)
 				    : json_null());
