@@ -309,7 +309,8 @@ __noinline u32 function_new_here(const struct py_layout *l, const struct functio
 __noinline int function_tell_again(const struct py_layout *l, struct function_stats *stats,
 				   u32 slot)
 {
-	if (l && stats)
+	/* (another CPU may be about to fill the slot in, and then tells itself) */
+	if (l && stats && stats->key.code)
 		stats->told = !function_tell(NULL, l, stats->tgid, stats->key.code, slot);
 	return 0;
 }

@@ -12,6 +12,17 @@ static __always_inline u32 sample_flags(struct thread *t, const struct py_layout
 	return flags | SAMPLE_HAS_GIL;
 }
 
+/* Is its process traced?  (A thread that never leaves its CPU is not told of changes.) */
+static __always_inline bool sampled_is_traced(const struct thread *t, u32 tgid)
+{
+	struct process_entry *p;
+
+	if (t->epoch == process_epoch)
+		return t->flags & PROCESS_TRACED;
+	p = bpf_map_lookup_elem(&processes, &tgid);
+	return p && p->flags & PROCESS_TRACED;
+}
+
 SEC("perf_event")
 int on_sample(void *ctx)
 {
@@ -23,7 +34,7 @@ int on_sample(void *ctx)
 	const struct py_layout *l;
 	struct pt_regs *regs;
 
-	if (!t || !(t->flags & PROCESS_TRACED))
+	if (!t || !sampled_is_traced(t, task->tgid))
 		return 0;
 	l = t->runtime ? layout_of(t->build) : NULL;
 	if (l)

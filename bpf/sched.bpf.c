@@ -160,7 +160,8 @@ static __always_inline void woken_by(struct task_struct *task, struct thread *t,
 	t->waker = NO_FUNCTION;
 	t->waker_tid = current->pid;
 	waker = bpf_task_storage_get(&threads, current, NULL, 0);
-	if (!waker || !waker->runtime)
+	if (!waker || !waker->runtime || !(waker->flags & PROCESS_TRACED) ||
+	    waker->epoch != process_epoch)
 		return;
 	l = layout_of(waker->build);
 	if (!l)

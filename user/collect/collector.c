@@ -221,7 +221,7 @@ static struct process_total *process_of(struct collector *collector, uint32_t tg
 	struct record_task fork = {.kind = RECORD_FORK, .tgid = tgid};
 	struct process_total *total = collector__find_any(collector, tgid);
 
-	if (total)
+	if (total || !tgid)
 		return total;
 	collector->lifecycle(collector->lifecycle_arg, &fork);
 	return collector__find_any(collector, tgid);
