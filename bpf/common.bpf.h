@@ -93,15 +93,29 @@ struct thread {
 	u64 runtime;   /* address of _PyRuntime; 0: process not known yet */
 	u32 build;
 	u32 depth; /* calls in progress; those beyond STACK_MAX are only counted */
+	/* what it does off-CPU, as a struct record_wait tells it */
+	u64 off_stack;
 	u32 off_function;
 	s32 off_syscall;
 	u32 off_gil_switches;
+	u32 off_holder;
+	u64 waker_stack;
+	u32 waker;
+	u32 waker_tid;
 	u8 off_class;
 	u8 off_flags;
-	u8 pad[2];
-	struct recent_function last; /* the one that last went off-CPU */
-	u64 probe_ns;                /* what our probes have taken of its time so far */
-	u64 deep_frame;              /* beyond what is kept: the frame that was last hit */
+	u8 gil_waits;  /* it counts as waiting for the GIL */
+	u8 gil_wanted; /* it sleeps until another lets the GIL go (and not until it is taken, say)
+			*/
+	u8 searches;   /* for its thread state, that found none */
+	u8 pad[3];
+	u64 told_stack; /* the last one that was told */
+	u64 gil_since;  /* if it has the GIL, then since then, after a wait; 0: not known */
+	u64 taken_in;   /* its process: tells it from one that had this tgid before */
+	struct recent_function
+		walked[RECENT_FUNCTIONS]; /* of its stacks: probes may be interrupted */
+	u64 probe_ns;                     /* what our probes have taken of its time so far */
+	u64 deep_frame;                   /* beyond what is kept: the frame that was last hit */
 	u64 hit_ns;    /* when the last hit was left (an entry) or come to (an exit) */
 	u8 hit_entry;  /* which of the two it was */
 	u8 deep_state; /* enum deep_state: what it did then */
@@ -221,6 +235,22 @@ struct {
 	__type(value, u64);
 } losses SEC(".maps");
 
+/* Stacks that were told; what is in here no longer is told again. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, MAX_STACKS);
+	__type(key, u64);
+	__type(value, u8);
+} stacks_told SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_GILS);
+	__type(key, struct gil_id);
+	__type(value, struct gil_stats);
+} gils SEC(".maps");
+
 /* Callbacks of event loops. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -266,24 +296,28 @@ struct {
 	__type(value, struct cost);
 } costs SEC(".maps");
 
-#define COST_SAMPLE 64 /* one run in so many is timed, by the low bits of the clock */
+#define COST_EVERY 64 /* one run in so many is timed, by the low bits of the clock */
 
 /*
  * What one of our programs cost that began at `start`.  (The kernel could time them:
  * but each time that was turned on or off here, sched_switch events went missing.)
  */
-static __always_inline void cost_sample(enum cost_kind kind, u64 start)
+static __always_inline void cost_add(enum cost_kind kind, u64 start)
 {
 	u32 index = kind;
-	struct cost *cost;
+	struct cost *cost = bpf_map_lookup_elem(&costs, &index);
 
-	if (start & (COST_SAMPLE - 1))
-		return;
-	cost = bpf_map_lookup_elem(&costs, &index);
 	if (!cost)
 		return;
 	cost->runs++;
 	cost->ns += bpf_ktime_get_ns() - start;
+}
+
+/* The same for one run in COST_EVERY. */
+static __always_inline void cost_sample(enum cost_kind kind, u64 start)
+{
+	if (!(start & (COST_EVERY - 1)))
+		cost_add(kind, start);
 }
 
 /* `processes` has changed: what was cached of it in the thread is void. */
@@ -292,10 +326,15 @@ __noinline int thread_forget(struct thread *t)
 	if (!t)
 		return 0;
 	t->epoch = process_epoch;
-	t->last.code = 0;
+	t->told_stack = 0;
 	for (int i = 0; i < RECENT_FUNCTIONS; i++)
-		t->recent[i].code = 0;
+		t->recent[i].code = t->walked[i].code = 0;
 	return 0;
+}
+
+static __always_inline u64 exchange(u64 *where, u64 value)
+{
+	return __sync_lock_test_and_set(where, value);
 }
 
 static __always_inline void lose(enum loss_cause cause)

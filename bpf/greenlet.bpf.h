@@ -214,10 +214,10 @@ __noinline int stack_end(struct thread *t, u64 since)
 
 /*
  * Park the calls in progress, and go on with those parked under `frame`, if there are any:
- * the time they were away counts as a wait; `gone`: they have ended.  0, or -1 if the calls left
- * could not be kept: then nothing was done.
+ * the time they were away counts as a wait; `gone`: they have ended.  When these were parked, 0:
+ * there are none; or -1 if the calls left could not be kept: then nothing was done.
  */
-__noinline int stack_change(struct thread *t, u64 frame, u64 now, u32 gone)
+__noinline s64 stack_change(struct thread *t, u64 frame, u64 now, u32 gone)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct frame_key key = {.frame = frame, .tgid = task->tgid};
@@ -226,8 +226,6 @@ __noinline int stack_change(struct thread *t, u64 frame, u64 now, u32 gone)
 
 	if (!t)
 		return -1;
-	if (stack_is_gone(t))
-		stack_end(t, t->hit_ns);
 	if (stack_park(task, t, now)) {
 		lose(LOSS_PARKED);
 		return -1;
@@ -246,26 +244,38 @@ __noinline int stack_change(struct thread *t, u64 frame, u64 now, u32 gone)
 		key.frame = top->previous;
 		bpf_map_delete_elem(&parked_below, &key);
 	}
-	if (gone)
-		stack_end(t, m.since);
-	else
+	if (!gone)
 		shadow_wait(task, t, WAIT_OTHER, now - m.since);
-	return 0;
+	return m.since;
 }
 
-/* The thread has changed to the stack of calls that has `frame` on top, 0: to a new one. */
+/* What ends calls is not called by what moves them: together they are too deep for 6.1's stack. */
+static __always_inline s64 stack_leave(struct thread *t, u64 frame, u64 now, u32 gone)
+{
+	if (stack_is_gone(t))
+		stack_end(t, t->hit_ns);
+	return stack_change(t, frame, now, gone);
+}
+
+/*
+ * The thread has changed to the stack of calls that has `frame` on top, 0: to a new one.  0, or
+ * -1 if the calls left could not be kept: then nothing was done.
+ */
 static __always_inline int stack_switch(struct thread *t, u64 frame, u64 now)
 {
-	return stack_change(t, frame, now, 0);
+	return stack_leave(t, frame, now, 0) < 0 ? -1 : 0;
 }
 
 /*
  * The thread has changed to a new stack, whose lowest frame this is.  If one is parked there
  * it is gone: an exception had left all of it before it was parked.
  */
-static __always_inline int stack_begin(struct thread *t, u64 frame, u64 now)
+static __always_inline void stack_begin(struct thread *t, u64 frame, u64 now)
 {
-	return stack_change(t, frame, now, 1);
+	s64 since = stack_leave(t, frame, now, 1);
+
+	if (since > 0)
+		stack_end(t, since);
 }
 
 /*

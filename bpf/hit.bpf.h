@@ -82,6 +82,7 @@ __noinline int thread_refresh(struct thread *t, u32 tgid, u64 cookie, u64 ip, u6
 	}
 	thread_forget(t);
 	t->flags = p ? p->flags : 0;
+	t->taken_in = p ? p->since : 0;
 	if (p && !p->runtime) {
 		p->runtime = runtime;
 		p->build = build;

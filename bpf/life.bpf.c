@@ -4,9 +4,9 @@
 #include "stack.bpf.h"
 #include "wait.bpf.h"
 
-/* `entry`: what is traced of the process, where that is to be told; else NULL. */
+/* `entry`: what is traced of the process, where that is to be told with its parent; else NULL. */
 static __always_inline void task_tell(enum record_kind kind, u32 tgid, u32 tid,
-				      const struct process_entry *entry, u64 oncpu_ns)
+				      const struct process_entry *entry, u32 parent, u64 oncpu_ns)
 {
 	struct record_task *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
 
@@ -21,6 +21,7 @@ static __always_inline void task_tell(enum record_kind kind, u32 tgid, u32 tid,
 	if (entry) {
 		record->build = entry->build;
 		record->flags = entry->flags;
+		record->parent = parent;
 	}
 	record->ns = bpf_ktime_get_ns();
 	record->oncpu_ns = oncpu_ns;
@@ -47,7 +48,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 		lose(LOSS_PROCESSES_FULL);
 		return 0;
 	}
-	task_tell(RECORD_FORK, to, to, &copy, 0);
+	task_tell(RECORD_FORK, to, to, &copy, from, 0);
 	return 0;
 }
 
@@ -83,7 +84,7 @@ int BPF_PROG(on_exec, struct task_struct *task)
 		p->runtime = 0; /* set again by the first probe hit or by userspace */
 		p->since = bpf_ktime_get_ns();
 	}
-	task_tell(RECORD_EXEC, tgid, task->pid, NULL, 0);
+	task_tell(RECORD_EXEC, tgid, task->pid, NULL, 0, 0);
 	return 0;
 }
 
@@ -103,13 +104,13 @@ int BPF_PROG(on_exit, struct task_struct *task)
 		t->in_ns = t->oncpu_ns = 0;
 		t->flags = 0;
 		t->epoch = process_epoch;
-		task_tell(RECORD_THREAD_EXIT, tgid, task->pid, NULL, ran);
+		task_tell(RECORD_THREAD_EXIT, tgid, task->pid, NULL, 0, ran);
 	}
 	if (BPF_CORE_READ(task, signal, live.counter) > 0)
 		return 0;
 	if (!bpf_map_lookup_elem(&processes, &tgid))
 		return 0;
 	bpf_map_delete_elem(&processes, &tgid);
-	task_tell(RECORD_EXIT, tgid, task->pid, NULL, 0);
+	task_tell(RECORD_EXIT, tgid, task->pid, NULL, 0, 0);
 	return 0;
 }

@@ -165,7 +165,7 @@ static __noinline u32 function_of_code(struct thread *t, const struct py_layout 
 	struct function_key key = {.code = code, .tgid = bpf_get_current_task_btf()->tgid};
 
 	key.check = code_check(NULL, l, code, t->head);
-	return function_slot(t, l, &key);
+	return function_slot(t->recent, l, &key);
 }
 
 /* Names that asyncio makes up are as many as there are tasks: Task-1, Task-2, ... */

@@ -9,7 +9,8 @@
 #include "common.bpf.h"
 
 #define MAX_THREAD_STATES 8192
-#define RETRY_NS 100000000ull /* between searches for a thread state that was not there */
+#define RETRY_NS 100000ull /* between two searches for a thread state that was not there, ... */
+#define RETRY_DOUBLINGS 10 /* ... which doubles so often: to 0.1 s */
 
 static __always_inline const struct py_layout *layout_of(u32 build)
 {
@@ -308,7 +309,8 @@ __noinline u32 function_new_here(const struct py_layout *l, const struct functio
 __noinline int function_tell_again(const struct py_layout *l, struct function_stats *stats,
 				   u32 slot)
 {
-	if (l && stats)
+	/* (another CPU may be about to fill the slot in, and then tells itself) */
+	if (l && stats && stats->key.code)
 		stats->told = !function_tell(NULL, l, stats->tgid, stats->key.code, slot);
 	return 0;
 }
@@ -340,21 +342,29 @@ static __always_inline u32 code_check(struct task_struct *other, const struct py
 	return mixed ^ mixed >> 32;
 }
 
-/* The slot of the function with this code object in the current process. */
-static __always_inline u32 function_slot(struct thread *t, const struct py_layout *l,
+static __always_inline u32 recent_place(u64 code)
+{
+	return (code >> 5 ^ code >> 10) & (RECENT_FUNCTIONS - 1);
+}
+
+/*
+ * The slot of the function with this code object in the current process.  `recent` are
+ * RECENT_FUNCTIONS of the current thread.
+ */
+static __always_inline u32 function_slot(struct recent_function *recent, const struct py_layout *l,
 					 const struct function_key *key)
 {
-	u32 recent = (key->code >> 5 ^ key->code >> 10) & (RECENT_FUNCTIONS - 1);
 	u32 *found, slot;
 
-	if (t->recent[recent].code == key->code && t->recent[recent].check == key->check)
-		return t->recent[recent].slot;
+	recent += recent_place(key->code);
+	if (recent->code == key->code && recent->check == key->check)
+		return recent->slot;
 	found = bpf_map_lookup_elem(&function_slots, key);
 	slot = found ? *found : function_new_here(l, key);
 	if (slot != NO_FUNCTION) {
-		t->recent[recent].slot = slot;
-		t->recent[recent].check = key->check;
-		t->recent[recent].code = key->code;
+		recent->slot = slot;
+		recent->check = key->check;
+		recent->code = key->code;
 	}
 	return slot;
 }
@@ -368,7 +378,7 @@ static __always_inline u32 function_of_frame(struct thread *t, const struct py_l
 	if (!key.code)
 		return NO_FUNCTION;
 	key.check = code_check(NULL, l, key.code, head);
-	return function_slot(t, l, &key);
+	return function_slot(t->recent, l, &key);
 }
 
 #endif

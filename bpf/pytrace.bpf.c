@@ -2,6 +2,8 @@
 /* One object of all event sources, so that they share their maps. */
 #include "calls.bpf.c"
 #include "sched.bpf.c"
+#include "sample.bpf.c"
+#include "gc.bpf.c"
 #include "life.bpf.c"
 
 char LICENSE[] SEC("license") = "GPL";

@@ -3,10 +3,13 @@
  * Waits: when a Python thread leaves the CPU, why, and for how long.  One
  * off-CPU stretch is a wait (until the wakeup) and then run queue time.
  */
+#include "gc.bpf.h"
+#include "gil_holder.bpf.h"
 #include "python.bpf.h"
 #include "stack.bpf.h"
 #include "wait.bpf.h"
 #include "wait_class.bpf.h"
+#include "walk.bpf.h"
 
 /* The thread's state if its process is traced; made at first sight. */
 static __always_inline struct thread *traced_thread(struct task_struct *task, u64 now)
@@ -32,6 +35,7 @@ static __always_inline struct thread *traced_thread(struct task_struct *task, u6
 	}
 	thread_forget(t);
 	t->flags = p ? p->flags : 0;
+	t->taken_in = p ? p->since : 0;
 	if (p && p->runtime && t->runtime != p->runtime) {
 		t->runtime = p->runtime;
 		t->build = p->build;
@@ -39,59 +43,6 @@ static __always_inline struct thread *traced_thread(struct task_struct *task, u6
 		t->depth = 0;
 	}
 	return t->flags & PROCESS_TRACED ? t : NULL;
-}
-
-/* The slot of a function that goes off-CPU: mostly it is the one that did so last. */
-static __always_inline u32 function_off(struct thread *t, const struct py_layout *l, u32 tgid,
-					u64 code, u8 *scratch)
-{
-	struct function_key key = {.code = code, .tgid = tgid};
-	struct function_stats *stats;
-	u32 slot;
-
-	if (!code)
-		return NO_FUNCTION;
-	key.check = code_check(NULL, l, code, scratch);
-	if (t->last.code == code && t->last.check == key.check)
-		return t->last.slot;
-	slot = function_slot(t, l, &key);
-	stats = bpf_map_lookup_elem(&functions, &slot);
-	if (!stats)
-		return NO_FUNCTION;
-	if (stats->told) {
-		t->last.code = code;
-		t->last.check = key.check;
-		t->last.slot = slot;
-	} else {
-		function_tell_again(l, stats, slot);
-	}
-	return slot;
-}
-
-/* The function a thread that goes off-CPU is in.  The current task only. */
-static __always_inline u32 running_function(struct thread *t, const struct py_layout *l, u32 tgid,
-					    u64 now)
-{
-	u8 head[HEAD_BYTES] = {}; /* not the thread's: this may interrupt a probe */
-	u64 frame;
-
-	if (!t->tstate) {
-		if (now < t->not_before)
-			return NO_FUNCTION;
-		if (thread_find(t, l)) { /* no Python thread, or not yet */
-			t->not_before = now + RETRY_NS;
-			return NO_FUNCTION;
-		}
-	}
-	frame = current_frame(NULL, l, t->tstate);
-	for (int i = 0; i < 3 && frame; i++) {
-		if (read_frame(NULL, l, head, frame))
-			return NO_FUNCTION;
-		if (!frame_is_entry(l, head))
-			return function_off(t, l, tgid, frame_code(l, head), head);
-		frame = frame_previous(l, head);
-	}
-	return NO_FUNCTION;
 }
 
 /* What the thread, which is asleep or about to be, waits for; also its system call. */
@@ -118,15 +69,21 @@ static __always_inline void switch_out(struct task_struct *task, struct thread *
 				       u32 state, u64 now)
 {
 	const struct py_layout *l = t->runtime ? layout_of(t->build) : NULL;
+	struct walked walked = {.function = NO_FUNCTION};
 	u64 since;
 
 	switch_in_missed(task, t);
 	since = exchange(&t->in_ns, 0);
 	if (since)
 		__sync_fetch_and_add(&t->oncpu_ns, now - since);
-	t->off_function = l ? running_function(t, l, task->tgid, now) : NO_FUNCTION;
+	if (l)
+		walk_here(t, l, WALKER_SCHEDULER, &walked);
+	t->off_stack = walked.stack;
+	t->off_function = walked.function;
+	t->off_holder = NO_FUNCTION;
 	t->off_flags = 0;
 	t->off_gil_switches = 0;
+	t->waker_tid = 0;
 	if (runnable) {
 		t->off_class = WAIT_RUNQ;
 		t->off_syscall = SYSCALL_NONE;
@@ -134,9 +91,7 @@ static __always_inline void switch_out(struct task_struct *task, struct thread *
 	} else {
 		t->off_class = wait_class_of(NULL, task, t, l, state);
 		t->wake_ns = 0;
-		if (t->off_class == WAIT_GIL && l->gil_switch_number != LAYOUT_ABSENT)
-			bpf_probe_read_user(&t->off_gil_switches, sizeof(u32),
-					    (void *)(t->gil + l->gil_switch_number));
+		gil_switch_out(task, t, l, now);
 	}
 	t->off_begin = now;
 	exchange(&t->off_ns, now);
@@ -184,17 +139,58 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 	return 0;
 }
 
-/* The wait is over, the run queue begins. */
-SEC("tp_btf/sched_wakeup")
-int BPF_PROG(on_wakeup, struct task_struct *task)
+/*
+ * A thread that sleeps in a futex is woken.  The current task did it if it stands in a futex call
+ * itself: interrupts (time-outs) make bystanders current, and those seldom do.
+ */
+static __always_inline void woken_by(struct task_struct *task, struct thread *t, u64 now)
+{
+	struct task_struct *current = bpf_get_current_task_btf();
+	struct walked walked = {.function = NO_FUNCTION};
+	const struct py_layout *l;
+	struct pt_regs *regs;
+	struct thread *waker;
+
+	if (current->flags & PF_KTHREAD)
+		return;
+	regs = (struct pt_regs *)bpf_task_pt_regs(current);
+	if ((s32)regs->orig_ax != __NR_futex)
+		return;
+	t->waker_stack = 0;
+	t->waker = NO_FUNCTION;
+	t->waker_tid = current->pid;
+	waker = bpf_task_storage_get(&threads, current, NULL, 0);
+	if (!waker || !waker->runtime || !(waker->flags & PROCESS_TRACED) ||
+	    waker->epoch != process_epoch)
+		return;
+	l = layout_of(waker->build);
+	if (!l)
+		return;
+	walk_here(waker, l, WALKER_SCHEDULER, &walked);
+	if (current->tgid == task->tgid) { /* slots are of one process */
+		t->waker_stack = walked.stack;
+		t->waker = walked.function;
+	}
+	if (t->gil_wanted && waker->gil == t->gil)
+		gil_let_go(waker, current->tgid, walked.function, now);
+}
+
+/* The wait is over, the run queue begins.  The current task is who ended it, or a bystander. */
+SEC("tp_btf/sched_waking")
+int BPF_PROG(on_waking, struct task_struct *task)
 {
 	struct thread *t;
+	u64 now;
 
 	if (task->flags & PF_KTHREAD)
 		return 0;
 	t = bpf_task_storage_get(&threads, task, NULL, 0);
-	if (t && t->off_ns && !t->wake_ns)
-		t->wake_ns = bpf_ktime_get_ns();
+	if (!t || !t->off_ns || t->wake_ns)
+		return 0;
+	now = bpf_ktime_get_ns();
+	t->wake_ns = now;
+	if (t->off_syscall == __NR_futex)
+		woken_by(task, t, now);
 	return 0;
 }
 
@@ -205,10 +201,7 @@ int BPF_PROG(on_wakeup, struct task_struct *task)
 static __always_inline void look_at_sleeper(struct task_struct *task, struct thread *t)
 {
 	const struct py_layout *l = t->runtime ? layout_of(t->build) : NULL;
-	struct function_key key = {.tgid = task->tgid};
-	u8 head[HEAD_BYTES] = {};
-	u64 frame;
-	u32 *slot;
+	struct walked walked = {.function = NO_FUNCTION};
 
 	if (!l)
 		return;
@@ -216,15 +209,9 @@ static __always_inline void look_at_sleeper(struct task_struct *task, struct thr
 		thread_find_listed(task, t, l, thread_ident(task), task->tgid);
 	if (!t->tstate)
 		return;
-	frame = current_frame(task, l, t->tstate);
-	if (read_frame(task, l, head, frame) || frame_is_entry(l, head))
-		return;
-	key.code = frame_code(l, head);
-	if (!key.code)
-		return;
-	key.check = code_check(task, l, key.code, head);
-	slot = bpf_map_lookup_elem(&function_slots, &key);
-	t->off_function = slot ? *slot : function_new(task, l, &key);
+	walk_sleeper(task, t, l, &walked);
+	t->off_stack = walked.stack;
+	t->off_function = walked.function;
 }
 
 static __always_inline void thread_seed(struct task_struct *task, struct thread *t, u64 now,
@@ -267,13 +254,14 @@ static __always_inline int visit(struct task_struct *task, bool look)
 		t = traced_thread(task, now);
 		if (!t)
 			return 0;
-		t->off_function = NO_FUNCTION;
+		t->off_function = t->off_holder = t->waker = NO_FUNCTION;
 		thread_seed(task, t, now, look);
 		return 0;
 	}
 	t = traced_thread(task, now);
 	if (!t)
 		return 0;
+	gc_tell_open(task, now);
 	since = t->in_ns;
 	if (since && __sync_val_compare_and_swap(&t->in_ns, since, now) == since)
 		__sync_fetch_and_add(&t->oncpu_ns, now - since);

@@ -154,12 +154,19 @@ static __always_inline void waits_to_generator(struct generator *g, const struct
 	g->waited |= f->waited;
 }
 
+static __always_inline void waits_account(__u64 *sums, u32 waited, const u64 *wait_ns)
+{
+	for (u32 c = 0; c < WAIT_CLASSES; c++)
+		__sync_fetch_and_add(&sums[c], if_waited(waited, c, wait_ns[c]));
+}
+
 /*
- * A call is over, seen from its entry on: into the function's histogram.  What is left of
- * its wall time without our probes may be less than nothing, for their cost is an
- * estimate: the sum is to come out right.
+ * A call is over, seen from its entry on: into the function's histogram, and if it was one of
+ * the slow ones, into its tail.  What is left of its wall time without our probes may be less
+ * than nothing, for their cost is an estimate: the sum is to come out right.
  */
-static __always_inline void call_account(struct function_stats *stats, s64 left, bool raised)
+static __always_inline void call_account(struct function_stats *stats, s64 left, bool raised,
+					 u32 waited, const u64 *wait_ns)
 {
 	u64 wall = left > 0 ? left : 1;
 	u32 bucket = bucket_of(wall);
@@ -174,13 +181,13 @@ static __always_inline void call_account(struct function_stats *stats, s64 left,
 		stats->max_ns = wall;
 	if (!stats->min_ns || wall < stats->min_ns)
 		stats->min_ns = wall;
-}
-
-static __always_inline void waits_account(struct function_stats *stats, u32 waited,
-					  const u64 *wait_ns)
-{
-	for (u32 c = 0; c < WAIT_CLASSES; c++)
-		__sync_fetch_and_add(&stats->wait_ns[c], if_waited(waited, c, wait_ns[c]));
+	if (waited)
+		waits_account(stats->wait_ns, waited, wait_ns);
+	if (wall <= stats->tail_from_ns - 1) /* always, where that is 0 */
+		return;
+	__sync_fetch_and_add(&stats->tail.calls, 1);
+	__sync_fetch_and_add(&stats->tail.wall_ns, left);
+	waits_account(stats->tail.wait_ns, waited, wait_ns);
 }
 
 /*
@@ -199,9 +206,8 @@ static __always_inline bool generator_gone(const struct frame_key *key)
 	function = g->function;
 	stats = bpf_map_lookup_elem(&functions, &function);
 	if (stats) {
-		waits_account(stats, g->waited, g->wait_ns);
 		__sync_fetch_and_add(&stats->suspended_ns, g->suspended_ns);
-		call_account(stats, g->wall_ns, false);
+		call_account(stats, g->wall_ns, false, g->waited, g->wait_ns);
 	}
 	return true;
 }
@@ -285,9 +291,8 @@ static __always_inline int generator_finish(const struct shadow_frame *f,
 		return 0;
 	}
 	waits_to_generator(g, f);
-	waits_account(stats, g->waited, g->wait_ns);
 	__sync_fetch_and_add(&stats->suspended_ns, g->suspended_ns + f->start_ns - g->yield_ns);
-	call_account(stats, g->wall_ns + wall, raised);
+	call_account(stats, g->wall_ns + wall, raised, g->waited, g->wait_ns);
 	if (g->heir)
 		g->function = NO_FUNCTION;
 	else
@@ -359,9 +364,7 @@ __noinline int shadow_pop(struct thread *t, enum ending how, u64 now)
 	} else if (f->segment == SEGMENT_RESUMED) {
 		generator_finish(f, stats, tgid, wall, how == ENDED_EXCEPTION);
 	} else {
-		if (f->waited)
-			waits_account(stats, f->waited, f->wait_ns);
-		call_account(stats, wall, how == ENDED_EXCEPTION);
+		call_account(stats, wall, how == ENDED_EXCEPTION, f->waited, f->wait_ns);
 		if (stats->role == ROLE_LOOP_CALL)
 			loop_leave(t, f, index, wall);
 	}

@@ -3,12 +3,8 @@
 #ifndef PYTRACE_WAIT_BPF_H
 #define PYTRACE_WAIT_BPF_H
 
+#include "gil.bpf.h"
 #include "stack.bpf.h"
-
-static __always_inline u64 exchange(u64 *where, u64 value)
-{
-	return __sync_lock_test_and_set(where, value);
-}
 
 /* Tell userspace of the stretch from `since` to `now` of a thread that is (or was) off-CPU. */
 static __always_inline void wait_tell(struct task_struct *task, struct thread *t, u64 since,
@@ -36,7 +32,12 @@ static __always_inline void wait_tell(struct task_struct *task, struct thread *t
 	record->runq_done = done && record->runq_ns;
 	record->pad = 0;
 	record->gil_switches = t->off_gil_switches;
-	record->pad2 = 0;
+	record->holder = t->off_holder;
+	record->stack = t->off_stack;
+	record->waker_stack = t->waker_tid ? t->waker_stack : 0;
+	record->waker = t->waker_tid ? t->waker : NO_FUNCTION;
+	record->waker_tid = t->waker_tid;
+	record->gil = t->gil;
 	__builtin_memcpy(record->comm, task->comm, COMM_BYTES);
 	bpf_ringbuf_submit(record, ring_wake_flag());
 }
@@ -49,6 +50,7 @@ static __always_inline void switch_in(struct task_struct *task, struct thread *t
 	t->in_ns = now;
 	if (!since)
 		return;
+	gil_switch_in(t, now);
 	wake = t->wake_ns ?: now;
 	if (wake > t->off_begin)
 		shadow_wait(task, t, t->off_class, wake - t->off_begin);

@@ -15,6 +15,11 @@
 #define NAME_MAX_BYTES 192 /* a qualified name, before decoding */
 #define FILE_MAX_BYTES 320 /* a file name, before decoding */
 #define COMM_BYTES 16
+#define DEFAULT_SAMPLES_HZ 99
+#define MAX_SAMPLES_HZ 10000
+#define STACK_FRAMES 64    /* frames of a Python stack that are kept, from the top */
+#define MAX_STACKS 32768   /* different stacks remembered as told */
+#define MAX_GILS 16384     /* of all interpreters of all processes */
 #define TASK_NAME_BYTES 44 /* of an asyncio task, before decoding */
 
 /* A callback of an event loop that took that long held up all others: it is always told. */

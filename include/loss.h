@@ -10,9 +10,13 @@
 #define LOSS_CAUSES(X)                                                                        \
 	X(RING_WAIT,       "ring_full_wait",      "waits not recorded: ring buffer full")         \
 	X(RING_CODE,       "ring_full_code",      "function names delayed: ring buffer full")     \
+	X(RING_SAMPLE,     "ring_full_sample",    "samples not recorded: ring buffer full")       \
+	X(RING_STACK,      "ring_full_stack",     "stacks told later: ring buffer full")          \
 	X(RING_LIFECYCLE,  "ring_full_lifecycle", "process events lost: ring buffer full")        \
 	X(FUNCTIONS_FULL,  "functions_full",      "calls not recorded: function table full")      \
 	X(PROCESSES_FULL,  "processes_full",      "events of processes beyond the process table") \
+	X(RING_GC,         "ring_full_gc",        "garbage collections not recorded: ring buffer full") \
+	X(GC_BEGAN_BEFORE, "gc_began_before",     "garbage collections that began before tracing")     \
 	X(GENERATORS_FULL, "generators_full",     "generator calls not tracked: table full")      \
 	X(CALLBACKS_FULL,  "callbacks_full",      "event loop callbacks not recorded: table full") \
 	X(PARKED,          "greenlets_full",      "greenlets whose calls were let go: table full") \
@@ -24,6 +28,8 @@
 	X(BEGAN_BEFORE,    "began_before",        "exits of calls that began before tracing")         \
 	X(UNMATCHED_EXIT,  "unmatched_exit",      "exits whose entry was not seen")               \
 	X(EXIT_UNSEEN,     "ended_unseen",        "calls that ended without a seen exit")         \
+	X(GILS_FULL,       "gils_full",           "GILs not watched: table full")                 \
+	X(STACKS_FULL,     "stacks_full",         "waits whose stack was not kept: too many stacks") \
 	X(STRING,          "string_truncated",    "function names cut short")                     \
 	X(FORK_GAP,        "fork_unprobed",       "new processes whose first calls were missed") \
 	X(RECONCILE,       "stack_mismatch",      "thread stacks rebuilt after a mismatch")

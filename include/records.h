@@ -13,6 +13,7 @@
 #include "buckets.h"
 #include "layout.h"
 #include "loss.h"
+#include "stack_quality.h"
 #include "wait_class.h"
 
 #define NO_FUNCTION 0xffffffffU
@@ -26,11 +27,15 @@ enum record_kind {
 	RECORD_EXIT,
 	RECORD_THREAD_EXIT,
 	RECORD_FIRST_HIT,
+	RECORD_STACK,
+	RECORD_SAMPLE,
+	RECORD_GC,
 };
 
 enum wait_flags {
-	WAIT_DONE = 1,      /* the wait is over; without it, a part of one still going on */
-	WAIT_AT_ATTACH = 2, /* it had begun before we looked; its length is a lower bound */
+	WAIT_DONE = 1,        /* the wait is over; without it, a part of one still going on */
+	WAIT_AT_ATTACH = 2,   /* it had begun before we looked; its length is a lower bound */
+	WAIT_HOLDER_SURE = 4, /* the GIL was locked when its holder was looked up */
 };
 
 /* A stretch a thread was off-CPU, or the part of it not reported before. */
@@ -49,10 +54,44 @@ struct record_wait {
 	__u8 runq_done;  /* one run queue stretch ended with this record */
 	__u8 pad;
 	__u32 gil_switches; /* low half of the GIL's switch count when a `gil` wait began */
-	__u32 pad2;
+	__u32 holder;       /* `gil`: slot of the function that held it then, or NO_FUNCTION */
+	__u64 stack;        /* of the thread when it went off-CPU (record_stack), 0: no Python */
+	__u64 waker_stack;  /* of the thread that ended it, 0: none of ours, or no Python */
+	__u32 waker;        /* slot of the function on top there, or NO_FUNCTION */
+	__u32 waker_tid;    /* 0: nobody we know of */
+	__u64 gil;          /* `gil`: address of its struct */
 	char comm[COMM_BYTES];
 };
-_Static_assert(sizeof(struct record_wait) == 80, "ring-buffer ABI");
+_Static_assert(sizeof(struct record_wait) == 112, "ring-buffer ABI");
+
+/* A stack seen for the first time. */
+struct record_stack {
+	__u32 kind;
+	__u32 tgid;
+	__u64 id; /* of this process; never 0 */
+	__u32 frames;
+	__u32 quality;                 /* enum stack_quality */
+	__u32 functions[STACK_FRAMES]; /* slots, the innermost first */
+};
+_Static_assert(sizeof(struct record_stack) == 24 + 4 * STACK_FRAMES, "ring-buffer ABI");
+
+enum sample_flags {
+	SAMPLE_HAS_GIL = 1,
+	SAMPLE_IN_KERNEL = 2, /* in the system call `syscall` */
+};
+
+/* A timer found a thread running. */
+struct record_sample {
+	__u32 kind;
+	__u32 tgid;
+	__u32 tid;
+	__u32 function; /* slot of the Python function on top, or NO_FUNCTION */
+	__u64 stack;    /* 0: no Python */
+	__u64 ip;       /* of its own code */
+	__s32 syscall;
+	__u32 flags; /* enum sample_flags */
+};
+_Static_assert(sizeof(struct record_sample) == 40, "ring-buffer ABI");
 
 /* A function seen for the first time. */
 struct record_code {
@@ -79,10 +118,22 @@ struct record_task {
 	__u64 ns;
 	__u64 oncpu_ns; /* RECORD_THREAD_EXIT: time it ran, not told before */
 	__u32 flags;    /* RECORD_FORK: the parent's, enum process_flags */
-	__u32 pad;
+	__u32 parent;   /* RECORD_FORK: its tgid */
 	char comm[COMM_BYTES];
 };
 _Static_assert(sizeof(struct record_task) == 56, "ring-buffer ABI");
+
+/* A pause: a garbage collection that is over, or still goes on. */
+struct record_gc {
+	__u32 kind;
+	__u32 tgid;
+	__u32 tid;
+	__u32 function; /* slot of the Python function on top when it began, or NO_FUNCTION */
+	__u64 ns;
+	__s32 generation; /* as the interpreter counts them; -1: not known */
+	__u32 over;
+};
+_Static_assert(sizeof(struct record_gc) == 32, "ring-buffer ABI");
 
 /* What is traced: the value of the map `processes`, keyed by tgid. */
 enum process_flags {
@@ -126,9 +177,17 @@ enum function_role {
 	ROLE_LOOP_CALL, /* asyncio's Handle._run: an event loop calls a callback */
 };
 
+/* Calls slower than most of their function. */
+struct tail_stats {
+	__u64 calls;
+	__u64 wall_ns;               /* a sum of signed values, as function_stats' */
+	__u64 wait_ns[WAIT_CLASSES]; /* inside wall_ns, callees included */
+};
+
 /*
  * One function of one process: counters only ever grow (userspace subtracts
- * the previous reading), except that userspace sets `min` and `max` back.
+ * the previous reading), except that userspace sets the smallest and largest values back, and
+ * the threshold.
  */
 struct function_stats {
 	__u64 calls;        /* entries that begin a call */
@@ -142,14 +201,37 @@ struct function_stats {
 	__u64 probe_ns; /* what our probes took inside it, callees included */
 	__u64 min_ns;   /* 0: none yet */
 	__u64 max_ns;
+	__u64 tail_from_ns;          /* calls that took this long are in `tail`; 0: none is, yet */
 	__u64 wait_ns[WAIT_CLASSES]; /* inside wall_ns, callees included */
+	__u64 holds;                 /* of the GIL, from a wait for it to where another waits */
+	__u64 hold_ns;
+	__u64 hold_max_ns;
+	struct tail_stats tail;
 	__u32 tgid;
 	__u16 told;              /* its identity was sent */
 	__u16 role;              /* enum function_role */
 	struct function_key key; /* key.code is 0 in a free slot */
 	__u32 buckets[BUCKET_COUNT];
 };
-_Static_assert(sizeof(struct function_stats) == 88 + 88 + 24 + 4 * BUCKET_COUNT, "map ABI");
+
+_Static_assert(sizeof(struct function_stats) == 96 + 88 + 24 + 104 + 24 + 4 * BUCKET_COUNT,
+	       "map ABI");
+
+/* A GIL of a process. */
+struct gil_id {
+	__u64 gil; /* address of its struct */
+	__u32 tgid;
+	__u32 pad;
+};
+_Static_assert(sizeof(struct gil_id) == 16, "map ABI");
+
+struct gil_stats {
+	__u64 since;        /* threads have waited for it since then */
+	__u64 contended_ns; /* before that */
+	__u32 waiting;      /* threads; 0: `since` is void */
+	__u32 pad;
+};
+_Static_assert(sizeof(struct gil_stats) == 24, "map ABI");
 
 /* What the name in a callback_key is. */
 enum callback_name {
@@ -207,19 +289,52 @@ struct site_votes {
 _Static_assert(sizeof(struct site_votes) == 16, "map ABI");
 
 enum site_kind {
-	SITE_ENTRY,  /* a function begins or resumes */
-	SITE_RETURN, /* it returns */
-	SITE_YIELD,  /* it suspends */
-	SITE_UNWIND, /* an exception passes through or was raised in it */
-	SITE_THROW,  /* a generator is entered by throw() or close() */
-	SITE_LEAVE,  /* it returns, suspends or unwinds (up to 3.10) */
+	SITE_ENTRY,    /* a function begins or resumes */
+	SITE_RETURN,   /* it returns */
+	SITE_YIELD,    /* it suspends */
+	SITE_UNWIND,   /* an exception passes through or was raised in it */
+	SITE_THROW,    /* a generator is entered by throw() or close() */
+	SITE_LEAVE,    /* it returns, suspends or unwinds (up to 3.10) */
+	SITE_GC_START, /* a garbage collection begins */
+	SITE_GC_DONE,
 };
+
+/* Where a tracepoint's argument is. */
+enum argument_place {
+	ARGUMENT_UNKNOWN, /* nowhere we can read */
+	ARGUMENT_CONSTANT,
+	ARGUMENT_REGISTER,
+	ARGUMENT_MEMORY,
+};
+
+struct probe_argument {
+	__s64 value;    /* the constant; what is added to the register in ARGUMENT_MEMORY */
+	__u16 at;       /* of the register in struct pt_regs */
+	__u8 place;     /* enum argument_place */
+	__u8 bytes;     /* 1, 2, 4 or 8 */
+	__u8 is_signed; /* it is smaller than 8 bytes, and extended by its sign */
+	__u8 pad[3];
+};
+_Static_assert(sizeof(struct probe_argument) == 16, "map ABI");
+
+#define GC_SITE_MAX 8 /* of one build */
+
+#define GC_GENERATIONS 3
+
+/* Where the collector counts its collections, from its flag `collecting`. */
+struct gc_counts {
+	__u32 before;                     /* the counts are so far before the flag */
+	__u32 is_pointer;                 /* no: a pointer to them is */
+	__u32 generation[GC_GENERATIONS]; /* in them: a byte that each collection changes */
+};
+_Static_assert(sizeof(struct gc_counts) == 20, "map ABI");
 
 /* What our programs cost, measured on a sample of their runs. */
 enum cost_kind {
 	COST_ENTRY,
 	COST_EXIT,
 	COST_SWITCH,
+	COST_SAMPLE,
 	COST_KINDS,
 };
 

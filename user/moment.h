@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "stack_quality.h"
 #include "wait_class.h"
 
 struct moment_frame {
@@ -23,14 +24,6 @@ enum thread_does {
 	THREAD_WAITS,
 	THREAD_STOPPED,
 	THREAD_ENDING,
-};
-
-enum stack_quality {
-	STACK_NONE,       /* it is in no Python code */
-	STACK_COMPLETE,   /* of one moment, to its first frame */
-	STACK_TRUNCATED,  /* deeper than is read */
-	STACK_UNREADABLE, /* what there is of it */
-	STACK_MIXED,      /* it ran meanwhile: frames may be of different moments */
 };
 
 struct moment_thread {

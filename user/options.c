@@ -24,6 +24,7 @@ enum {
 	KEY_OVERHEAD,
 	KEY_EXACT,
 	KEY_TASKS,
+	KEY_SAMPLES,
 	KEY_USER,
 	KEY_CGROUP,
 	KEY_EXCLUDE,
@@ -60,6 +61,8 @@ static const struct argp_option argp_options[] = {
 	 "Every callback of an asyncio event loop, by function and task; without it only those of 10 ms or "
 	 "more. Costs about two microseconds a callback",
 	 3},
+	{"samples", KEY_SAMPLES, "HZ", 0,
+	 "Look so many times a second what runs on each CPU (default 99; 0: never)", 3},
 	{NULL, 0, NULL, 0, "The report:", 4},
 	{"function", KEY_FUNCTION, "GLOB", 0,
 	 "Show only these functions: qualified name, its last part, module.name, file.py:name or file.py:line",
@@ -291,6 +294,11 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 	case KEY_TASKS:
 		options->tasks = true;
 		break;
+	case KEY_SAMPLES:
+		options->samples_hz =
+			strcmp(text, "0") ? parse_count(text, "--samples", MAX_SAMPLES_HZ, state)
+					  : 0;
+		break;
 	case KEY_USER:
 		parse_user(text, options, state);
 		break;
@@ -334,6 +342,7 @@ void options_parse(int argc, char **argv, struct options *options)
 	*options = (struct options){
 		.calls = true,
 		.overhead = -1,
+		.samples_hz = DEFAULT_SAMPLES_HZ,
 		.ring_bytes = DEFAULT_RING_BYTES,
 		.functions = DEFAULT_FUNCTIONS,
 	};

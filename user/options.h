@@ -51,6 +51,7 @@ struct options {
 	double overhead;    /* percent; negative: not given */
 	bool tasks;         /* every callback of an event loop, not only those that took long */
 	bool exact;
+	unsigned int samples_hz; /* 0: none */
 	const char *user;
 	uid_t uid; /* of `user` */
 	const char *cgroup_glob;

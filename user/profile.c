@@ -19,7 +19,32 @@ static void free_process(struct profile_process *process)
 	free(process->build_id);
 	free(process->service);
 	free(process->container_id);
+	free(process->gc_reason);
 	free(process->reason);
+	free(process->throttled_by);
+}
+
+/* Stacks, with what they refer to, and the GILs. */
+static void free_stacks(struct profile *profile)
+{
+	for (size_t i = 0; i < profile->name_count; i++) {
+		free(profile->names[i].function);
+		free(profile->names[i].file);
+	}
+	for (size_t i = 0; i < profile->stack_count; i++) {
+		free(profile->stacks[i].frames);
+		free(profile->stacks[i].waker_frames);
+		free(profile->stacks[i].native);
+	}
+	for (size_t i = 0; i < profile->gil_count; i++) {
+		free(profile->gils[i].waiter);
+		free(profile->gils[i].holder);
+		free(profile->gils[i].longest);
+	}
+	free(profile->names);
+	free(profile->stacks);
+	free(profile->gils);
+	free(profile->contentions);
 }
 
 void profile__free(struct profile *profile)
@@ -38,12 +63,19 @@ void profile__free(struct profile *profile)
 		free(profile->waits[i].function);
 		free(profile->waits[i].file);
 		free(profile->waits[i].target);
+		free(profile->waits[i].waker);
 	}
 	for (size_t i = 0; i < profile->callback_count; i++) {
 		free(profile->callbacks[i].function);
 		free(profile->callbacks[i].file);
 		free(profile->callbacks[i].task);
 	}
+	free_stacks(profile);
+	for (size_t i = 0; i < profile->gc_count; i++) {
+		free(profile->gcs[i].function);
+		free(profile->gcs[i].file);
+	}
+	free(profile->gcs);
 	free(profile->callbacks);
 	free(profile->processes);
 	free(profile->threads);
@@ -73,56 +105,64 @@ static void *grow(void *array, size_t count, size_t size)
 	return grown;
 }
 
+/* One more entry of profile->array; NULL without memory. */
+#define ADD(profile, array, count)                                                                 \
+	({                                                                                         \
+		void *_grown =                                                                     \
+			grow((profile)->array, (profile)->count, sizeof(*(profile)->array));       \
+		if (_grown)                                                                        \
+			(profile)->array = _grown;                                                 \
+		_grown ? &(profile)->array[(profile)->count++] : NULL;                             \
+	})
+
 struct profile_process *profile__add_process(struct profile *profile)
 {
-	void *grown = grow(profile->processes, profile->process_count, sizeof(*profile->processes));
-
-	if (!grown)
-		return NULL;
-	profile->processes = grown;
-	return &profile->processes[profile->process_count++];
+	return ADD(profile, processes, process_count);
 }
 
 struct profile_thread *profile__add_thread(struct profile *profile)
 {
-	void *grown = grow(profile->threads, profile->thread_count, sizeof(*profile->threads));
-
-	if (!grown)
-		return NULL;
-	profile->threads = grown;
-	return &profile->threads[profile->thread_count++];
+	return ADD(profile, threads, thread_count);
 }
 
 struct profile_function *profile__add_function(struct profile *profile)
 {
-	void *grown =
-		grow(profile->functions, profile->function_count, sizeof(*profile->functions));
-
-	if (!grown)
-		return NULL;
-	profile->functions = grown;
-	return &profile->functions[profile->function_count++];
+	return ADD(profile, functions, function_count);
 }
 
 struct profile_wait *profile__add_wait(struct profile *profile)
 {
-	void *grown = grow(profile->waits, profile->wait_count, sizeof(*profile->waits));
-
-	if (!grown)
-		return NULL;
-	profile->waits = grown;
-	return &profile->waits[profile->wait_count++];
+	return ADD(profile, waits, wait_count);
 }
 
 struct profile_callback *profile__add_callback(struct profile *profile)
 {
-	void *grown =
-		grow(profile->callbacks, profile->callback_count, sizeof(*profile->callbacks));
+	return ADD(profile, callbacks, callback_count);
+}
 
-	if (!grown)
-		return NULL;
-	profile->callbacks = grown;
-	return &profile->callbacks[profile->callback_count++];
+struct profile_name *profile__add_name(struct profile *profile)
+{
+	return ADD(profile, names, name_count);
+}
+
+struct profile_stack *profile__add_stack(struct profile *profile)
+{
+	return ADD(profile, stacks, stack_count);
+}
+
+struct profile_gil *profile__add_gil(struct profile *profile)
+{
+	return ADD(profile, gils, gil_count);
+}
+
+struct profile_contention *profile__add_contention(struct profile *profile)
+{
+	return ADD(profile, contentions, contention_count);
+}
+
+struct profile_gc *profile__add_gc(struct profile *profile)
+{
+	return ADD(profile, gcs, gc_count);
 }
 
 void histogram_add(struct histogram *histogram, uint64_t ns)
@@ -171,6 +211,19 @@ enum wait_class wait_class_of_name(const char *name)
 			return i;
 	}
 	return WAIT_CLASSES;
+}
+
+const char *gc_method_name(enum gc_method method)
+{
+	switch (method) {
+	case GC_USDT:
+		return "usdt";
+	case GC_WATCHPOINT:
+		return "watchpoint";
+	case GC_UNKNOWN:
+		break;
+	}
+	return "unknown";
 }
 
 const char *loss_key(enum loss_cause cause)

@@ -14,6 +14,7 @@
 
 #include "buckets.h"
 #include "loss.h"
+#include "stack_quality.h"
 #include "wait_class.h"
 
 struct histogram {
@@ -35,6 +36,8 @@ struct profile_process {
 	char *service;
 	char *container_id;
 	const char *calls_method; /* static */
+	const char *gc_method;    /* static: how garbage collections are seen */
+	char *gc_reason;          /* why they are not, or "" */
 	char *reason;             /* why calls or waits are missing, or "" */
 	uint32_t threads;
 	uint64_t oncpu_ns;    /* of all its threads */
@@ -43,7 +46,16 @@ struct profile_process {
 	uint64_t probe_hits;
 	uint64_t probe_cost_ns; /* estimated time it lost to our probes */
 	uint64_t rss_bytes;
-	double rss_growth; /* bytes a second */
+	uint64_t samples;         /* of its threads */
+	uint64_t gil_samples;     /* of those, by a thread that had the GIL */
+	uint64_t gil_after_io;    /* waits for the GIL that came right after one for I/O */
+	uint64_t gil_after_io_ns; /* how long those took */
+	double rss_growth;        /* bytes a second */
+	uint64_t preempted_ns;    /* run queue time of threads that had the CPU before */
+	uint64_t woken_late_ns;   /* and of those that had waited */
+	char *throttled_by;    /* control group with a CPU quota it is in; NULL: none, or unknown */
+	uint64_t throttled_ns; /* so long that stopped who is in there, CPUs added up */
+	uint64_t throttle_count; /* so often */
 	bool exited;
 };
 
@@ -53,7 +65,24 @@ struct profile_thread {
 	char *name;
 	uint64_t oncpu_ns;
 	uint64_t wait_ns[WAIT_CLASSES];
+	uint64_t preempted_ns; /* of its run queue time; the rest is after waits */
 };
+
+/*
+ * The slow calls of a function: those above a threshold near its p95, which follows what its
+ * calls took lately.  Each is judged by the one in force when it ends.
+ */
+struct profile_tail {
+	uint64_t of_calls;                /* so many were judged; 0: there was no threshold yet */
+	uint64_t calls;                   /* of these were slow */
+	uint64_t above_ns, above_most_ns; /* the lowest and the highest threshold of this window */
+	uint64_t wall_ns;
+	uint64_t wait_ns[WAIT_CLASSES]; /* inside wall_ns, callees included */
+};
+
+/* What a thread does on a stack: it waits, of a wait class, or it runs. */
+#define STACK_ONCPU WAIT_CLASSES
+#define STACK_PARTS (WAIT_CLASSES + 1)
 
 struct profile_function {
 	uint32_t tgid;
@@ -69,6 +98,12 @@ struct profile_function {
 	uint64_t probed_ns;
 	uint64_t wait_ns[WAIT_CLASSES]; /* inside wall.sum_ns, callees included */
 	struct histogram wall;
+	/* from stacks: what threads did in it or below it, and with it on top */
+	uint64_t stack_ns[STACK_PARTS];
+	uint64_t stack_inclusive_ns, stack_exclusive_ns;
+	/* it had waited for the GIL and kept it while others waited */
+	uint64_t holds, hold_ns, hold_max_ns;
+	struct profile_tail tail;
 };
 
 struct profile_wait {
@@ -79,6 +114,63 @@ struct profile_wait {
 	uint32_t line;
 	const char *syscall; /* static name, or NULL: fault or run queue */
 	char *target;        /* what was waited for, or NULL */
+	char *waker;         /* function of this process in which it was ended, or NULL */
+	struct histogram time;
+};
+
+/* A name that stacks refer to by its index. */
+struct profile_name {
+	char *function;
+	char *file;
+	uint32_t line;
+};
+
+/* What threads of a process did on one stack. */
+struct profile_stack {
+	uint32_t tgid;
+	uint32_t part; /* enum wait_class, or STACK_ONCPU */
+	enum stack_quality quality;
+	size_t frame_count;
+	uint32_t *frames; /* indices into names[], the innermost first; NULL: none is known */
+	size_t waker_count;
+	uint32_t *waker_frames; /* of who ended these waits, or NULL */
+	char *native;   /* STACK_ONCPU: what it ran, "libz.so.1: deflate"; NULL: the interpreter's
+			   loop */
+	uint64_t count; /* waits that are over, or samples */
+	uint64_t ns;
+};
+
+/* Waits for the GIL by who waited and who held it. */
+struct profile_gil {
+	uint32_t tgid;
+	uint32_t interpreter; /* which GIL of the process, from 0 in the order they were met */
+	char *waiter, *holder, *longest; /* NULL: not known */
+	uint64_t sure;                   /* waits whose holder is certain */
+	struct histogram time;
+};
+
+/* One GIL. */
+struct profile_contention {
+	uint32_t tgid;
+	uint32_t interpreter;
+	uint64_t ns; /* in which one thread or more waited for it */
+};
+
+/* How garbage collections are seen. */
+enum gc_method {
+	GC_UNKNOWN, /* they are not */
+	GC_USDT,
+	GC_WATCHPOINT,
+};
+
+/* Pauses of the garbage collector that began in one function. */
+struct profile_gc {
+	uint32_t tgid;
+	int32_t generation; /* -1: not known */
+	char *function;     /* "" where it is not known */
+	char *file;
+	uint32_t line;
+	const char *method; /* static */
 	struct histogram time;
 };
 
@@ -104,6 +196,8 @@ struct profile {
 	double empty_probe_ns;    /* calibrated: one hit of a probe that does nothing */
 	double entry_ns, exit_ns; /* one hit of ours, getting there included */
 	double switch_ns;         /* one sched_switch of a Python thread */
+	double sample_ns;         /* one sample of it */
+	uint32_t samples_hz;      /* 0: there are none */
 	uint64_t own_cpu_ns;      /* CPU time of the tracer itself */
 	uint64_t own_rss_bytes;
 
@@ -115,8 +209,18 @@ struct profile {
 	size_t function_count;
 	struct profile_wait *waits;
 	size_t wait_count;
+	struct profile_name *names;
+	size_t name_count;
+	struct profile_stack *stacks;
+	size_t stack_count;
+	struct profile_gil *gils;
+	size_t gil_count;
+	struct profile_contention *contentions;
+	size_t contention_count;
 	struct profile_callback *callbacks;
 	size_t callback_count;
+	struct profile_gc *gcs;
+	size_t gc_count;
 	uint64_t callback_least_ns; /* shorter ones are not among them */
 	uint64_t losses[LOSS_COUNT];
 };
@@ -136,6 +240,11 @@ struct profile_thread *profile__add_thread(struct profile *profile);
 struct profile_function *profile__add_function(struct profile *profile);
 struct profile_wait *profile__add_wait(struct profile *profile);
 struct profile_callback *profile__add_callback(struct profile *profile);
+struct profile_name *profile__add_name(struct profile *profile);
+struct profile_stack *profile__add_stack(struct profile *profile);
+struct profile_gil *profile__add_gil(struct profile *profile);
+struct profile_contention *profile__add_contention(struct profile *profile);
+struct profile_gc *profile__add_gc(struct profile *profile);
 
 void histogram_add(struct histogram *histogram, uint64_t ns);
 void histogram_merge(struct histogram *into, const struct histogram *from);
@@ -144,6 +253,8 @@ void histogram_merge(struct histogram *into, const struct histogram *from);
 const char *wait_class_name(enum wait_class wait_class);
 /* The class of that name, or WAIT_CLASSES when there is none. */
 enum wait_class wait_class_of_name(const char *name);
+/* "usdt", "watchpoint" or "unknown". */
+const char *gc_method_name(enum gc_method method);
 /* The JSON key of a cause, and the sentence for people. */
 const char *loss_key(enum loss_cause cause);
 const char *loss_text(enum loss_cause cause);

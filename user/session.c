@@ -4,10 +4,13 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "attach/watch.h"
+#include "discover/gc_flag.h"
 #include "discover/jit.h"
 #include "discover/threads.h"
 #include "scope.h"
@@ -37,20 +40,25 @@ static void seed_thread(void *arg, uint64_t thread_id, uint64_t tstate)
 	tracer__add_thread(seeding->session->tracer, seeding->tgid, thread_id, tstate);
 }
 
+/*
+ * Which process a link for `tgid` is of, 0: of all.  Where nobody else runs this build (without
+ * call probes nobody has looked), one link for all processes harms nobody and has forked
+ * children probed from their first instruction.
+ */
+static pid_t linked_tgid(struct session *session, size_t index, pid_t tgid)
+{
+	if (session->options->calls && !session->everything && !session->strangers[index])
+		session->shared[index] = 1;
+	return session->everything || session->shared[index] ? 0 : tgid;
+}
+
 /* Put the call probes in.  0, or a negative errno that is remembered for the report. */
 static int probe(struct session *session, size_t index, pid_t tgid)
 {
 	const struct build *build = builds__get(session->builds, index);
 	int err;
 
-	/*
-	 * Where nobody else runs this build, one link for all processes harms nobody
-	 * and has forked children probed from their first instruction.
-	 */
-	if (!session->everything && !session->strangers[index])
-		session->shared[index] = 1;
-	err = tracer__probe(session->tracer, index, build,
-			    session->everything || session->shared[index] ? 0 : tgid);
+	err = tracer__probe(session->tracer, index, build, linked_tgid(session, index, tgid));
 	if (!err)
 		collector__probed(session->collector, tgid, true, monotonic_ns());
 	else if (!session->error && err != -ESRCH)
@@ -73,6 +81,10 @@ void session_stranger(struct session *session, const struct process *process)
 	tgids = collector__tgids(session->collector, index, &count);
 	for (size_t i = 0; i < count; i++)
 		tracer__probe(session->tracer, index, build, tgids[i]);
+	free((void *)tgids);
+	tgids = collector__living_tgids(session->collector, index, &count);
+	for (size_t i = 0; i < count && build->gc_site_count; i++)
+		tracer__probe_gc(session->tracer, index, build, tgids[i]);
 	tracer__unprobe(session->tracer, index, 0);
 	free((void *)tgids);
 }
@@ -91,6 +103,65 @@ static bool look_later(struct session *session, struct later later)
 	session->later = grown;
 	session->later[session->later_count++] = later;
 	return true;
+}
+
+/*
+ * Watch the flag of its collector.  Returns 0 or a negative errno with a reason
+ * (GC_REASON_BYTES).
+ */
+static int watch_gc(struct session *session, const struct process *process, struct later later,
+		    char *reason)
+{
+	const struct build *build = builds__get(session->builds, process->build);
+	uint64_t address;
+	int err = gc_flag_address(build, process, &address);
+
+	if (!err) {
+		err = tracer__watch_gc(session->tracer, process->build, build, process->tgid,
+				       address);
+		if (err)
+			snprintf(reason, GC_REASON_BYTES, "%s", watch_refusal(err));
+	} else if (err == -EAGAIN) {
+		later.tries++;
+		snprintf(reason, GC_REASON_BYTES, "its interpreter is not up%s",
+			 look_later(session, later) ? " yet" : "");
+	} else {
+		snprintf(reason, GC_REASON_BYTES, "its memory cannot be read: %s", strerror(-err));
+	}
+	return err;
+}
+
+/*
+ * See its garbage collections, whether or not its calls are probed: by tracepoints, or else by
+ * a watchpoint, for which `runtime` must be known.
+ */
+static void see_gc(struct session *session, const struct process *process, struct later later)
+{
+	const struct build *build = builds__get(session->builds, process->build);
+	enum gc_method method = GC_UNKNOWN;
+	char reason[GC_REASON_BYTES] = "";
+	int err;
+
+	later.tgid = process->tgid;
+	later.gc = true;
+	tracer__unwatch_gc(session->tracer, process->tgid);
+	if (build->gc_site_count) {
+		err = tracer__probe_gc(session->tracer, process->build, build,
+				       linked_tgid(session, process->build, process->tgid));
+		if (err)
+			snprintf(reason, sizeof(reason), "its tracepoints cannot be probed: %s",
+				 strerror(-err));
+		else
+			method = GC_USDT;
+	} else if (process->kind != PYTHON_YES) {
+		snprintf(reason, sizeof(reason), "it had ended before it could be watched");
+	} else if (!build->layout_known || !process->runtime) {
+		snprintf(reason, sizeof(reason),
+			 "it has no tracepoints, and its layout is unknown");
+	} else if (!watch_gc(session, process, later, reason)) {
+		method = GC_WATCHPOINT;
+	}
+	collector__gc_method(session->collector, process->tgid, method, reason);
 }
 
 /* The one after which all there is to know of a process that was young is known. */
@@ -164,6 +235,8 @@ int session_take(struct session *session, const struct process *process)
 	if (entry.runtime)
 		process_threads(process->tgid, &build->layout, process->runtime, seed_thread,
 				&seeding);
+	taken.runtime = entry.runtime;
+	see_gc(session, &taken, (struct later){0});
 	if (!calls || probe(session, process->build, process->tgid))
 		return 0;
 	entry.flags |= PROCESS_CALLS;
@@ -204,9 +277,10 @@ static void let_go(struct session *session, pid_t tgid)
 		return;
 	collector__end_process(session->collector, tgid, monotonic_ns());
 	tracer__callbacks(session->tracer, tgid, collector__callback, session->collector);
+	tracer__gils(session->tracer, tgid, monotonic_ns(), collector__gil, session->collector);
 	collector__drain(session->collector, RING_UNREAD, drop_slot, session);
 	tracer__unprobe_process(session->tracer, tgid);
-	tracer__forget_parked(session->tracer, tgid);
+	tracer__forget_process(session->tracer, tgid);
 }
 
 /* Go on with its waits only. */
@@ -242,6 +316,19 @@ static void verify_again(struct session *session, pid_t tgid)
 	collector__update_process(session->collector, &process);
 	collector__probed(session->collector, tgid, false, monotonic_ns());
 	tracer__remove_process(session->tracer, tgid);
+}
+
+/* Its interpreter was not up: perhaps it is now. */
+static void see_gc_again(struct session *session, struct later later)
+{
+	struct process process;
+	struct process_entry entry;
+
+	if (!collector__knows(session->collector, later.tgid) ||
+	    !tracer__has_process(session->tracer, later.tgid, &entry) ||
+	    process_inspect(session->builds, later.tgid, &process) || process.kind != PYTHON_YES)
+		return;
+	see_gc(session, &process, later);
 }
 
 /*
@@ -285,7 +372,9 @@ void session_look_again(struct session *session)
 		if (later.due_ns > now)
 			continue;
 		session->later[i] = session->later[--session->later_count];
-		if (later.verify)
+		if (later.gc)
+			see_gc_again(session, later);
+		else if (later.verify)
 			verify_again(session, later.tgid);
 		else
 			look_at_exec(session, later);
@@ -297,10 +386,24 @@ static void on_exec(struct session *session, pid_t tgid)
 {
 	bool known = collector__knows(session->collector, tgid);
 
+	tracer__unwatch_gc(session->tracer, tgid);
 	look_at_exec(session, (struct later){
 				      .tgid = tgid,
 				      .surely = known && !session->options->all_python,
 			      });
+}
+
+/* A forked child has inherited its parent's watchpoint. */
+static void see_gc_of_child(struct session *session, const struct process *process,
+			    const struct record_task *record)
+{
+	const struct build *build = builds__get(session->builds, process->build);
+
+	if (!build->gc_site_count &&
+	    tracer__inherit_gc(session->tracer, record->parent, record->tgid, record->ns))
+		collector__gc_method(session->collector, record->tgid, GC_WATCHPOINT, "");
+	else
+		see_gc(session, process, (struct later){0});
 }
 
 /* The kernel side has taken the child in already, as a copy of its parent. */
@@ -329,8 +432,10 @@ static void on_fork(struct session *session, const struct record_task *record)
 	if (record->flags & PROCESS_CALLS && !session->everything &&
 	    !session->shared[record->build])
 		session->losses[LOSS_FORK_GAP]++;
-	if (collector__add_process(session->collector, &process, record->ns ?: monotonic_ns()) ||
-	    process.kind != PYTHON_YES || !session->options->calls)
+	if (collector__add_process(session->collector, &process, record->ns ?: monotonic_ns()))
+		return;
+	see_gc_of_child(session, &process, record);
+	if (process.kind != PYTHON_YES || !session->options->calls)
 		return;
 	build = builds__get(session->builds, process.build);
 	if (process.calls_refused)
@@ -355,6 +460,7 @@ static void on_first_hit(struct session *session, const struct record_task *reco
 	if (!collector__add_process(session->collector, &process, record->ns)) {
 		session->taken++;
 		collector__probed(session->collector, record->tgid, true, record->ns);
+		see_gc(session, &process, (struct later){0});
 	}
 	if (process.calls_refused)
 		refuse_calls(session, &process);
@@ -392,7 +498,7 @@ void session_resync(struct session *session)
 		return;
 	session->lifecycle_losses = losses;
 	session->resynced_ns = now;
-	tgids = collector__living_tgids(session->collector, &count);
+	tgids = collector__living_tgids(session->collector, ANY_BUILD, &count);
 	for (size_t i = 0; i < count; i++)
 		if (kill(tgids[i], 0) && errno == ESRCH)
 			tracer__remove_process(session->tracer, tgids[i]);
@@ -422,4 +528,5 @@ void session_losses(const struct session *session, uint64_t losses[LOSS_COUNT])
 	tracer__losses(session->tracer, losses);
 	for (int i = 0; i < LOSS_COUNT; i++)
 		losses[i] += session->losses[i];
+	losses[LOSS_STACKS_FULL] += collector__stacks_lost(session->collector);
 }

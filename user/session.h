@@ -21,6 +21,7 @@ struct later {
 	uint64_t due_ns;
 	unsigned int tries;
 	bool verify; /* it is traced already: its layout is to be proved */
+	bool gc;     /* it is traced already: its collector's flag is to be found */
 	bool surely; /* it is wanted, whatever the options say */
 };
 

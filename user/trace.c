@@ -20,6 +20,7 @@
 #include "session.h"
 
 #define POLL_MS 100
+#define TAILS_NS 1000000000ull /* so often it is judged anew which calls are slow */
 
 static volatile sig_atomic_t stop_signal;
 
@@ -51,7 +52,7 @@ struct run {
 	struct command command;
 	struct output output;
 	uint64_t start_ns; /* of the program */
-	uint64_t attached_ns, window_start_ns;
+	uint64_t attached_ns, window_start_ns, tails_ns;
 	uint64_t losses_before[LOSS_COUNT];
 	double empty_probe_ns;
 	bool attached; /* and said so */
@@ -124,6 +125,13 @@ static int open_tracer(struct run *run)
 	if (err) {
 		message("cannot attach to the scheduler's tracepoints: %s", strerror(-err));
 		return EXIT_REFUSED;
+	}
+	if (options->samples_hz) {
+		err = tracer__sample(session->tracer, options->samples_hz);
+		if (err)
+			message("no samples: %s (see kernel.perf_event_max_sample_rate and "
+				"kernel.perf_event_paranoid)",
+				strerror(-err));
 	}
 	return EXIT_OK;
 }
@@ -259,6 +267,17 @@ static void free_slot(void *arg, uint32_t slot)
 	tracer__free_slot(arg, slot);
 }
 
+/* Take up the counters of calls, and what they tell of which are slow. */
+static void drain(struct run *run, enum ring_state ring)
+{
+	struct session *session = &run->session;
+
+	collector__drain(session->collector, ring, free_slot, session->tracer);
+	run->tails_ns = monotonic_ns();
+	if (ring != RING_OVER)
+		collector__renew_tails(session->collector, run->tails_ns);
+}
+
 /* The report of the window that ends now.  Returns an exit status. */
 static int report(struct run *run, enum ring_state ring)
 {
@@ -273,13 +292,16 @@ static int report(struct run *run, enum ring_state ring)
 	tracer__flush(session->tracer);
 	tracer__poll(session->tracer, collector__record, session->collector, 0);
 	tracer__callbacks(session->tracer, 0, collector__callback, session->collector);
-	collector__drain(session->collector, ring, free_slot, session->tracer);
+	tracer__gils(session->tracer, 0, monotonic_ns(), collector__gil, session->collector);
+	drain(run, ring);
 	tracer__costs(session->tracer, &costs);
 	window.end_ns = monotonic_ns();
 	window.empty_probe_ns = run->empty_probe_ns;
 	window.entry_ns = costs.entry_ns > 0 ? run->empty_probe_ns + costs.entry_ns : 0;
 	window.exit_ns = costs.exit_ns > 0 ? run->empty_probe_ns + costs.exit_ns : 0;
 	window.switch_ns = costs.switch_ns;
+	window.sample_ns = costs.sample_ns;
+	window.samples_hz = run->options->samples_hz;
 	window.callback_least_ns = run->options->tasks ? 0 : CALLBACK_LEAST_NS;
 	profile = collector__profile(session->collector, &window);
 	if (!profile) {
@@ -348,6 +370,8 @@ static int follow(struct run *run)
 		session_look_again(session);
 		session_resync(session);
 		now = monotonic_ns();
+		if (run->options->calls && now - run->tails_ns >= TAILS_NS)
+			drain(run, RING_UNREAD);
 		if (!interval || now - run->window_start_ns < interval)
 			continue;
 		status = report(run, RING_READ);
@@ -395,7 +419,7 @@ int trace_run(const struct options *options)
 	status = open_tracer(&run);
 	if (!status)
 		status = take_targets(&run);
-	run.attached_ns = run.window_start_ns = monotonic_ns();
+	run.attached_ns = run.window_start_ns = run.tails_ns = monotonic_ns();
 	run.session.started = true;
 	if (!status)
 		status = follow(&run);

@@ -8,12 +8,40 @@
 #include <stdlib.h>
 
 #include "../../user/discover/build.h"
+#include "../../user/discover/elf_file.h"
 #include "../unit/test_discover_elf.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned int seed);
+
+/* By offset, inside the file, with names that end. */
+static void functions_are_right(int fd, size_t size)
+{
+	struct elf_functions functions;
+	struct elf_file *elf;
+	char name[64];
+
+	if (elf_file__open(fd, &elf))
+		return;
+	if (elf_file__functions(elf, 512, &functions))
+		functions = (struct elf_functions){0};
+	if (functions.count > 512)
+		abort();
+	for (size_t i = 0; i < functions.count; i++) {
+		const struct elf_function *f = &functions.list[i];
+
+		if (!f->size || f->offset > size || f->size > size - f->offset ||
+		    (i && f->offset < f[-1].offset))
+			abort();
+		if (!elf_functions__name(&functions, f, fd, name, sizeof(name)) &&
+		    strlen(name) >= sizeof(name))
+			abort();
+	}
+	free(functions.list);
+	elf_file__close(elf);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -24,6 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	if (!build_analyse(fd, "fuzz", &build) && build.site_count > BUILD_MAX_SITES)
 		abort();
+	functions_are_right(fd, size);
 	close(fd);
 	return 0;
 }

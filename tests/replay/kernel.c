@@ -40,6 +40,7 @@ struct host_map host_maps[] = {
 	MAP(site_votes),
 	MAP(build_costs),
 	MAP(costs),
+	MAP(gils),
 	MAP(parked),
 	MAP(parked_below),
 	MAP(parked_blank),
@@ -170,6 +171,14 @@ uint64_t kernel__loss(enum loss_cause cause)
 const struct function_stats *kernel__stats(u32 slot)
 {
 	return bpf_map_lookup_elem(&functions, &slot);
+}
+
+void kernel__set_tail(u32 slot, uint64_t from_ns)
+{
+	struct function_stats *stats = bpf_map_lookup_elem(&functions, &slot);
+
+	if (stats)
+		stats->tail_from_ns = from_ns;
 }
 
 u32 kernel__depth(struct kernel_task *task)

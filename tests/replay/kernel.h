@@ -59,6 +59,7 @@ uint64_t kernel__now(void);
 void kernel__add_build(uint32_t build, const struct py_layout *layout);
 void kernel__add_process(uint32_t tgid, const struct process_entry *entry);
 void kernel__add_thread(uint32_t tgid, uint64_t thread_id, uint64_t tstate);
+void kernel__set_tail(uint32_t slot, uint64_t from_ns);
 
 /* A thread, made known to the kernel side by its first event. */
 struct kernel_task;

@@ -30,7 +30,7 @@ ATTACHED = "pytrace-bpf: attached"
 __all__ = """
     DEBIAN END_TIMEOUT PROGRAM PYENV Failed Lab Process Python Report Skipped Target Tracer alone brief
     check check_none children_of host_python interpreter interpreter_entries limit near over
-    parse_report quantile short target_environment thread_runtime_ns timing wait_until
+    parse_report quantile short target_environment thread_runq_ns thread_runtime_ns timing wait_until
 """.split()
 
 START_TIMEOUT = 20  # for an interpreter to come up, or the tracer to attach, on a busy machine
@@ -496,6 +496,11 @@ def children_of(pid):
 def thread_runtime_ns(tgid, tid):
     """How long the kernel says that thread has run."""
     return int(pathlib.Path(f"/proc/{tgid}/task/{tid}/schedstat").read_text().split()[0])
+
+
+def thread_runq_ns(tgid, tid):
+    """How long the kernel says that thread was ready to run and did not."""
+    return int(pathlib.Path(f"/proc/{tgid}/task/{tid}/schedstat").read_text().split()[1])
 
 
 def wait_until(condition, timeout, what):

@@ -18,6 +18,7 @@
 
 #define TGID 1000
 #define SLOTS 4
+#define SECOND 1000000000ull
 
 struct fixture {
 	struct builds *builds;
@@ -63,8 +64,8 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* The kernel side counts calls that took a microsecond each. */
-static void count_calls(struct fixture *f, uint32_t slot, unsigned int calls)
+/* The kernel side counts calls that took so long each. */
+static void count_long_calls(struct fixture *f, uint32_t slot, unsigned int calls, uint64_t ns)
 {
 	struct function_stats *stats = &f->stats[slot];
 
@@ -73,8 +74,18 @@ static void count_calls(struct fixture *f, uint32_t slot, unsigned int calls)
 	stats->calls += calls;
 	stats->segments += calls;
 	stats->exits += calls;
-	stats->wall_ns += 1000 * calls;
-	stats->buckets[bucket_of(1000)] += calls;
+	stats->wall_ns += ns * calls;
+	stats->buckets[bucket_of(ns)] += calls;
+	if (!stats->tail_from_ns || ns < stats->tail_from_ns)
+		return;
+	stats->tail.calls += calls;
+	stats->tail.wall_ns += ns * calls;
+	stats->tail.wait_ns[WAIT_NET] += ns * calls / 2;
+}
+
+static void count_calls(struct fixture *f, uint32_t slot, unsigned int calls)
+{
+	count_long_calls(f, slot, calls, 1000);
 }
 
 static void tell_name(struct fixture *f, uint32_t slot, const char *name)
@@ -181,14 +192,188 @@ static void no_name_by_its_process_s_end(void **state)
 	assert_nothing(drained(f, RING_READ));
 }
 
+static void assert_tail(const struct profile_tail *tail, uint64_t calls, uint64_t of_calls,
+			uint64_t ns)
+{
+	assert_int_equal(tail->calls, calls);
+	assert_int_equal(tail->of_calls, of_calls);
+	assert_int_equal(tail->wall_ns, calls * ns);
+	assert_int_equal(tail->wait_ns[WAIT_NET], calls * ns / 2);
+	assert_int_equal(tail->wait_ns[WAIT_GIL], 0);
+}
+
+static void renew(struct fixture *f, uint64_t now_ns)
+{
+	collector__drain(f->collector, RING_UNREAD, free_slot, f);
+	collector__renew_tails(f->collector, now_ns);
+}
+
+/* Twenty calls and a second on it is known which are slow, in all slots of a function. */
+static void slow_calls_of_a_function(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t bound = bucket_upper_ns[bucket_of(1000)];
+	struct profile *profile;
+
+	tell_name(f, 0, "work");
+	tell_name(f, 1, "work");
+	count_calls(f, 0, 19);
+	renew(f, SECOND);
+	assert_int_equal(f->stats[0].tail_from_ns, 0);
+	count_calls(f, 0, 21);
+	count_long_calls(f, 0, 1, 50000); /* nothing tells it from others yet */
+	renew(f, 2 * SECOND);
+	assert_int_equal(f->stats[0].tail_from_ns, bound + 1);
+	assert_int_equal(f->stats[1].tail_from_ns, 0); /* not used yet */
+	count_calls(f, 0, 100);
+	count_long_calls(f, 0, 3, 50000);
+	count_calls(f, 1, 10);
+	renew(f, 3 * SECOND);
+	assert_int_equal(f->stats[1].tail_from_ns, bound + 1);
+	count_long_calls(f, 1, 2, 50000);
+	profile = drained(f, RING_READ);
+	assert_int_equal(profile->function_count, 1);
+	assert_int_equal(profile->functions[0].calls, 41 + 103 + 12);
+	assert_tail(&profile->functions[0].tail, 5, 105, 50000);
+	assert_int_equal(profile->functions[0].tail.above_ns, bound);
+	assert_int_equal(profile->functions[0].tail.above_most_ns, bound);
+	profile__free(profile);
+}
+
+/* In another window there is nothing of the first, and the threshold is there from its start. */
+static void slow_calls_of_a_window(void **state)
+{
+	struct fixture *f = *state;
+	struct profile *profile;
+
+	tell_name(f, 0, "work");
+	count_calls(f, 0, 100);
+	renew(f, SECOND);
+	count_long_calls(f, 0, 4, 50000);
+	profile__free(drained(f, RING_READ));
+	count_calls(f, 0, 7);
+	profile = drained(f, RING_READ);
+	assert_tail(&profile->functions[0].tail, 0, 7, 50000);
+	assert_int_equal(profile->functions[0].tail.above_ns, bucket_upper_ns[bucket_of(1000)]);
+	profile__free(profile);
+	assert_nothing(drained(f, RING_READ));
+}
+
+/* Calls get slower, and the threshold follows: each window tells those that were in force in it. */
+static void threshold_moves(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t low = bucket_upper_ns[bucket_of(1000)], high = bucket_upper_ns[bucket_of(70000)];
+	struct profile *profile;
+
+	tell_name(f, 0, "work");
+	count_calls(f, 0, 100);
+	renew(f, SECOND);
+	count_long_calls(f, 0, 900, 70000);
+	renew(f, 2 * SECOND); /* 900 met the old one, none the new one */
+	assert_int_equal(f->stats[0].tail_from_ns, high + 1);
+	profile = drained(f, RING_READ);
+	assert_tail(&profile->functions[0].tail, 900, 900, 70000);
+	assert_int_equal(profile->functions[0].tail.above_ns, low);
+	assert_int_equal(profile->functions[0].tail.above_most_ns, low);
+	profile__free(profile);
+	count_calls(f, 0, 5);
+	count_long_calls(f, 0, 5, 900000);
+	profile = drained(f, RING_READ);
+	assert_tail(&profile->functions[0].tail, 5, 10, 900000);
+	assert_int_equal(profile->functions[0].tail.above_ns, high);
+	assert_int_equal(profile->functions[0].tail.above_most_ns, high);
+	profile__free(profile);
+	/* the old times are forgotten in two steps */
+	for (int i = 1; i < 4; i++) {
+		count_calls(f, 0, 2000);
+		renew(f, i * 10 * SECOND);
+	}
+	assert_int_equal(f->stats[0].tail_from_ns, low + 1);
+	count_calls(f, 0, 1);
+	profile = drained(f, RING_READ);
+	assert_int_equal(profile->functions[0].tail.above_ns, low);
+	assert_int_equal(profile->functions[0].tail.above_most_ns, high);
+	profile__free(profile);
+}
+
+/* What was counted without a name, slow calls included, is the function's when it comes. */
+static void slow_calls_under_a_late_name(void **state)
+{
+	struct fixture *f = *state;
+	struct profile *profile;
+
+	count_calls(f, 0, 100);
+	collector__drain(f->collector, RING_READ, free_slot, f);
+	collector__drain(f->collector, RING_READ, free_slot, f);
+	renew(f, SECOND);
+	count_long_calls(f, 0, 3, 50000);
+	renew(f, 2 * SECOND);
+	tell_name(f, 0, "work");
+	profile = drained(f, RING_READ);
+	assert_int_equal(profile->function_count, 1);
+	assert_tail(&profile->functions[0].tail, 3, 3, 50000);
+	profile__free(profile);
+}
+
+static void tell_wait(struct fixture *f, enum wait_class wait_class, uint64_t wait_ns,
+		      uint64_t runq_ns)
+{
+	struct record_wait record = {.kind = RECORD_WAIT,
+				     .tgid = TGID,
+				     .tid = TGID,
+				     .function = NO_FUNCTION,
+				     .total_ns = wait_ns,
+				     .new_ns = wait_ns,
+				     .runq_ns = runq_ns,
+				     .wait_class = wait_class,
+				     .flags = WAIT_DONE,
+				     .runq_done = runq_ns != 0};
+
+	collector__record(f->collector, &record, sizeof(record));
+}
+
+/* Ready to run after a wait, or because others took the CPU. */
+static void run_queue_after_waits_and_after_running(void **state)
+{
+	struct fixture *f = *state;
+	struct profile *profile;
+
+	tell_wait(f, WAIT_RUNQ, 0, 70);
+	tell_wait(f, WAIT_SLEEP, 1000, 5);
+	tell_wait(f, WAIT_GIL, 1000, 0);
+	tell_wait(f, WAIT_NET, 1000, 7);
+	tell_wait(f, WAIT_RUNQ, 0, 30);
+	profile = drained(f, RING_READ);
+	assert_int_equal(profile->thread_count, 1);
+	assert_int_equal(profile->threads[0].wait_ns[WAIT_RUNQ], 112);
+	assert_int_equal(profile->threads[0].preempted_ns, 100);
+	assert_int_equal(profile->processes[0].preempted_ns, 100);
+	assert_int_equal(profile->processes[0].woken_late_ns, 12);
+	profile__free(profile);
+	tell_wait(f, WAIT_SLEEP, 1000, 5);
+	profile = drained(f, RING_READ);
+	assert_int_equal(profile->processes[0].preempted_ns, 0);
+	assert_int_equal(profile->processes[0].woken_late_ns, 5);
+	profile__free(profile);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(only_what_a_window_gained), TEST(name_comes_after_the_counts),
-		TEST(name_never_comes),          TEST(ring_not_read_says_nothing_of_names),
-		TEST(no_name_by_the_end),        TEST(no_name_by_its_process_s_end),
+		TEST(only_what_a_window_gained),
+		TEST(name_comes_after_the_counts),
+		TEST(name_never_comes),
+		TEST(ring_not_read_says_nothing_of_names),
+		TEST(no_name_by_the_end),
+		TEST(no_name_by_its_process_s_end),
+		TEST(slow_calls_of_a_function),
+		TEST(slow_calls_of_a_window),
+		TEST(threshold_moves),
+		TEST(slow_calls_under_a_late_name),
+		TEST(run_queue_after_waits_and_after_running),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

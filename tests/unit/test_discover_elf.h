@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -245,12 +246,14 @@ static void small_symbols(struct small_elf *s)
 	const struct {
 		const char *name;
 		uint64_t value, size;
+		unsigned char type;
 	} symbols[] = {
-		{"_PyRuntime", SMALL_DATA + SMALL_DATA_SHIFT, 0xf00},
-		{"PyTraceBack_Here", SMALL_UNWIND, 0xf00},
-		{"_PyEval_EvalFrameDefault", SMALL_EVAL, SMALL_COLD - SMALL_EVAL},
-		{s->hex ? "Py_Version" : NULL, SMALL_DATA + SMALL_DATA_SHIFT + 0xff8, 0xf00},
-		{s->extra_symbol, SMALL_UNDEFINED, 0xf00},
+		{"_PyRuntime", SMALL_DATA + SMALL_DATA_SHIFT, 0xf00, STT_OBJECT},
+		{"PyTraceBack_Here", SMALL_UNWIND, 0xf00, STT_FUNC},
+		{"_PyEval_EvalFrameDefault", SMALL_EVAL, SMALL_COLD - SMALL_EVAL, STT_FUNC},
+		{s->hex ? "Py_Version" : NULL, SMALL_DATA + SMALL_DATA_SHIFT + 0xff8, 0xf00,
+		 STT_OBJECT},
+		{s->extra_symbol, SMALL_UNDEFINED, 0xf00, STT_NOTYPE},
 	};
 	uint64_t table = small_meta(s, 6 * sizeof(Elf64_Sym)), strings = small_meta(s, 256);
 	size_t used = 1, count = 1;
@@ -260,6 +263,7 @@ static void small_symbols(struct small_elf *s)
 		Elf64_Sym symbol = {.st_name = (Elf64_Word)used,
 				    .st_value = symbols[i].value,
 				    .st_shndx = 1,
+				    .st_info = ELF64_ST_INFO(STB_GLOBAL, symbols[i].type),
 				    .st_size = symbols[i].size};
 
 		if (!symbols[i].name)
@@ -381,6 +385,57 @@ static int small_elf_open(const void *bytes, size_t size)
 		close(fd);
 		return -1;
 	}
+	return fd;
+}
+
+/* A library with one function name, `count` times, over its first KiB; open, or -1. */
+static inline int large_elf_open(size_t count)
+{
+	static const char names[] = "\0large";
+	Elf64_Ehdr header = {
+		.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
+		.e_type = ET_DYN,
+		.e_machine = EM_X86_64,
+		.e_version = EV_CURRENT,
+		.e_phoff = sizeof(header),
+		.e_shoff = 512,
+		.e_ehsize = sizeof(header),
+		.e_phentsize = sizeof(Elf64_Phdr),
+		.e_phnum = 1,
+		.e_shentsize = sizeof(Elf64_Shdr),
+		.e_shnum = 3,
+	};
+	const Elf64_Phdr code = {.p_type = PT_LOAD, .p_flags = PF_X, .p_filesz = 1024};
+	const Elf64_Shdr sections[3] = {
+		{0},
+		{.sh_type = SHT_SYMTAB,
+		 .sh_offset = 1024,
+		 .sh_size = count * sizeof(Elf64_Sym),
+		 .sh_entsize = sizeof(Elf64_Sym),
+		 .sh_link = 2},
+		{.sh_type = SHT_STRTAB, .sh_offset = 800, .sh_size = sizeof(names)},
+	};
+	size_t size = 1024 + count * sizeof(Elf64_Sym);
+	uint8_t *bytes = calloc(1, size);
+	int fd;
+
+	if (!bytes)
+		return -1;
+	memcpy(bytes, &header, sizeof(header));
+	memcpy(bytes + sizeof(header), &code, sizeof(code));
+	memcpy(bytes + 512, sections, sizeof(sections));
+	memcpy(bytes + 800, names, sizeof(names));
+	for (size_t i = 0; i < count; i++) {
+		Elf64_Sym symbol = {.st_name = 1,
+				    .st_info = STT_FUNC,
+				    .st_shndx = 1,
+				    .st_value = 1 + i * 7919 % 1000,
+				    .st_size = 5};
+
+		memcpy(bytes + 1024 + i * sizeof(symbol), &symbol, sizeof(symbol));
+	}
+	fd = small_elf_open(bytes, size);
+	free(bytes);
 	return fd;
 }
 

@@ -366,6 +366,88 @@ static void nothing_stands_out(void **state)
 	profile__free(profile);
 }
 
+/* Ready to run for 6 s and running for 3, with these causes; the line must say so. */
+static void run_queue(uint64_t throttled_ms, uint64_t preempted_ms, uint64_t woken_late_ms,
+		      const char *words, const char *next_step)
+{
+	struct profile *profile = sample_empty();
+	struct profile_process *process = sample_process(profile, 5, "python3 x.py", 1);
+	struct profile_thread *thread = sample_thread(profile, 5, 5, 3 * SECOND);
+	struct limit limit;
+
+	process->oncpu_ns = thread->oncpu_ns;
+	thread->wait_ns[WAIT_RUNQ] = 6 * SECOND;
+	process->throttled_by = sample_text("/app.slice");
+	process->throttled_ns = throttled_ms * MS;
+	process->preempted_ns = preempted_ms * MS;
+	process->woken_late_ns = woken_late_ms * MS;
+	histogram_add(&sample_wait(profile, 5, WAIT_RUNQ, NULL, "burn", "x.py", 10)->time,
+		      6 * SECOND);
+	judge(profile, "runq", "burn", words);
+	judge(profile, "runq", "burn", "67 % of active time, most of it in burn()");
+	limit_of_process(profile, process, &limit);
+	if (!strstr(limit.next_step, next_step))
+		fail_msg("\"%s\" lacks \"%s\"", limit.next_step, next_step);
+	profile__free(profile);
+}
+
+static void what_keeps_threads_from_running(void **state)
+{
+	(void)state;
+	run_queue(0, 5500, 500, "short of CPU: preempted, runnable", "host's load");
+	run_queue(0, 500, 5500, "short of CPU: woken late, runnable", "priorities");
+	run_queue(1990, 5500, 500, "short of CPU: preempted, runnable", "host's load");
+	run_queue(2010, 5500, 500, "throttled by a CPU quota: runnable", "raise the quota");
+	run_queue(2010, 500, 5500, "throttled by a CPU quota: runnable", "raise the quota");
+	run_queue(19000, 5500, 500, "throttled by a CPU quota: runnable", "raise the quota");
+	run_queue(0, 0, 0, "short of CPU: runnable", "CPU quota");
+}
+
+/* A quota that hardly matters changes no verdict. */
+static void throttled_and_bound_by_something_else(void **state)
+{
+	struct profile *profile = sample_empty();
+
+	(void)state;
+	sample_batch(profile);
+	profile->processes[0].throttled_by = sample_text("/");
+	profile->processes[0].throttled_ns = 300 * MS;
+	profile->processes[0].preempted_ns = 300 * MS;
+	judge(profile, "cpu", "burn", "CPU-bound: on-CPU 97 % of a core");
+	profile__free(profile);
+}
+
+static void evidence_of_the_run_queue(void **state)
+{
+	struct profile *profile = sample_empty();
+	struct profile_process *process;
+	struct limit limit;
+	int n = 0;
+
+	(void)state;
+	sample_web(profile);
+	process = &profile->processes[0];
+	process->throttled_by = sample_text("/");
+	process->throttled_ns = 100 * MS;
+	process->throttle_count = 7;
+	process->preempted_ns = 600 * MS;
+	process->woken_late_ns = 240 * MS;
+	limit_of_process(profile, process, &limit);
+	while (n < LIMIT_EVIDENCE && *limit.evidence[n])
+		n++;
+	assert_true(n > 1);
+	assert_string_equal(limit.evidence[n - 1],
+			    "CPU quota: throttled 0.100 s in 10.000 s, 7 times");
+	for (size_t i = 0; i < profile->thread_count; i++)
+		profile->threads[i].wait_ns[WAIT_RUNQ] = SECOND;
+	limit_of_process(profile, process, &limit);
+	for (n = 0; n < LIMIT_EVIDENCE && *limit.evidence[n];)
+		n++;
+	assert_string_equal(limit.evidence[n - 2],
+			    "run queue: 0.600 s preempted, 0.240 s woken late");
+	profile__free(profile);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -382,6 +464,9 @@ int main(void)
 		cmocka_unit_test(waits_for_others_are_the_limit),
 		cmocka_unit_test(a_little_work_is_mostly_idle),
 		cmocka_unit_test(nothing_stands_out),
+		cmocka_unit_test(what_keeps_threads_from_running),
+		cmocka_unit_test(throttled_and_bound_by_something_else),
+		cmocka_unit_test(evidence_of_the_run_queue),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -187,6 +187,7 @@ static void json_is_narrowed(void **state)
 
 	(void)state;
 	profile->functions[0].called = false;
+	profile->functions[0].stack_inclusive_ns = profile->functions[0].wall.sum_ns;
 	root = parsed(profile, &options);
 	assert_int_equal(json_array_size(json_object_get(root, "functions")), 1);
 	assert_int_equal(json_array_size(json_object_get(root, "waits")), 1);

@@ -15,17 +15,12 @@
 #include "calibrate.h"
 #include "closer.h"
 #include "heads.h"
+#include "probes.h"
+#include "sampler.h"
 #include "pytrace.skel.h"
+#include "watch.h"
 
 #define SITE_KINDS (SITE_LEAVE + 1)
-
-/* The probes of one build in one process, or in all. */
-struct probes {
-	size_t build;
-	pid_t tgid; /* 0: all */
-	int fds[2 * SITE_MAX];
-	size_t fd_count;
-};
 
 struct tracer {
 	struct tracer_config config;
@@ -35,8 +30,10 @@ struct tracer {
 	record_fn record;
 	void *record_arg;
 	struct closer *closer;
-	struct probes *probes;
-	size_t probe_count;
+	struct sampler *sampler;
+	struct probe_set probes;
+	struct watch_set *watches; /* NULL: not tried, or ... */
+	int no_watches;            /* why there are none, a negative errno */
 	struct function_stats *stats;
 	size_t stats_bytes;
 	double empty_probe_ns, stepped_probe_ns; /* once calibrated */
@@ -50,8 +47,11 @@ static int on_record(void *arg, void *data, size_t size)
 	return tracer->record ? tracer->record(tracer->record_arg, data, size) : 0;
 }
 
-/* `looking`: with the program that may read other tasks' memory, or without it. */
-static int configure(struct tracer *tracer, bool looking)
+/*
+ * `looking`: with the program that may read other tasks' memory, or without it; `watching`: with
+ * that of watchpoints.
+ */
+static int configure(struct tracer *tracer, bool looking, bool watching)
 {
 	struct pytrace_bpf *skel = tracer->skel;
 	const struct tracer_config *config = &tracer->config;
@@ -73,6 +73,7 @@ static int configure(struct tracer *tracer, bool looking)
 		return err;
 	bpf_program__set_autoload(skel->progs.each_task, looking);
 	bpf_program__set_autoload(skel->progs.each_task_unlooked, !looking);
+	bpf_program__set_autoload(skel->progs.gc_written, watching);
 	if (config->way != UPROBE_MULTI)
 		return 0;
 	bpf_object__for_each_program(program, skel->obj)
@@ -111,7 +112,7 @@ static int map_stats(struct tracer *tracer)
 	return 0;
 }
 
-static int open_and_load(struct tracer *tracer, bool looking)
+static int open_and_load(struct tracer *tracer, bool looking, bool watching)
 {
 	int err;
 
@@ -119,7 +120,7 @@ static int open_and_load(struct tracer *tracer, bool looking)
 	tracer->skel = pytrace_bpf__open();
 	if (!tracer->skel)
 		return -errno;
-	err = configure(tracer, looking);
+	err = configure(tracer, looking, watching);
 	if (!err)
 		err = pytrace_bpf__load(tracer->skel);
 	if (!err)
@@ -137,9 +138,11 @@ int tracer__new(const struct tracer_config *config, struct tracer **out)
 	if (!tracer)
 		return -ENOMEM;
 	tracer->config = *config;
-	err = open_and_load(tracer, true);
+	err = open_and_load(tracer, true, true);
 	if (err)
-		err = open_and_load(tracer, false);
+		err = open_and_load(tracer, false, true);
+	if (err) /* before 6.1, whose perf_event programs may not use all our maps */
+		err = open_and_load(tracer, false, false);
 	if (!err)
 		err = fill_free_slots(tracer);
 	if (!err)
@@ -157,6 +160,17 @@ int tracer__new(const struct tracer_config *config, struct tracer **out)
 		err = -ENOMEM;
 		goto cleanup;
 	}
+	tracer->probes = (struct probe_set){
+		.way = config->way,
+		.closer = tracer->closer,
+		.programs =
+			{
+				[PROBES_CALLS] = bpf_program__fd(
+					config->empty_probes ? tracer->skel->progs.call_nothing
+							     : tracer->skel->progs.call_site),
+				[PROBES_GC] = bpf_program__fd(tracer->skel->progs.gc_site),
+			},
+	};
 	*out = tracer;
 	return 0;
 
@@ -169,9 +183,10 @@ void tracer__free(struct tracer *tracer)
 {
 	if (!tracer)
 		return;
-	tracer__unprobe_all(tracer);
+	sampler__free(tracer->sampler);
+	probe_set_free(&tracer->probes);
+	watch_set__free(tracer->watches);
 	closer__free(tracer->closer);
-	free(tracer->probes);
 	ring_buffer__free(tracer->ring);
 	if (tracer->stats)
 		munmap(tracer->stats, tracer->stats_bytes);
@@ -189,7 +204,7 @@ int tracer__attach_events(struct tracer *tracer)
 		{skel->progs.on_exit, &skel->links.on_exit},
 		{skel->progs.on_fork, &skel->links.on_fork},
 		{skel->progs.on_exec, &skel->links.on_exec},
-		{skel->progs.on_wakeup, &skel->links.on_wakeup},
+		{skel->progs.on_waking, &skel->links.on_waking},
 		{skel->progs.on_switch, &skel->links.on_switch},
 	};
 
@@ -199,6 +214,11 @@ int tracer__attach_events(struct tracer *tracer)
 			return -errno;
 	}
 	return 0;
+}
+
+int tracer__sample(struct tracer *tracer, unsigned int hz)
+{
+	return sampler__new(bpf_program__fd(tracer->skel->progs.on_sample), hz, &tracer->sampler);
 }
 
 /* What a probe costs on an instruction that is single-stepped: few builds have such sites. */
@@ -252,36 +272,19 @@ int tracer__add_build(struct tracer *tracer, size_t index, const struct build *b
 	return 0;
 }
 
-static void probes_close(struct tracer *tracer, struct probes *probes)
+/* The open file: right in any mount namespace, and for a deleted one. */
+static void path_of(const struct build *build, char path[64])
 {
-	closer__close(tracer->closer, probes->fds, probes->fd_count);
-	probes->fd_count = 0;
+	snprintf(path, 64, "/proc/self/fd/%d", build->fd);
 }
 
-static struct probes *probes_find(struct tracer *tracer, size_t build, pid_t tgid)
+int tracer__probe(struct tracer *tracer, size_t index, const struct build *build, pid_t tgid)
 {
-	for (size_t i = 0; i < tracer->probe_count; i++)
-		if (tracer->probes[i].build == build && tracer->probes[i].tgid == tgid)
-			return &tracer->probes[i];
-	return NULL;
-}
-
-bool tracer__probed(struct tracer *tracer, size_t index, pid_t tgid)
-{
-	return probes_find(tracer, index, tgid) || probes_find(tracer, index, 0);
-}
-
-static int probes_open(struct tracer *tracer, size_t index, const struct build *build, pid_t tgid,
-		       struct probes *probes)
-{
-	const struct pytrace_bpf *skel = tracer->skel;
 	struct uprobe_place places[SITE_MAX];
 	size_t count = 0;
 	char path[64];
 
-	*probes = (struct probes){.build = index, .tgid = tgid};
-	/* the open file: right in any mount namespace, and for a deleted one */
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", build->fd);
+	path_of(build, path);
 	/* exits first: an entry seen without its exit would be an open call for ever */
 	for (int kind = SITE_KINDS - 1; kind >= 0; kind--) {
 		for (size_t i = 0; i < build->site_count && i < SITE_MAX; i++) {
@@ -296,60 +299,89 @@ static int probes_open(struct tracer *tracer, size_t index, const struct build *
 			};
 		}
 	}
-	return uprobe_attach(tracer->config.way,
-			     bpf_program__fd(tracer->config.empty_probes ? skel->progs.call_nothing
-									 : skel->progs.call_site),
-			     path, tgid, places, count, probes->fds, &probes->fd_count);
+	return probe_set_add(&tracer->probes, (struct probe_key){index, tgid, PROBES_CALLS}, path,
+			     places, count);
 }
 
-int tracer__probe(struct tracer *tracer, size_t index, const struct build *build, pid_t tgid)
+int tracer__probe_gc(struct tracer *tracer, size_t index, const struct build *build, pid_t tgid)
 {
-	struct probes *grown, fresh;
-	int err;
+	struct uprobe_place places[GC_SITE_MAX];
+	char path[64];
 
-	if (tracer->config.way == UPROBE_PERF)
-		tgid = 0; /* perf uprobes of one process see one of its threads only */
-	if (probes_find(tracer, index, tgid))
-		return 0;
-	err = probes_open(tracer, index, build, tgid, &fresh);
+	path_of(build, path);
+	for (uint32_t i = 0; i < build->gc_site_count; i++) {
+		const struct gc_site *gc = &build->gc_sites[i];
+		uint32_t key = index * GC_SITE_MAX + i;
+
+		if (bpf_map_update_elem(bpf_map__fd(tracer->skel->maps.gc_generations), &key,
+					&gc->generation, BPF_ANY))
+			return -errno;
+		places[i] = (struct uprobe_place){
+			.file_offset = gc->site.file_offset,
+			.semaphore = gc->site.semaphore,
+			.cookie = SITE_COOKIE(index, i, gc->site.kind, gc->site.vaddr),
+		};
+	}
+	return probe_set_add(&tracer->probes, (struct probe_key){index, tgid, PROBES_GC}, path,
+			     places, build->gc_site_count);
+}
+
+/* Tried when they are first needed. */
+static int prepare_watches(struct tracer *tracer)
+{
+	int program = bpf_program__fd(tracer->skel->progs.gc_written);
+	uint32_t trap_ns;
+
+	if (tracer->watches || tracer->no_watches)
+		return tracer->no_watches;
+	tracer->no_watches = program < 0 ? -ENOTSUP : watch_try(&trap_ns);
+	if (tracer->no_watches)
+		return tracer->no_watches;
+	tracer->skel->data->watch_trap_ns = trap_ns;
+	tracer->watches = watch_set__new(program);
+	return tracer->watches ? 0 : -ENOMEM;
+}
+
+int tracer__watch_gc(struct tracer *tracer, size_t index, const struct build *build, pid_t tgid,
+		     uint64_t address)
+{
+	uint32_t key = index;
+	int err = prepare_watches(tracer);
+
 	if (err)
 		return err;
-	grown = reallocarray(tracer->probes, tracer->probe_count + 1, sizeof(*grown));
-	if (!grown) {
-		probes_close(tracer, &fresh);
-		return -ENOMEM;
-	}
-	tracer->probes = grown;
-	tracer->probes[tracer->probe_count++] = fresh;
-	return 0;
+	if (bpf_map_update_elem(bpf_map__fd(tracer->skel->maps.gc_counts_of), &key,
+				&build->gc_flag.counts, BPF_ANY))
+		return -errno;
+	return watch_set__add(tracer->watches, tgid, address);
 }
 
-static void probes_drop(struct tracer *tracer, struct probes *probes)
+bool tracer__inherit_gc(struct tracer *tracer, pid_t parent, pid_t child, uint64_t forked_ns)
 {
-	probes_close(tracer, probes);
-	*probes = tracer->probes[--tracer->probe_count];
+	return tracer->watches && watch_set__inherit(tracer->watches, parent, child, forked_ns);
 }
 
-int tracer__unprobe(struct tracer *tracer, size_t index, pid_t tgid)
+void tracer__unwatch_gc(struct tracer *tracer, pid_t tgid)
 {
-	struct probes *probes = probes_find(tracer, index, tgid);
+	if (tracer->watches)
+		watch_set__remove(tracer->watches, tgid);
+}
 
-	if (probes)
-		probes_drop(tracer, probes);
-	return 0;
+bool tracer__probed(struct tracer *tracer, size_t index, pid_t tgid)
+{
+	return probe_set_has(&tracer->probes, (struct probe_key){index, tgid, PROBES_CALLS});
+}
+
+void tracer__unprobe(struct tracer *tracer, size_t index, pid_t tgid)
+{
+	probe_set_remove(&tracer->probes, (struct probe_key){index, tgid, PROBES_CALLS});
+	probe_set_remove(&tracer->probes, (struct probe_key){index, tgid, PROBES_GC});
 }
 
 void tracer__unprobe_process(struct tracer *tracer, pid_t tgid)
 {
-	for (size_t i = tracer->probe_count; i-- > 0;)
-		if (tracer->probes[i].tgid == tgid)
-			probes_drop(tracer, &tracer->probes[i]);
-}
-
-void tracer__unprobe_all(struct tracer *tracer)
-{
-	while (tracer->probe_count)
-		probes_drop(tracer, &tracer->probes[0]);
+	probe_set_remove_process(&tracer->probes, tgid);
+	tracer__unwatch_gc(tracer, tgid);
 }
 
 void tracer__end_calls(struct tracer *tracer)
@@ -481,10 +513,31 @@ static void forget_in(int fd, pid_t tgid)
 	}
 }
 
-void tracer__forget_parked(struct tracer *tracer, pid_t tgid)
+void tracer__forget_process(struct tracer *tracer, pid_t tgid)
 {
+	_Static_assert(sizeof(struct gil_id) == sizeof(struct frame_key), "a pointer and a tgid");
+	forget_in(bpf_map__fd(tracer->skel->maps.gils), tgid);
 	forget_in(bpf_map__fd(tracer->skel->maps.parked), tgid);
 	forget_in(bpf_map__fd(tracer->skel->maps.parked_below), tgid);
+}
+
+void tracer__gils(struct tracer *tracer, pid_t tgid, uint64_t now_ns, gil_fn fn, void *arg)
+{
+	int fd = bpf_map__fd(tracer->skel->maps.gils);
+	struct gil_stats stats;
+	struct gil_id id;
+	bool more = !bpf_map_get_next_key(fd, NULL, &id);
+
+	while (more) {
+		struct gil_id at = id;
+
+		more = !bpf_map_get_next_key(fd, &at, &id);
+		if ((tgid && at.tgid != (uint32_t)tgid) || bpf_map_lookup_elem(fd, &at, &stats))
+			continue;
+		if (stats.waiting && stats.since < now_ns)
+			stats.contended_ns += now_ns - stats.since;
+		fn(arg, &at, stats.contended_ns);
+	}
 }
 
 void tracer__end_callbacks(struct tracer *tracer)
@@ -555,6 +608,7 @@ void tracer__costs(struct tracer *tracer, struct tracer_costs *costs)
 	costs->entry_ns = mean_cost(tracer, COST_ENTRY);
 	costs->exit_ns = mean_cost(tracer, COST_EXIT);
 	costs->switch_ns = mean_cost(tracer, COST_SWITCH);
+	costs->sample_ns = mean_cost(tracer, COST_SAMPLE);
 }
 
 double tracer__empty_probe_ns(struct tracer *tracer)

@@ -37,24 +37,38 @@ void tracer__free(struct tracer *tracer);
  */
 int tracer__attach_events(struct tracer *tracer);
 
+/* Sample threads that run, so many times a second of each CPU's time.  0 or negative errno. */
+int tracer__sample(struct tracer *tracer, unsigned int hz);
+
 /* Make a build's layout known to the kernel side.  0 or negative errno. */
 int tracer__add_build(struct tracer *tracer, size_t index, const struct build *build);
 
 /*
  * Put call probes into one process (tgid), or into every process that maps the
- * build (tgid 0), and take them out again.  May be called at any time and often.
- * Attaching what is attached, or taking out what is not, does nothing and returns 0.
+ * build (tgid 0), and take them out again, those below with them.  May be called at any time and
+ * often.  Attaching what is attached, or taking out what is not, does nothing and returns 0.
  * Otherwise 0 or a negative errno.
  */
 int tracer__probe(struct tracer *tracer, size_t index, const struct build *build, pid_t tgid);
-int tracer__unprobe(struct tracer *tracer, size_t index, pid_t tgid);
-/* Are there probes of this build in this process, or in all? */
+void tracer__unprobe(struct tracer *tracer, size_t index, pid_t tgid);
+/* The same for the tracepoints of the garbage collector: apart, as they need no call probes. */
+int tracer__probe_gc(struct tracer *tracer, size_t index, const struct build *build, pid_t tgid);
+/*
+ * For builds without these tracepoints: watch the flag at `address` (discover/gc_flag.h).  0,
+ * -ENOTSUP where that does not work, or another negative errno; watch_refusal() has words for it.
+ */
+int tracer__watch_gc(struct tracer *tracer, size_t index, const struct build *build, pid_t tgid,
+		     uint64_t address);
+/* A forked child: false if it must be watched by itself. */
+bool tracer__inherit_gc(struct tracer *tracer, pid_t parent, pid_t child, uint64_t forked_ns);
+/* It is another program since. */
+void tracer__unwatch_gc(struct tracer *tracer, pid_t tgid);
+/* Are there call probes of this build in this process, or in all? */
 bool tracer__probed(struct tracer *tracer, size_t index, pid_t tgid);
 /* Take out the probes of a process that is gone, whatever its build was. */
 void tracer__unprobe_process(struct tracer *tracer, pid_t tgid);
-/* A process has ended: the stacks of its greenlets that never went on. */
-void tracer__forget_parked(struct tracer *tracer, pid_t tgid);
-void tracer__unprobe_all(struct tracer *tracer);
+/* A process has ended: the stacks of its greenlets that never went on, and its GILs. */
+void tracer__forget_process(struct tracer *tracer, pid_t tgid);
 /* Count no more calls from now on (taking probes out takes time). */
 void tracer__end_calls(struct tracer *tracer);
 
@@ -100,12 +114,16 @@ typedef void (*callback_fn)(void *arg, const struct callback_key *key,
 void tracer__end_callbacks(struct tracer *tracer);
 void tracer__callbacks(struct tracer *tracer, pid_t tgid, callback_fn fn, void *arg);
 
+/* How long threads have waited for each GIL until now_ns; of one process (0: of all). */
+typedef void (*gil_fn)(void *arg, const struct gil_id *gil, uint64_t contended_ns);
+void tracer__gils(struct tracer *tracer, pid_t tgid, uint64_t now_ns, gil_fn fn, void *arg);
+
 /* Losses so far, by cause. */
 void tracer__losses(struct tracer *tracer, uint64_t losses[LOSS_COUNT]);
 
 /* Mean nanoseconds a run of our programs took, without the cost of getting there. */
 struct tracer_costs {
-	double entry_ns, exit_ns, switch_ns; /* 0: none was timed */
+	double entry_ns, exit_ns, switch_ns, sample_ns; /* 0: none was timed */
 };
 void tracer__costs(struct tracer *tracer, struct tracer_costs *costs);
 

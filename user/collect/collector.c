@@ -8,17 +8,41 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "discover/code_names.h"
+#include "discover/native.h"
+#include "discover/procfs.h"
+#include "discover/syscall.h"
+#include "gil.h"
 #include "names.h"
+#include "pauses.h"
+#include "stacks.h"
 
-/*
- * A GIL wait is one from its first futex to the acquire.  Between two of its
- * sleeps the thread only looks at the clock; if the GIL changed hands meanwhile it may
- * have been ours for a moment, then only a gap too short for that joins them.
- */
-#define GIL_GAP_NS 50000
-#define GIL_GAP_SWITCHED_NS 20000
+static void find_cpu_hierarchy(struct collector *collector)
+{
+	const size_t most = 1 << 20;
+	char *text = malloc(most);
+
+	if (text && procfs_read(getpid(), "mountinfo", text, most) > 0)
+		cpu_hierarchy_find(text, &collector->cpu_hierarchy);
+	free(text);
+}
+
+void collector__throttle(struct collector *collector, pid_t tgid, struct throttle *throttle)
+{
+	struct throttle_cache *cache = &collector->throttle_cache;
+	char groups[sizeof(cache->groups)];
+
+	*throttle = (struct throttle){.count = 0};
+	if (procfs_read(tgid, "cgroup", groups, sizeof(groups)) <= 0)
+		return;
+	if (strcmp(groups, cache->groups) != 0) {
+		throttle_read(&collector->cpu_hierarchy, groups, &cache->throttle);
+		memcpy(cache->groups, groups, sizeof(groups));
+	}
+	*throttle = cache->throttle;
+}
 
 struct collector *collector__new(const struct builds *builds, struct function_stats *stats,
 				 size_t slots, lifecycle_fn lifecycle, void *arg)
@@ -32,9 +56,11 @@ struct collector *collector__new(const struct builds *builds, struct function_st
 	collector->slot_count = slots;
 	collector->lifecycle = lifecycle;
 	collector->lifecycle_arg = arg;
+	find_cpu_hierarchy(collector);
 	collector->slots = calloc(slots, sizeof(*collector->slots));
-	if (!collector->slots) {
-		free(collector);
+	collector->native = native__new();
+	if (!collector->slots || !collector->native) {
+		collector__free(collector);
 		return NULL;
 	}
 	return collector;
@@ -50,9 +76,10 @@ void collector__free(struct collector *collector)
 		next = total->next;
 		process_total__free(total);
 	}
-	for (size_t i = 0; i < collector->slot_count; i++)
+	for (size_t i = 0; collector->slots && i < collector->slot_count; i++)
 		free(collector->slots[i].before);
 	free(collector->slots);
+	native__free(collector->native);
 	free(collector);
 }
 
@@ -81,6 +108,11 @@ bool collector__knows(const struct collector *collector, pid_t tgid)
 	return collector__find(collector, tgid) != NULL;
 }
 
+uint64_t collector__stacks_lost(const struct collector *collector)
+{
+	return collector->stacks_lost;
+}
+
 size_t collector__living(const struct collector *collector)
 {
 	size_t count = 0;
@@ -102,14 +134,14 @@ pid_t *collector__tgids(const struct collector *collector, size_t build, size_t 
 	return tgids;
 }
 
-pid_t *collector__living_tgids(const struct collector *collector, size_t *count)
+pid_t *collector__living_tgids(const struct collector *collector, size_t build, size_t *count)
 {
 	pid_t *tgids = calloc(collector__living(collector) + 1, sizeof(*tgids));
 
 	*count = 0;
 	for (struct process_total *total = collector->processes; tgids && total;
 	     total = total->next)
-		if (total->current)
+		if (total->current && (build == ANY_BUILD || total->process.build == build))
 			tgids[(*count)++] = total->process.tgid;
 	return tgids;
 }
@@ -129,6 +161,8 @@ int collector__add_process(struct collector *collector, const struct process *pr
 	total->process = *process;
 	total->since_ns = now_ns;
 	total->current = true;
+	collector->throttle_cache.groups[0] = '\0'; /* that was another time */
+	collector__throttle(collector, process->tgid, &total->throttle);
 	total->next = collector->processes;
 	collector->processes = total;
 	return 0;
@@ -140,6 +174,7 @@ void collector__update_process(struct collector *collector, const struct process
 
 	if (total)
 		total->process = *process;
+	native__forget(collector->native, process->tgid);
 }
 
 void collector__probed(struct collector *collector, pid_t tgid, bool on, uint64_t now_ns)
@@ -153,6 +188,17 @@ void collector__probed(struct collector *collector, pid_t tgid, bool on, uint64_
 	total->probed_since_ns = on ? now_ns : 0;
 }
 
+void collector__gc_method(struct collector *collector, pid_t tgid, enum gc_method method,
+			  const char *reason)
+{
+	struct process_total *total = collector__find(collector, tgid);
+
+	if (!total)
+		return;
+	total->gc_method = method;
+	snprintf(total->gc_reason, sizeof(total->gc_reason), "%s", reason);
+}
+
 void collector__end_process(struct collector *collector, pid_t tgid, uint64_t now_ns)
 {
 	struct process_total *total = collector__find(collector, tgid);
@@ -160,6 +206,8 @@ void collector__end_process(struct collector *collector, pid_t tgid, uint64_t no
 	if (!total)
 		return;
 	collector__probed(collector, tgid, false, now_ns);
+	throttle_read_again(&collector->cpu_hierarchy, &total->throttle, &total->throttle_last);
+	native__forget(collector->native, tgid);
 	total->until_ns = now_ns;
 	total->current = false;
 }
@@ -173,7 +221,7 @@ static struct process_total *process_of(struct collector *collector, uint32_t tg
 	struct record_task fork = {.kind = RECORD_FORK, .tgid = tgid};
 	struct process_total *total = collector__find_any(collector, tgid);
 
-	if (total)
+	if (total || !tgid)
 		return total;
 	collector->lifecycle(collector->lifecycle_arg, &fork);
 	return collector__find_any(collector, tgid);
@@ -237,50 +285,14 @@ static void on_code(struct collector *collector, const struct record_code *recor
 		process_total__rename(process, before, slot->function);
 }
 
-/* The pending GIL wait is over: one wait of all its parts. */
-static void gil_settle(struct process_total *process, struct thread_total *thread)
-{
-	struct wait_total *wait;
-
-	if (!thread->gil.pending)
-		return;
-	thread->gil.pending = false;
-	wait = process_total__wait(process, &thread->gil.key);
-	if (wait)
-		histogram_add_bucket(&wait->time, thread->gil.ns);
-}
-
-static bool gil_goes_on(const struct thread_total *thread, const struct record_wait *record)
-{
-	if (!thread->gil.pending || record->wait_class != WAIT_GIL)
-		return false;
-	return record->oncpu_ns <
-	       (record->gil_switches == thread->gil.switches ? GIL_GAP_NS : GIL_GAP_SWITCHED_NS);
-}
-
-static void gil_wait_done(struct process_total *process, struct thread_total *thread,
-			  const struct wait_key *key, const struct record_wait *record)
-{
-	if (gil_goes_on(thread, record)) {
-		thread->gil.ns += record->total_ns;
-		thread->gil.switches = record->gil_switches;
-		return;
-	}
-	gil_settle(process, thread);
-	thread->gil.pending = true;
-	thread->gil.key = *key;
-	thread->gil.ns = record->total_ns;
-	thread->gil.switches = record->gil_switches;
-}
-
 static void add_runq(struct process_total *process, const struct wait_key *key,
-		     const struct record_wait *record)
+		     const struct stack_total *stack, const struct record_wait *record)
 {
-	struct wait_key runq = *key;
+	struct stack_key on = {.stack = stack, .part = WAIT_RUNQ};
+	struct wait_key runq = {.function = key->function, .wait_class = WAIT_RUNQ, .syscall = -1};
 	struct wait_total *wait;
 
-	runq.wait_class = WAIT_RUNQ;
-	runq.syscall = -1;
+	stacks_use(process, &on, record->runq_ns, record->runq_done);
 	wait = process_total__wait(process, &runq);
 	if (!wait)
 		return;
@@ -289,42 +301,102 @@ static void add_runq(struct process_total *process, const struct wait_key *key,
 		histogram_add_bucket(&wait->time, record->runq_ns);
 }
 
+/* Does a wait of this class end when a peer or a device has done something? */
+static bool is_io(uint32_t wait_class)
+{
+	return wait_class == WAIT_NET || wait_class == WAIT_POLL || wait_class == WAIT_DISK ||
+	       wait_class == WAIT_PIPE;
+}
+
+static void add_times(struct thread_total *thread, const struct record_wait *record)
+{
+	memcpy(thread->name, record->comm, COMM_BYTES);
+	thread->oncpu_ns += record->oncpu_ns;
+	thread->wait_ns[record->wait_class] += record->new_ns;
+	thread->wait_ns[WAIT_RUNQ] += record->runq_ns;
+	if (record->wait_class == WAIT_RUNQ)
+		thread->preempted_ns += record->runq_ns;
+}
+
+/* The wait itself: all but the run queue after it. */
+static void add_wait(struct collector *collector, struct process_total *process,
+		     struct thread_total *thread, const struct wait_key *key,
+		     const struct record_wait *record)
+{
+	struct wait_total *wait = process_total__wait(process, key);
+
+	if (!wait)
+		return;
+	wait->time.sum_ns += record->new_ns;
+	if (!(record->flags & WAIT_DONE)) {
+		thread->open = true;
+		thread->open_key = *key;
+	} else if (record->wait_class == WAIT_GIL) {
+		gil_wait_done(collector, process, thread, key, record);
+	} else {
+		histogram_add_bucket(&wait->time, record->total_ns);
+		thread->after_io = is_io(record->wait_class);
+	}
+}
+
 static void on_wait(struct collector *collector, const struct record_wait *record)
 {
 	struct process_total *process = process_of(collector, record->tgid);
 	struct thread_total *thread;
 	struct wait_key key = {.wait_class = record->wait_class, .syscall = record->syscall};
-	struct wait_total *wait;
+	struct stack_key on = {.part = record->wait_class};
+	struct function_total *function, *waker;
 
 	if (!process || record->wait_class >= WAIT_CLASSES)
 		return;
 	thread = process_total__thread(process, record->tid);
 	if (!thread)
 		return;
-	memcpy(thread->name, record->comm, COMM_BYTES);
-	thread->oncpu_ns += record->oncpu_ns;
-	thread->wait_ns[record->wait_class] += record->new_ns;
-	thread->wait_ns[WAIT_RUNQ] += record->runq_ns;
+	add_times(thread, record);
 	thread->open = false;
-	key.function = collector__slot_function(collector, record->function, process);
+	function = collector__slot_function(collector, record->function, process);
+	key.function = function;
+	on.stack = stacks_find(collector, process, record->stack, function);
+	if (record->wait_class == WAIT_LOCK && record->waker_tid) {
+		waker = collector__slot_function(collector, record->waker, process);
+		key.waker = waker;
+		on.waker = stacks_find(collector, process, record->waker_stack, waker);
+	}
 	if (record->runq_ns || record->runq_done)
-		add_runq(process, &key, record);
+		add_runq(process, &key, on.stack, record);
 	if (record->wait_class == WAIT_RUNQ)
 		return;
 	if (!gil_goes_on(thread, record))
 		gil_settle(process, thread);
-	wait = process_total__wait(process, &key);
-	if (!wait)
+	stacks_use(process, &on, record->new_ns, record->flags & WAIT_DONE);
+	add_wait(collector, process, thread, &key, record);
+}
+
+static void on_stack(struct collector *collector, const struct record_stack *record)
+{
+	struct process_total *process = process_of(collector, record->tgid);
+
+	if (process)
+		stacks_add(collector, process, record);
+}
+
+static void on_sample(struct collector *collector, const struct record_sample *record)
+{
+	struct process_total *process = process_of(collector, record->tgid);
+	struct stack_key on = {.part = STACK_ONCPU};
+	struct function_total *function;
+
+	if (!process)
 		return;
-	wait->time.sum_ns += record->new_ns;
-	if (!(record->flags & WAIT_DONE)) {
-		thread->open = true;
-		thread->open_key = key;
-	} else if (record->wait_class == WAIT_GIL) {
-		gil_wait_done(process, thread, &key, record);
-	} else {
-		histogram_add_bucket(&wait->time, record->total_ns);
-	}
+	function = collector__slot_function(collector, record->function, process);
+	on.stack = stacks_find(collector, process, record->stack, function);
+	if (!(record->flags & SAMPLE_IN_KERNEL))
+		on.native = native__leaf(collector->native, (pid_t)record->tgid, record->ip);
+	else
+		on.native = syscall_name(record->syscall);
+	stacks_use(process, &on, 0, 1);
+	process->samples++;
+	process->gil_samples += record->flags & SAMPLE_HAS_GIL;
 }
 
 static void on_thread_exit(struct collector *collector, const struct record_task *record)
@@ -345,6 +417,14 @@ static void on_thread_exit(struct collector *collector, const struct record_task
 	thread->exited = true;
 }
 
+static void on_gc(struct collector *collector, const struct record_gc *record)
+{
+	struct process_total *process = process_of(collector, record->tgid);
+
+	if (process)
+		pauses_record(collector, process, record);
+}
+
 int collector__record(void *arg, void *data, size_t size)
 {
 	struct collector *collector = arg;
@@ -360,6 +440,18 @@ int collector__record(void *arg, void *data, size_t size)
 	case RECORD_CODE:
 		if (size >= sizeof(struct record_code))
 			on_code(collector, data);
+		break;
+	case RECORD_STACK:
+		if (size >= sizeof(struct record_stack))
+			on_stack(collector, data);
+		break;
+	case RECORD_SAMPLE:
+		if (size >= sizeof(struct record_sample))
+			on_sample(collector, data);
+		break;
+	case RECORD_GC:
+		if (size >= sizeof(struct record_gc))
+			on_gc(collector, data);
 		break;
 	case RECORD_THREAD_EXIT:
 		if (size >= sizeof(struct record_task))

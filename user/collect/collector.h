@@ -38,13 +38,18 @@ int collector__add_process(struct collector *collector, const struct process *pr
 void collector__update_process(struct collector *collector, const struct process *process);
 /* Its call probes went on or off. */
 void collector__probed(struct collector *collector, pid_t tgid, bool on, uint64_t now_ns);
+/* How its garbage collections are seen; `reason`: why they are not. */
+#define GC_REASON_BYTES 160
+void collector__gc_method(struct collector *collector, pid_t tgid, enum gc_method method,
+			  const char *reason);
 bool collector__knows(const struct collector *collector, pid_t tgid);
 /* It ended; its numbers stay until the next profile. */
 void collector__end_process(struct collector *collector, pid_t tgid, uint64_t now_ns);
 /* The living processes of a build with call probes on: an array for free(), NULL if *count is 0. */
 pid_t *collector__tgids(const struct collector *collector, size_t build, size_t *count);
-/* All living processes: an array for free(). */
-pid_t *collector__living_tgids(const struct collector *collector, size_t *count);
+/* All living processes, of one build or ANY_BUILD: an array for free(). */
+#define ANY_BUILD SIZE_MAX
+pid_t *collector__living_tgids(const struct collector *collector, size_t build, size_t *count);
 /* Living processes, of those that are traced. */
 size_t collector__living(const struct collector *collector);
 
@@ -66,16 +71,30 @@ enum ring_state {
 void collector__drain(struct collector *collector, enum ring_state ring,
 		      void (*free_slot)(void *arg, uint32_t slot), void *arg);
 
+/*
+ * Judge anew which calls of each function are its slow ones, from what they took lately, and have
+ * the kernel side follow.  To be called about once a second, and at each window's end, after a
+ * drain.
+ */
+void collector__renew_tails(struct collector *collector, uint64_t now_ns);
+
 /* What an event loop called in this window (callback_fn of the tracer): before the drain. */
 void collector__callback(void *collector, const struct callback_key *key,
 			 const struct callback_stats *stats);
+
+/* How long threads have waited for a GIL so far (gil_fn of the tracer): before a profile. */
+void collector__gil(void *collector, const struct gil_id *gil, uint64_t contended_ns);
+
+/* Stacks that found no room so far. */
+uint64_t collector__stacks_lost(const struct collector *collector);
 
 /* What a profile says of itself and of the costs; the collector fills in the rest. */
 struct window {
 	uint64_t start_ns, end_ns; /* CLOCK_MONOTONIC */
 	double empty_probe_ns;     /* one hit of a probe that does nothing */
 	double entry_ns, exit_ns;  /* one hit of ours, getting there included; 0: not known */
-	double switch_ns;
+	double switch_ns, sample_ns;
+	unsigned int samples_hz;    /* 0: there are none */
 	uint64_t callback_least_ns; /* shorter callbacks of event loops were not told */
 };
 

@@ -15,6 +15,14 @@ struct slot {
 	struct function_stats *before; /* the counters when last read */
 };
 
+/* Processes of one group are asked for one after the other. */
+struct throttle_cache {
+	char groups[4096]; /* contents of /proc/TGID/cgroup; "": nothing is known */
+	struct throttle throttle;
+};
+
+struct native;
+
 struct collector {
 	const struct builds *builds;
 	struct function_stats *stats;
@@ -23,6 +31,10 @@ struct collector {
 	lifecycle_fn lifecycle;
 	void *lifecycle_arg;
 	struct process_total *processes;
+	uint64_t stacks_lost; /* so far */
+	struct native *native;
+	struct cpu_hierarchy cpu_hierarchy;
+	struct throttle_cache throttle_cache;
 };
 
 /* The function in a slot of the kernel side; NULL: there is no such slot, or no memory. */
@@ -35,6 +47,12 @@ struct process_total *collector__find_any(const struct collector *collector, pid
 
 /* A stand-in for a function whose name has not come. */
 struct function_total *collector__nameless(struct process_total *process, uint32_t slot);
+
+/* What the process's CPU quota has counted so far. */
+void collector__throttle(struct collector *collector, pid_t tgid, struct throttle *throttle);
+
+/* Take up what one slot gained; it has a function and a `before`. */
+void collector__drain_slot(struct collector *collector, uint32_t index);
 
 /* Count a duration in its bucket, where its sum is added up apart. */
 void histogram_add_bucket(struct histogram *histogram, uint64_t ns);

@@ -24,8 +24,10 @@ static uint64_t gained(const __u64 *now, __u64 *before)
 }
 
 static void drain_histogram(struct function_stats *stats, struct function_stats *before,
-			    struct histogram *wall)
+			    struct function_total *function)
 {
+	struct histogram *wall = &function->wall;
+	struct tail_history *history = function->history;
 	uint64_t min = __atomic_exchange_n(&stats->min_ns, 0, __ATOMIC_RELAXED);
 	uint64_t max = __atomic_exchange_n(&stats->max_ns, 0, __ATOMIC_RELAXED);
 
@@ -36,6 +38,10 @@ static void drain_histogram(struct function_stats *stats, struct function_stats 
 		before->buckets[i] = value;
 		wall->buckets[i] += gain;
 		wall->count += gain;
+		if (!history)
+			continue;
+		history->newer[i] += gain;
+		history->newer_calls += gain;
 	}
 	wall->sum_ns += gained(&stats->wall_ns, &before->wall_ns);
 	if (min && (!wall->min_ns || min < wall->min_ns))
@@ -44,21 +50,48 @@ static void drain_histogram(struct function_stats *stats, struct function_stats 
 		wall->max_ns = max;
 }
 
-static void drain_slot(struct function_stats *stats, struct slot *slot)
+static void drain_tail(struct tail_stats *tail, struct tail_stats *before, struct tail_counts *to)
 {
+	to->calls += gained(&tail->calls, &before->calls);
+	to->wall_ns += gained(&tail->wall_ns, &before->wall_ns);
+	for (int c = 0; c < WAIT_CLASSES; c++)
+		to->wait_ns[c] += gained(&tail->wait_ns[c], &before->wait_ns[c]);
+}
+
+/* So many calls ended while those that took `from_ns` were told from the others. */
+static void judged(struct function_total *function, uint64_t calls, uint64_t from_ns)
+{
+	if (!calls || !from_ns)
+		return;
+	function->window.tail.of_calls += calls;
+	function_total__tail_in_force(function, from_ns, from_ns);
+}
+
+void collector__drain_slot(struct collector *collector, uint32_t index)
+{
+	struct function_stats *stats = &collector->stats[index];
+	struct slot *slot = &collector->slots[index];
 	struct function_total *function = slot->function;
 	struct function_stats *before = slot->before;
 	struct call_counts *window = &function->window;
-	uint64_t calls, exits, unseen;
+	uint64_t calls, exits, unseen, hold_max;
 
+	/* before all ends: so that no call looks slow before it ended */
+	drain_tail(&stats->tail, &before->tail, &window->tail);
 	/* ends before beginnings: so that no call looks ended before it began */
 	exits = gained(&stats->exits, &before->exits);
 	unseen = gained(&stats->ended_unseen, &before->ended_unseen);
-	drain_histogram(stats, before, &function->wall);
+	judged(function, exits, stats->tail_from_ns);
+	drain_histogram(stats, before, function);
 	window->exceptions += gained(&stats->exceptions, &before->exceptions);
 	window->self_ns += gained(&stats->self_ns, &before->self_ns);
 	window->probe_ns += gained(&stats->probe_ns, &before->probe_ns);
 	window->suspended_ns += gained(&stats->suspended_ns, &before->suspended_ns);
+	window->holds += gained(&stats->holds, &before->holds);
+	window->hold_ns += gained(&stats->hold_ns, &before->hold_ns);
+	hold_max = __atomic_exchange_n(&stats->hold_max_ns, 0, __ATOMIC_RELAXED);
+	if (hold_max > function->hold_max_ns)
+		function->hold_max_ns = hold_max;
 	for (int c = 0; c < WAIT_CLASSES; c++)
 		window->wait_ns[c] += gained(&stats->wait_ns[c], &before->wait_ns[c]);
 	calls = gained(&stats->calls, &before->calls);
@@ -117,7 +150,7 @@ void collector__drain(struct collector *collector, enum ring_state ring,
 			slot->before = calloc(1, sizeof(*slot->before));
 		if (!slot->before)
 			continue;
-		drain_slot(stats, slot);
+		collector__drain_slot(collector, i);
 		if (slot->process->current)
 			continue;
 		free(slot->before);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* Finding, making and forgetting what is added up per process. */
 #include "totals.h"
+#include "pauses.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,47 +9,64 @@
 
 static void function_free(struct function_total *function)
 {
+	free(function->history);
 	free(function->id);
 	free(function->name.function);
 	free(function->name.file);
 	free(function);
 }
 
-static void callbacks_free(struct process_total *total)
-{
-	struct callback_total *callback, *next;
+/* Takes every entry out of a hash, doing `free_entry` with each. */
+#define EMPTY(head, free_entry)                                                                    \
+	do {                                                                                       \
+		__typeof__(head) _entry, _next;                                                    \
+		HASH_ITER(hh, head, _entry, _next)                                                 \
+		{                                                                                  \
+			HASH_DEL(head, _entry);                                                    \
+			free_entry(_entry);                                                        \
+		}                                                                                  \
+	} while (0)
 
-	HASH_ITER(hh, total->callbacks, callback, next)
-	{
-		HASH_DEL(total->callbacks, callback);
-		free(callback);
-	}
+/* The entry of a hash with that key, made if it is new; NULL without memory. */
+#define FIND_OR_MAKE(head, field, wanted)                                                          \
+	({                                                                                         \
+		__typeof__(head) _entry = NULL;                                                    \
+		HASH_FIND(hh, head, wanted, sizeof(*(wanted)), _entry);                            \
+		if (!_entry) {                                                                     \
+			_entry = calloc(1, sizeof(*_entry));                                       \
+			if (_entry) {                                                              \
+				_entry->field = *(wanted);                                         \
+				HASH_ADD(hh, head, field, sizeof(_entry->field), _entry);          \
+			}                                                                          \
+		}                                                                                  \
+		_entry;                                                                            \
+	})
+
+static void stack_free(struct stack_total *stack)
+{
+	free(stack->functions);
+	free(stack);
+}
+
+/* What is of the window only. */
+static void window_free(struct process_total *total)
+{
+	EMPTY(total->callbacks, free);
+	EMPTY(total->waits, free);
+	EMPTY(total->stack_uses, free);
+	EMPTY(total->gils, free);
 }
 
 void process_total__free(struct process_total *total)
 {
-	struct function_total *function, *next_function;
-	struct thread_total *thread, *next_thread;
-	struct wait_total *wait, *next_wait;
-
 	if (!total)
 		return;
-	callbacks_free(total);
-	HASH_ITER(hh, total->waits, wait, next_wait)
-	{
-		HASH_DEL(total->waits, wait);
-		free(wait);
-	}
-	HASH_ITER(hh, total->threads, thread, next_thread)
-	{
-		HASH_DEL(total->threads, thread);
-		free(thread);
-	}
-	HASH_ITER(hh, total->functions, function, next_function)
-	{
-		HASH_DEL(total->functions, function);
-		function_free(function);
-	}
+	window_free(total);
+	pauses_free(total);
+	EMPTY(total->stacks, stack_free);
+	EMPTY(total->contention, free);
+	EMPTY(total->threads, free);
+	EMPTY(total->functions, function_free);
 	free(total);
 }
 
@@ -82,50 +100,49 @@ struct function_total *process_total__function(struct process_total *total, cons
 	return found;
 }
 
+void function_total__tail_in_force(struct function_total *function, uint64_t least_ns,
+				   uint64_t most_ns)
+{
+	if (least_ns && (!function->tail_least_ns || least_ns < function->tail_least_ns))
+		function->tail_least_ns = least_ns;
+	if (most_ns > function->tail_most_ns)
+		function->tail_most_ns = most_ns;
+}
+
 struct thread_total *process_total__thread(struct process_total *total, uint32_t tid)
 {
-	struct thread_total *thread = NULL;
-
-	HASH_FIND(hh, total->threads, &tid, sizeof(tid), thread);
-	if (thread)
-		return thread;
-	thread = calloc(1, sizeof(*thread));
-	if (!thread)
-		return NULL;
-	thread->tid = tid;
-	HASH_ADD(hh, total->threads, tid, sizeof(tid), thread);
-	return thread;
+	return FIND_OR_MAKE(total->threads, tid, &tid);
 }
 
 struct wait_total *process_total__wait(struct process_total *total, const struct wait_key *key)
 {
-	struct wait_total *wait = NULL;
+	return FIND_OR_MAKE(total->waits, key, key);
+}
 
-	HASH_FIND(hh, total->waits, key, sizeof(*key), wait);
-	if (wait)
-		return wait;
-	wait = calloc(1, sizeof(*wait));
-	if (!wait)
-		return NULL;
-	wait->key = *key;
-	HASH_ADD(hh, total->waits, key, sizeof(wait->key), wait);
-	return wait;
+struct stack_total *process_total__stack(struct process_total *total, uint64_t id)
+{
+	return FIND_OR_MAKE(total->stacks, id, &id);
+}
+
+struct stack_use *process_total__stack_use(struct process_total *total, const struct stack_key *key)
+{
+	return FIND_OR_MAKE(total->stack_uses, key, key);
+}
+
+struct gil_total *process_total__gil(struct process_total *total, const struct gil_key *key)
+{
+	return FIND_OR_MAKE(total->gils, key, key);
+}
+
+struct gil_contention *process_total__contention(struct process_total *total, uint64_t gil)
+{
+	return FIND_OR_MAKE(total->contention, gil, &gil);
 }
 
 struct callback_total *process_total__callback(struct process_total *total,
 					       const struct callback_id *id)
 {
-	struct callback_total *callback = NULL;
-
-	HASH_FIND(hh, total->callbacks, id, sizeof(*id), callback);
-	if (callback)
-		return callback;
-	callback = calloc(1, sizeof(*callback));
-	if (!callback)
-		return NULL;
-	callback->id = *id;
-	HASH_ADD(hh, total->callbacks, id, sizeof(callback->id), callback);
-	return callback;
+	return FIND_OR_MAKE(total->callbacks, id, id);
 }
 
 void callback_stats_add(struct callback_stats *to, const struct callback_stats *from)
@@ -147,10 +164,23 @@ static void counts_move(struct function_total *to, struct function_total *from)
 	to->begun += from->begun;
 	to->over += from->over;
 	histogram_merge(&to->wall, &from->wall);
+	if (from->hold_max_ns > to->hold_max_ns)
+		to->hold_max_ns = from->hold_max_ns;
+	function_total__tail_in_force(to, from->tail_least_ns, from->tail_most_ns);
 }
 
-static void callbacks_move(struct process_total *total, const struct function_total *to,
-			   const struct function_total *from)
+/* Is anything in a key `from`?  Then it is `to`. */
+static bool renamed(const struct function_total **in, const struct function_total *from,
+		    const struct function_total *to)
+{
+	if (*in != from)
+		return false;
+	*in = to;
+	return true;
+}
+
+static void callbacks_rename(struct process_total *total, const struct function_total *from,
+			     const struct function_total *to)
 {
 	struct callback_total *callback, *next, *into;
 
@@ -158,9 +188,8 @@ static void callbacks_move(struct process_total *total, const struct function_to
 	{
 		struct callback_id id = callback->id;
 
-		if (id.function != from)
+		if (!renamed(&id.function, from, to))
 			continue;
-		id.function = to;
 		into = process_total__callback(total, &id);
 		if (into)
 			callback_stats_add(&into->stats, &callback->stats);
@@ -169,32 +198,78 @@ static void callbacks_move(struct process_total *total, const struct function_to
 	}
 }
 
-void process_total__rename(struct process_total *total, struct function_total *from,
-			   struct function_total *to)
+static void waits_rename(struct process_total *total, const struct function_total *from,
+			 const struct function_total *to)
 {
-	struct wait_total *wait, *next;
+	struct wait_total *wait, *next, *into;
 
 	HASH_ITER(hh, total->waits, wait, next)
 	{
 		struct wait_key key = wait->key;
-		struct wait_total *into;
+		bool function = renamed(&key.function, from, to);
 
-		if (key.function != from)
+		if (!renamed(&key.waker, from, to) && !function)
 			continue;
-		key.function = to;
 		into = process_total__wait(total, &key);
 		if (into)
 			histogram_merge(&into->time, &wait->time);
 		HASH_DEL(total->waits, wait);
 		free(wait);
 	}
-	for (struct thread_total *t = total->threads; t; t = t->hh.next) {
-		if (t->gil.key.function == from)
-			t->gil.key.function = to;
-		if (t->open_key.function == from)
-			t->open_key.function = to;
+}
+
+static void gils_rename(struct process_total *total, const struct function_total *from,
+			const struct function_total *to)
+{
+	struct gil_total *gil, *next, *into;
+
+	HASH_ITER(hh, total->gils, gil, next)
+	{
+		struct gil_key key = gil->key;
+		bool waiter = renamed(&key.waiter, from, to);
+		bool holder = renamed(&key.holder, from, to);
+
+		if (!renamed(&key.longest, from, to) && !waiter && !holder)
+			continue;
+		into = process_total__gil(total, &key);
+		if (into) {
+			into->sure += gil->sure;
+			histogram_merge(&into->time, &gil->time);
+		}
+		HASH_DEL(total->gils, gil);
+		free(gil);
 	}
-	callbacks_move(total, to, from);
+}
+
+static void threads_rename(struct process_total *total, const struct function_total *from,
+			   const struct function_total *to)
+{
+	for (struct thread_total *t = total->threads; t; t = t->hh.next) {
+		renamed(&t->gil.key.function, from, to);
+		renamed(&t->open_key.function, from, to);
+		for (uint32_t i = 0; i < t->gil.holder_count; i++)
+			renamed(&t->gil.holders[i].function, from, to);
+	}
+}
+
+static void stacks_rename(struct process_total *total, const struct function_total *from,
+			  struct function_total *to)
+{
+	for (struct stack_total *stack = total->stacks; stack; stack = stack->hh.next)
+		for (size_t i = 0; i < stack->count; i++)
+			if (stack->functions[i] == from)
+				stack->functions[i] = to;
+}
+
+void process_total__rename(struct process_total *total, struct function_total *from,
+			   struct function_total *to)
+{
+	waits_rename(total, from, to);
+	gils_rename(total, from, to);
+	threads_rename(total, from, to);
+	stacks_rename(total, from, to);
+	callbacks_rename(total, from, to);
+	pauses_move(total, to, from);
 	counts_move(to, from);
 	HASH_DEL(total->functions, from);
 	function_free(from);
@@ -202,14 +277,13 @@ void process_total__rename(struct process_total *total, struct function_total *f
 
 void process_total__reset(struct process_total *total)
 {
-	struct function_total *function, *next_function;
 	struct thread_total *thread, *next_thread;
-	struct wait_total *wait, *next_wait;
 
-	HASH_ITER(hh, total->functions, function, next_function)
-	{
-		memset(&function->window, 0, sizeof(function->window));
-		memset(&function->wall, 0, sizeof(function->wall));
+	for (struct function_total *f = total->functions; f; f = f->hh.next) {
+		memset(&f->window, 0, sizeof(f->window));
+		memset(&f->wall, 0, sizeof(f->wall));
+		f->hold_max_ns = 0;
+		f->tail_least_ns = f->tail_most_ns = 0;
 	}
 	HASH_ITER(hh, total->threads, thread, next_thread)
 	{
@@ -218,15 +292,14 @@ void process_total__reset(struct process_total *total)
 			free(thread);
 			continue;
 		}
-		thread->oncpu_ns = 0;
+		thread->oncpu_ns = thread->preempted_ns = 0;
 		memset(thread->wait_ns, 0, sizeof(thread->wait_ns));
 	}
-	HASH_ITER(hh, total->waits, wait, next_wait)
-	{
-		HASH_DEL(total->waits, wait);
-		free(wait);
-	}
-	callbacks_free(total);
+	for (struct gil_contention *gil = total->contention; gil; gil = gil->hh.next)
+		gil->ns = 0;
+	window_free(total);
+	total->gil_after_io = total->gil_after_io_ns = 0;
+	total->samples = total->gil_samples = 0;
+	pauses_free(total);
 	total->probed_ns = 0;
-	total->exited_oncpu_ns = 0;
 }

@@ -8,9 +8,12 @@
 
 #include <uthash.h>
 
+#include "collector.h"
 #include "discover/process.h"
+#include "discover/throttle.h"
 #include "profile.h"
 #include "records.h"
+#include "tail.h"
 
 /* A function by what it is called, whatever code objects it had. */
 struct function_name {
@@ -19,11 +22,27 @@ struct function_name {
 	uint32_t line;
 };
 
+/* Of the slow calls. */
+struct tail_counts {
+	uint64_t calls, of_calls; /* of so many that were judged */
+	uint64_t wall_ns;         /* may be below 0 */
+	uint64_t wait_ns[WAIT_CLASSES];
+};
+
 /* Counters of calls that began or ended; of a window or of a whole run. */
 struct call_counts {
 	uint64_t calls, segments, exits, exceptions, ended_unseen;
+	uint64_t holds, hold_ns;                  /* of the GIL */
 	uint64_t self_ns, suspended_ns, probe_ns; /* self_ns and wall.sum_ns may be below 0 */
 	uint64_t wait_ns[WAIT_CLASSES];
+	struct tail_counts tail;
+};
+
+/* What threads did in a function or below it, by wait class or STACK_ONCPU. */
+struct stack_sums {
+	uint64_t ns[STACK_PARTS];
+	uint64_t inclusive_ns, exclusive_ns;
+	const void *counted; /* scratch: the stack that was counted last, for recursion */
 };
 
 struct function_total {
@@ -31,12 +50,44 @@ struct function_total {
 	UT_hash_handle hh;
 	struct function_name name;
 	struct call_counts window;
-	uint64_t begun, over;  /* since the start: the difference is in progress */
-	struct histogram wall; /* of the window */
+	uint64_t hold_max_ns;         /* of the window */
+	struct stack_sums stack;      /* worked out at its end */
+	uint32_t name_index;          /* in the profile that is being made, + 1; 0: none yet */
+	uint64_t begun, over;         /* since the start: the difference is in progress */
+	struct histogram wall;        /* of the window */
+	struct tail_history *history; /* NULL: too few calls yet */
+	uint64_t tail_from_ns;        /* calls that take this long are slow; 0: not known yet */
+	uint64_t tail_least_ns, tail_most_ns; /* values of it calls of this window met; 0: none */
+};
+
+/* A stack of functions of a process. */
+struct stack_total {
+	uint64_t id; /* the kernel side's; hash key */
+	UT_hash_handle hh;
+	enum stack_quality quality;
+	size_t count;
+	struct function_total **functions; /* the innermost first; NULL: not known */
+};
+
+/* What a thread did on a stack. */
+struct stack_key {
+	const struct stack_total *stack;
+	const struct stack_total *waker; /* `lock`: who ended it was there; NULL: not known */
+	const char *native; /* STACK_ONCPU: the code it ran that is not Python's own, or NULL */
+	uint32_t part;      /* enum wait_class, or STACK_ONCPU */
+	uint32_t pad;
+};
+
+struct stack_use {
+	struct stack_key key;
+	UT_hash_handle hh;
+	uint64_t count;
+	uint64_t ns;
 };
 
 struct wait_key {
 	const struct function_total *function; /* NULL: not known */
+	const struct function_total *waker; /* `lock`: in this one it was ended; NULL: not known */
 	uint32_t wait_class;
 	int32_t syscall;
 };
@@ -62,12 +113,58 @@ struct callback_total {
 	struct callback_stats stats;
 };
 
+#define GIL_HOLDERS 4 /* that one wait tells apart */
+
+struct gil_holder {
+	const struct function_total *function;
+	uint64_t ns;
+};
+
+struct pause_key {
+	const struct function_total *function; /* NULL: not known */
+	int32_t generation;                    /* -1: not known */
+	uint32_t pad;
+};
+
+/* Pauses of the garbage collector. */
+struct pause_total {
+	struct pause_key key;
+	UT_hash_handle hh;
+	struct histogram time;
+};
+
 /* A wait for the GIL that may go on: its futex sleeps time out every switch interval. */
 struct gil_wait {
 	bool pending;
+	bool sure; /* the first holder did hold it */
+	bool after_io;
 	struct wait_key key;
+	uint64_t gil;
 	uint64_t ns;
 	uint32_t switches;
+	uint32_t holder_count;
+	struct gil_holder holders[GIL_HOLDERS]; /* in the order they were met */
+};
+
+/* Who waited for the GIL, and for whom. */
+struct gil_key {
+	uint64_t gil;
+	const struct function_total *waiter, *holder, *longest; /* NULL: not known */
+};
+
+struct gil_total {
+	struct gil_key key;
+	UT_hash_handle hh;
+	uint64_t sure; /* of the waits: their holder is certain */
+	struct histogram time;
+};
+
+/* One GIL: how long threads waited for it. */
+struct gil_contention {
+	uint64_t gil; /* hash key */
+	UT_hash_handle hh;
+	uint64_t before_ns; /* the kernel's counter, when last read */
+	uint64_t ns;        /* of the window */
 };
 
 struct thread_total {
@@ -76,9 +173,13 @@ struct thread_total {
 	char name[COMM_BYTES + 1];
 	uint64_t oncpu_ns;
 	uint64_t wait_ns[WAIT_CLASSES];
+	uint64_t preempted_ns; /* of its run queue time: it had not waited before */
 	struct gil_wait gil;
-	bool open; /* off-CPU when last told ... */
+	bool after_io; /* its last wait was for a peer or a device */
+	bool open;     /* off-CPU when last told ... */
 	struct wait_key open_key;
+	bool pause_open; /* it was collecting garbage when last told ... */
+	struct pause_key pause_key;
 	bool exited;
 };
 
@@ -88,15 +189,25 @@ struct process_total {
 	struct thread_total *threads;
 	struct function_total *functions;
 	struct wait_total *waits;
+	struct stack_total *stacks;
+	struct stack_use *stack_uses;
+	struct gil_total *gils;
+	struct gil_contention *contention;
+	uint64_t samples, gil_samples; /* of the window; those by a thread that had the GIL */
+	uint64_t gil_after_io, gil_after_io_ns; /* waits for the GIL that followed one for I/O */
 	struct callback_total *callbacks;
-	uint64_t since_ns;        /* when it was taken in */
-	uint64_t until_ns;        /* when it ended; 0: it lives */
-	uint64_t probed_since_ns; /* call probes on since; 0: off */
-	uint64_t probed_ns;       /* in this window, before probed_since_ns */
-	uint64_t exited_oncpu_ns;
-	uint64_t rss_bytes; /* at the last window's end */
+	struct pause_total *pauses;
+	enum gc_method gc_method;
+	char gc_reason[GC_REASON_BYTES]; /* why it is GC_UNKNOWN */
+	uint64_t since_ns;               /* when it was taken in */
+	uint64_t until_ns;               /* when it ended; 0: it lives */
+	uint64_t probed_since_ns;        /* call probes on since; 0: off */
+	uint64_t probed_ns;              /* in this window, before probed_since_ns */
+	uint64_t rss_bytes;              /* at the last window's end */
 	uint64_t rss_read_ns;
-	bool current; /* the process that has this tgid now */
+	struct throttle throttle;      /* its CPU quota's counters at the window's begin */
+	struct throttle throttle_last; /* and when it ended */
+	bool current;                  /* the process that has this tgid now */
 };
 
 /* Frees one process with all it holds. */
@@ -108,8 +219,16 @@ void process_total__free(struct process_total *total);
  */
 struct function_total *process_total__function(struct process_total *total, const char *function,
 					       const char *file, uint32_t line);
+/* Calls of this window were judged by thresholds in this range. */
+void function_total__tail_in_force(struct function_total *function, uint64_t least_ns,
+				   uint64_t most_ns);
 struct thread_total *process_total__thread(struct process_total *total, uint32_t tid);
 struct wait_total *process_total__wait(struct process_total *total, const struct wait_key *key);
+struct stack_total *process_total__stack(struct process_total *total, uint64_t id);
+struct stack_use *process_total__stack_use(struct process_total *total,
+					   const struct stack_key *key);
+struct gil_total *process_total__gil(struct process_total *total, const struct gil_key *key);
+struct gil_contention *process_total__contention(struct process_total *total, uint64_t gil);
 struct callback_total *process_total__callback(struct process_total *total,
 					       const struct callback_id *id);
 void callback_stats_add(struct callback_stats *to, const struct callback_stats *from);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* From totals to the profile of a window. */
 #include "collector_internal.h"
+#include "pauses.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,8 @@
 #include <unistd.h>
 
 #include "discover/syscall.h"
+#include "gil.h"
+#include "stacks.h"
 
 /* Resident bytes of a process (0: gone). */
 static uint64_t rss_of(pid_t tgid)
@@ -64,7 +67,27 @@ static void fill_memory(struct profile_process *out, struct process_total *total
 	total->rss_read_ns = now_ns;
 }
 
-static int add_process(struct profile *profile, const struct collector *collector,
+/*
+ * What its CPU quota did in this window.  Not known where it changed groups, or its group was gone
+ * by its end.
+ */
+static void fill_throttling(struct profile_process *out, struct collector *collector,
+			    struct process_total *total)
+{
+	const struct throttle *begin = &total->throttle, *end = &total->throttle_last;
+
+	if (total->current)
+		collector__throttle(collector, total->process.tgid, &total->throttle_last);
+	if (end->cgroup[0] && !strcmp(begin->cgroup, end->cgroup) && end->ns >= begin->ns &&
+	    end->count >= begin->count) {
+		out->throttled_by = strdup(end->cgroup);
+		out->throttled_ns = end->ns - begin->ns;
+		out->throttle_count = end->count - begin->count;
+	}
+	total->throttle = *end;
+}
+
+static int add_process(struct profile *profile, struct collector *collector,
 		       struct process_total *total, const struct window *window)
 {
 	struct profile_process *out = profile__add_process(profile);
@@ -86,6 +109,8 @@ static int add_process(struct profile *profile, const struct collector *collecto
 	out->calls_method =
 		calls_method_name(build && !process->calls_refused ? build->method : CALLS_NONE);
 	out->reason = strdup(process->reason[0] ? process->reason : build ? build->reason : "");
+	out->gc_method = gc_method_name(total->gc_method);
+	out->gc_reason = strdup(total->gc_reason);
 	out->exited = !total->current;
 	out->observed_ns = end > start ? end - start : 0;
 	out->probed_ns = total->probed_ns;
@@ -96,12 +121,19 @@ static int add_process(struct profile *profile, const struct collector *collecto
 	for (struct thread_total *t = total->threads; t; t = t->hh.next) {
 		out->threads++;
 		out->oncpu_ns += t->oncpu_ns;
+		out->preempted_ns += t->preempted_ns;
+		out->woken_late_ns += t->wait_ns[WAIT_RUNQ] - t->preempted_ns;
 	}
 	for (struct function_total *f = total->functions; f; f = f->hh.next) {
 		out->probe_hits += hits_of(&f->window);
 		out->probe_cost_ns += cost_of(&f->window, window);
 	}
+	out->samples = total->samples;
+	out->gil_samples = total->gil_samples;
+	out->gil_after_io = total->gil_after_io;
+	out->gil_after_io_ns = total->gil_after_io_ns;
 	fill_memory(out, total, window->end_ns);
+	fill_throttling(out, collector, total);
 	return 0;
 }
 
@@ -117,6 +149,7 @@ static int add_threads(struct profile *profile, const struct process_total *tota
 		out->name = strdup(t->name);
 		out->oncpu_ns = t->oncpu_ns;
 		memcpy(out->wait_ns, t->wait_ns, sizeof(out->wait_ns));
+		out->preempted_ns = t->preempted_ns;
 	}
 	return 0;
 }
@@ -127,15 +160,31 @@ static uint64_t never_negative(uint64_t sum)
 	return (int64_t)sum < 0 ? 0 : sum;
 }
 
+static void fill_tail(struct profile_tail *out, const struct function_total *f)
+{
+	const struct tail_counts *tail = &f->window.tail;
+
+	if (!f->tail_least_ns)
+		return;
+	out->of_calls = tail->of_calls;
+	out->calls = tail->calls;
+	out->above_ns = f->tail_least_ns - 1;
+	out->above_most_ns = f->tail_most_ns - 1;
+	out->wall_ns = never_negative(tail->wall_ns);
+	memcpy(out->wait_ns, tail->wait_ns, sizeof(out->wait_ns));
+}
+
 static int add_functions(struct profile *profile, const struct process_total *total,
 			 uint64_t probed_ns)
 {
 	for (struct function_total *f = total->functions; f; f = f->hh.next) {
 		struct profile_function *out;
 
-		if (!f->window.segments && !f->wall.count && f->begun == f->over &&
-		    !f->window.self_ns)
-			continue; /* known from waits, or quiet in this window */
+		bool called = f->window.segments || f->wall.count || f->begun != f->over ||
+			      f->window.self_ns;
+
+		if (!called && !f->stack.inclusive_ns && !f->window.holds)
+			continue; /* quiet in this window */
 		out = profile__add_function(profile);
 		if (!out)
 			return -1;
@@ -143,7 +192,7 @@ static int add_functions(struct profile *profile, const struct process_total *to
 		out->function = strdup(f->name.function);
 		out->file = strdup(f->name.file);
 		out->line = f->name.line;
-		out->called = true;
+		out->called = called;
 		out->calls = f->window.calls;
 		out->segments = f->window.segments;
 		out->exceptions = f->window.exceptions;
@@ -157,6 +206,13 @@ static int add_functions(struct profile *profile, const struct process_total *to
 		out->wall = f->wall;
 		out->wall.sum_ns = never_negative(f->wall.sum_ns);
 		out->wall.censored = f->begun > f->over ? f->begun - f->over : 0;
+		memcpy(out->stack_ns, f->stack.ns, sizeof(out->stack_ns));
+		out->stack_inclusive_ns = f->stack.inclusive_ns;
+		out->stack_exclusive_ns = f->stack.exclusive_ns;
+		out->holds = f->window.holds;
+		out->hold_ns = f->window.hold_ns;
+		out->hold_max_ns = f->hold_max_ns;
+		fill_tail(&out->tail, f);
 	}
 	return 0;
 }
@@ -166,12 +222,7 @@ static void count_open_waits(struct process_total *total)
 	for (struct thread_total *t = total->threads; t; t = t->hh.next) {
 		struct wait_total *wait;
 
-		if (t->gil.pending) { /* the window's end cuts it: its sum is told already */
-			wait = process_total__wait(total, &t->gil.key);
-			if (wait)
-				histogram_add_bucket(&wait->time, t->gil.ns);
-			t->gil.pending = false;
-		}
+		gil_settle(total, t); /* the window's end cuts it: its sum is told already */
 		if (!t->open)
 			continue;
 		wait = process_total__wait(total, &t->open_key);
@@ -197,6 +248,7 @@ static int add_waits(struct profile *profile, const struct process_total *total)
 		out->file = strdup(name ? name->file : "");
 		out->line = name ? name->line : 0;
 		out->syscall = syscall_name(w->key.syscall);
+		out->waker = w->key.waker ? strdup(w->key.waker->name.function) : NULL;
 		out->time = w->time;
 	}
 	return 0;
@@ -242,6 +294,8 @@ static void fill_header(struct profile *profile, const struct window *window)
 	profile->entry_ns = window->entry_ns;
 	profile->exit_ns = window->exit_ns;
 	profile->switch_ns = window->switch_ns;
+	profile->sample_ns = window->sample_ns;
+	profile->samples_hz = window->samples_hz;
 	profile->callback_least_ns = window->callback_least_ns;
 	if (!getrusage(RUSAGE_SELF, &usage))
 		profile->own_cpu_ns =
@@ -274,19 +328,22 @@ struct profile *collector__profile(struct collector *collector, const struct win
 	if (!profile)
 		return NULL;
 	fill_header(profile, window);
+	collector->throttle_cache.groups[0] = '\0';
 	for (struct process_total *total = collector->processes; total; total = total->next) {
 		uint64_t probed;
 
 		if (!total->current && !total->threads && !total->functions)
 			continue; /* it had become something else before it did anything */
 		count_open_waits(total);
+		stacks_add_up(total);
 		if (add_process(profile, collector, total, window))
 			goto no_memory;
 		probed = profile->processes[profile->process_count - 1].probed_ns;
 		if (probed > profile->probed_ns)
 			profile->probed_ns = probed;
 		if (add_threads(profile, total) || add_functions(profile, total, probed) ||
-		    add_waits(profile, total) || add_callbacks(profile, total))
+		    add_waits(profile, total) || stacks_profile(profile, total) ||
+		    add_callbacks(profile, total) || pauses_add_to(profile, total))
 			goto no_memory;
 	}
 	drop_ended(collector);

@@ -148,7 +148,10 @@ int build_analyse(int fd, const char *path, struct build *out)
 	err = layout_identify(elf, &runtime, out, &row);
 	if (err)
 		goto cleanup;
-	if (row)
+	err = sites_add_gc(elf, out);
+	if (err == -ENOENT || err == -E2BIG)
+		err = 0;
+	if (!err && row)
 		err = add_sites(elf, row, out);
 cleanup:
 	elf_file__close(elf);

@@ -34,6 +34,19 @@ struct site {
 	bool stepped;         /* the kernel cannot emulate it: a hit costs some 17 times as much */
 };
 
+/* Where a garbage collection begins or ends. */
+struct gc_site {
+	struct site site;
+	struct probe_argument generation; /* of SITE_GC_START */
+};
+
+/* The collector's `int collecting`, and its counts; one of the two offsets is LAYOUT_ABSENT. */
+struct gc_flag {
+	uint32_t in_runtime; /* 3.8 */
+	uint32_t in_interp;
+	struct gc_counts counts;
+};
+
 struct build {
 	dev_t dev; /* of the opened file */
 	ino_t ino;
@@ -52,6 +65,9 @@ struct build {
 	char reason[BUILD_REASON_BYTES]; /* why not, where something is missing */
 	struct site sites[BUILD_MAX_SITES];
 	size_t site_count;
+	struct gc_site gc_sites[GC_SITE_MAX];
+	size_t gc_site_count;   /* 0: it has no such tracepoints */
+	struct gc_flag gc_flag; /* if layout_known */
 };
 
 /* "usdt", "opcode", "frame-eval" or "none". */

@@ -19,6 +19,8 @@
 #define MAX_SECTIONS 4096
 #define MAX_SECTION_BYTES (256u << 20)
 #define MAX_SEGMENT_BYTES (256u << 20)
+#define MAX_SYMBOLS (2u << 20) /* looked at for functions */
+#define SYMBOLS_AT_ONCE 256
 #define SDT_ADDRESSES 3 /* of the probe, of .stapsdt.base, of the semaphore */
 
 struct elf_file {
@@ -29,11 +31,17 @@ struct elf_file {
 	size_t segment_count;
 };
 
+/* Does the file hold all of the section? */
+static bool in_file(const struct elf_file *elf, const GElf_Shdr *header)
+{
+	return header->sh_type != SHT_NOBITS && header->sh_offset <= elf->size &&
+	       header->sh_size <= elf->size - header->sh_offset;
+}
+
 /* Section header and contents, both checked.  Returns NULL if there is something wrong with it. */
 static Elf_Data *section_data(const struct elf_file *elf, Elf_Scn *scn, const GElf_Shdr *header)
 {
-	if (header->sh_type == SHT_NOBITS || header->sh_size > MAX_SECTION_BYTES ||
-	    header->sh_offset > elf->size || header->sh_size > elf->size - header->sh_offset)
+	if (!in_file(elf, header) || header->sh_size > MAX_SECTION_BYTES)
 		return NULL;
 	return elf_getdata(scn, NULL);
 }
@@ -229,6 +237,127 @@ bool elf_file__exports(const struct elf_file *elf, const char *name)
 	return !find_symbol(elf, SHT_DYNSYM, name, &symbol);
 }
 
+/* The function a symbol stands for.  Returns false if it is none we tell. */
+static bool symbol_function(const struct elf_file *elf, const Elf64_Sym *symbol,
+			    const struct elf_functions *functions, struct elf_function *out)
+{
+	const struct elf_segment *segment;
+	uint64_t left, size = symbol->st_size;
+
+	if (ELF64_ST_TYPE(symbol->st_info) != STT_FUNC || symbol->st_shndx == SHN_UNDEF || !size ||
+	    symbol->st_name >= functions->strings_size)
+		return false;
+	segment = segment_of(elf, symbol->st_value, 1);
+	if (!segment || !segment->executable)
+		return false;
+	left = segment->size - (symbol->st_value - segment->vaddr);
+	if (size > left)
+		size = left;
+	*out = (struct elf_function){
+		.offset = symbol->st_value - segment->vaddr + segment->offset,
+		.size = size < UINT32_MAX ? (uint32_t)size : UINT32_MAX,
+		.name = symbol->st_name,
+	};
+	return true;
+}
+
+static int add_function(struct elf_functions *functions, size_t *room,
+			const struct elf_function *function)
+{
+	if (functions->count == *room) {
+		size_t more = *room ? *room * 2 : 64;
+		struct elf_function *list = realloc(functions->list, more * sizeof(*list));
+
+		if (!list)
+			return -ENOMEM;
+		functions->list = list;
+		*room = more;
+	}
+	functions->list[functions->count++] = *function;
+	return 0;
+}
+
+/*
+ * Add the functions of one symbol table.  Read piece by piece and without the
+ * names: the tables of large libraries are tens of megabytes.
+ */
+static int read_functions(const struct elf_file *elf, uint32_t type, size_t max,
+			  struct elf_functions *out)
+{
+	GElf_Shdr table, strings;
+	Elf_Scn *scn = next_section(elf, NULL, type, &table), *names;
+	Elf64_Sym symbols[SYMBOLS_AT_ONCE];
+	size_t count, room = 0;
+	int err = 0;
+
+	names = scn ? elf_getscn(elf->elf, table.sh_link) : NULL;
+	if (!names || !gelf_getshdr(names, &strings) || strings.sh_type != SHT_STRTAB ||
+	    !in_file(elf, &table) || !in_file(elf, &strings))
+		return 0;
+	out->strings = strings.sh_offset;
+	out->strings_size = strings.sh_size;
+	count = table.sh_size / sizeof(symbols[0]);
+	if (count > MAX_SYMBOLS)
+		count = MAX_SYMBOLS;
+	for (size_t done = 0; !err && done < count && out->count < max; done += SYMBOLS_AT_ONCE) {
+		size_t some = count - done < SYMBOLS_AT_ONCE ? count - done : SYMBOLS_AT_ONCE;
+		struct elf_function function;
+
+		err = read_at(elf->fd, symbols, some * sizeof(symbols[0]),
+			      table.sh_offset + done * sizeof(symbols[0]));
+		for (size_t i = 0; !err && i < some && out->count < max; i++) {
+			if (symbol_function(elf, &symbols[i], out, &function))
+				err = add_function(out, &room, &function);
+		}
+	}
+	return err;
+}
+
+static int compare_functions(const void *a, const void *b)
+{
+	const struct elf_function *one = a, *other = b;
+
+	if (one->offset != other->offset)
+		return one->offset < other->offset ? -1 : 1;
+	return (one->name > other->name) - (one->name < other->name);
+}
+
+int elf_file__functions(const struct elf_file *elf, size_t max, struct elf_functions *out)
+{
+	int err;
+
+	*out = (struct elf_functions){0};
+	err = read_functions(elf, SHT_SYMTAB, max, out);
+	if (!err && !out->count)
+		err = read_functions(elf, SHT_DYNSYM, max, out);
+	if (err) {
+		free(out->list);
+		*out = (struct elf_functions){0};
+	} else if (out->count) {
+		struct elf_function *fit = realloc(out->list, out->count * sizeof(*fit));
+
+		if (fit)
+			out->list = fit;
+		qsort(out->list, out->count, sizeof(*out->list), compare_functions);
+	}
+	return err;
+}
+
+int elf_functions__name(const struct elf_functions *functions, const struct elf_function *function,
+			int fd, char *buffer, size_t size)
+{
+	uint64_t left = functions->strings_size - function->name;
+	int err;
+
+	if (function->name >= functions->strings_size)
+		return -EINVAL;
+	if (size - 1 < left)
+		left = size - 1;
+	err = read_at(fd, buffer, left, functions->strings + function->name);
+	buffer[err ? 0 : left] = '\0';
+	return err;
+}
+
 static bool is_import_of(const GElf_Rela *entry, Elf_Data *symbols, Elf *elf, size_t strings,
 			 const char *const *names, size_t count)
 {
@@ -411,7 +540,7 @@ static bool parse_probe(const struct elf_file *elf, const char *desc, size_t len
 			struct elf_probe *out)
 {
 	uint64_t address[SDT_ADDRESSES], shift;
-	size_t provider, name;
+	size_t provider, name, arguments;
 
 	if (length <= sizeof(address))
 		return false;
@@ -424,11 +553,15 @@ static bool parse_probe(const struct elf_file *elf, const char *desc, size_t len
 	name = strnlen(desc + provider + 1, length - provider - 1);
 	if (name == length - provider - 1)
 		return false;
+	arguments = provider + name + 2;
+	if (memchr(desc + arguments, '\0', length - arguments) == NULL)
+		arguments--; /* the name's end, in place of what is cut off */
 	/* What prelink or a linker moved since: base is where .stapsdt.base is now. */
 	shift = base ? base - address[1] : 0;
 	*out = (struct elf_probe){
 		.provider = desc,
 		.name = desc + provider + 1,
+		.arguments = desc + arguments,
 		.vaddr = address[0] + shift,
 	};
 	if (!address[2])

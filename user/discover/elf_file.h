@@ -27,10 +27,25 @@ struct elf_symbol {
 	uint64_t size; /* 0: not told */
 };
 
+/* A function's code, as the bytes of the file it is. */
+struct elf_function {
+	uint64_t offset;
+	uint32_t size;
+	uint32_t name; /* see elf_functions__name() */
+};
+
+/* By offset; several may be at one place, or lie over each other. */
+struct elf_functions {
+	struct elf_function *list; /* the caller's to free() */
+	size_t count;
+	uint64_t strings, strings_size; /* where in the file their names are */
+};
+
 /* A statically defined tracepoint. */
 struct elf_probe {
 	const char *provider;
 	const char *name;
+	const char *arguments; /* as <sys/sdt.h> writes them, "" if there are none */
 	uint64_t vaddr;
 	uint64_t semaphore; /* offset in the file, 0: none */
 };
@@ -55,6 +70,20 @@ int elf_file__symbol(const struct elf_file *elf, const char *name, struct elf_sy
 
 /* Does .dynsym define `name`?  Cheaper than elf_file__symbol() where it does not. */
 bool elf_file__exports(const struct elf_file *elf, const char *name);
+
+/*
+ * The functions defined here, with their sizes, from .symtab or else .dynsym: the first `max`
+ * it has.  Not told are those without a size, and what is not in executable segments.  Names
+ * stay in the file.  Returns 0, if only with a count of 0, or a negative errno.
+ */
+int elf_file__functions(const struct elf_file *elf, size_t max, struct elf_functions *out);
+
+/*
+ * A function's name, cut where it does not fit, from the same file open at `fd`.
+ * Returns 0 or a negative errno.
+ */
+int elf_functions__name(const struct elf_functions *functions, const struct elf_function *function,
+			int fd, char *buffer, size_t size);
 
 /*
  * Where the loader puts the addresses of symbols that this file takes from

@@ -291,6 +291,37 @@ static void fill_leaving_ops(const struct py_version_row *row, struct py_layout 
 	}
 }
 
+static void fill_gc_flag(const struct py_version_row *row, struct build *build)
+{
+	build->gc_flag = (struct gc_flag){
+		.in_runtime = row->runtime_gc_collecting,
+		.in_interp = row->interp_gc_collecting,
+		.counts = {.before = row->gc_stats,
+			   .is_pointer = row->gc_stats_pointer,
+			   .generation = {row->gc_generation0, row->gc_generation1,
+					  row->gc_generation2}},
+	};
+}
+
+static int published_gc_flag(const struct py_debug_map *map, const uint8_t *published,
+			     const struct py_version_row *row, struct build *build)
+{
+	uint64_t gc, collecting;
+
+	memcpy(&gc, published + map->interp_gc, sizeof(gc));
+	memcpy(&collecting, published + map->gc_collecting, sizeof(collecting));
+	if (gc >= BIG_OFFSET_LIMIT || collecting >= OFFSET_LIMIT || (gc + collecting) % 4) {
+		snprintf(build->reason, sizeof(build->reason),
+			 "the struct offsets this build publishes make no sense (collector at "
+			 "%llu, %llu)",
+			 (unsigned long long)gc, (unsigned long long)collecting);
+		return -EPROTO;
+	}
+	fill_gc_flag(row, build);
+	build->gc_flag.in_interp = gc + collecting;
+	return 0;
+}
+
 /* Does row->debug fit what the file has at _PyRuntime?  Fills *build if it does. */
 static int apply_debug_row(const struct elf_file *elf, const struct elf_symbol *runtime,
 			   uint64_t hex, const struct py_version_row *row, struct build *build)
@@ -318,7 +349,7 @@ static int apply_debug_row(const struct elf_file *elf, const struct elf_symbol *
 	layout.runtime_vaddr = runtime->vaddr;
 	build->layout = layout;
 	fill_leaving_ops(row, &build->layout);
-	return 0;
+	return published_gc_flag(map, published, row, build);
 }
 
 static bool defines(const struct elf_file *elf, const char *symbol)
@@ -364,6 +395,7 @@ static const struct py_version_row *find_row(const struct elf_file *elf,
 			}
 			build->layout = row->layout;
 			fill_leaving_ops(row, &build->layout);
+			fill_gc_flag(row, build);
 			build->layout.runtime_vaddr = runtime->vaddr;
 			return row;
 		}

@@ -16,34 +16,8 @@
 
 #include "builds.h"
 #include "jit.h"
+#include "maps.h"
 #include "procfs.h"
-
-#define MAX_MAPPINGS 65536
-
-struct mapping {
-	uint64_t start, end, offset;
-	unsigned int major, minor;
-	uint64_t inode;
-	bool executable;
-	const char *path; /* into the line */
-};
-
-/* Parse a line of /proc/TGID/maps; its line end goes. */
-static bool parse_mapping(char *line, struct mapping *out)
-{
-	char rights[8];
-	int at = 0;
-
-	line[strcspn(line, "\n")] = '\0';
-	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %7s %" SCNx64 " %x:%x %" SCNu64 " %n",
-		   &out->start, &out->end, rights, &out->offset, &out->major, &out->minor,
-		   &out->inode, &at) < 7 ||
-	    !at)
-		return false;
-	out->executable = rights[2] == 'x';
-	out->path = line + at;
-	return true;
-}
 
 /*
  * Examine the file of one mapping: through map_files, or where we may not use
@@ -105,11 +79,6 @@ static void apply_verdict(const struct builds *builds, const struct mapping *map
 	}
 }
 
-static bool is_anonymous(const struct mapping *mapping)
-{
-	return !mapping->inode && (!mapping->path[0] || !strncmp(mapping->path, "[anon:", 6));
-}
-
 static int inspect_mappings(struct builds *builds, FILE *maps, struct process *out)
 {
 	struct file_verdict verdict = {.kind = FILE_PLAIN};
@@ -118,12 +87,12 @@ static int inspect_mappings(struct builds *builds, FILE *maps, struct process *o
 	char *line = NULL;
 	size_t size = 0;
 
-	for (int i = 0; i < MAX_MAPPINGS && getline(&line, &size, maps) > 0; i++) {
+	for (int i = 0; i < MAPS_MAX && getline(&line, &size, maps) > 0; i++) {
 		bool again;
 
-		if (!parse_mapping(line, &mapping) || !mapping.executable)
+		if (!mapping_parse(line, &mapping) || !mapping.executable)
 			continue;
-		anonymous_code |= is_anonymous(&mapping);
+		anonymous_code |= mapping_is_anonymous(&mapping);
 		if (!mapping.inode || out->kind == PYTHON_YES)
 			continue;
 		again = mapping.inode == last.inode && mapping.major == last.major &&

@@ -28,6 +28,12 @@ int sites_add_unwind(const struct elf_file *elf, struct code *code, struct build
 int sites_add_usdt(const struct elf_file *elf, struct build *build);
 
 /*
+ * The tracepoints gc__start and gc__done, into build->gc_sites; -E2BIG if there are more of
+ * them than a build can have (none is added then).
+ */
+int sites_add_gc(const struct elf_file *elf, struct build *build);
+
+/*
  * Where _PyEval_EvalFrameDefault begins to run a frame and where it leaves it,
  * for versions that run each in an activation of its own.  On -ENOENT *why
  * tells what is missing.

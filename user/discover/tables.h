@@ -84,6 +84,11 @@ struct py_version_row {
 	__u8 kinds;		     /* enum py_build_kinds: which it holds for */
 	__u32 runtime_gc_collecting; /* int gc.collecting in _PyRuntime (3.8) */
 	__u32 interp_gc_collecting;  /* ... in the interpreter (3.9-3.12; later see debug) */
+	__u32 gc_stats;		     /* the collector's counts by generation: so far before `collecting` */
+	__u32 gc_stats_pointer;	     /* 1: a pointer to them (3.15+) */
+	__u32 gc_generation0;	     /* in them: a byte that changes with each collection of the generation */
+	__u32 gc_generation1;
+	__u32 gc_generation2;
 	__u32 interp_jit;	     /* bool in the interpreter: its JIT is on (3.14+) */
 	__u32 interp_optimizer;	     /* pointer in the interpreter: what compiles for its JIT (3.13) */
 	__u32 code_exceptions;	     /* pointer in the code object read when an exception passes through a frame of it */

@@ -13,6 +13,8 @@
 #define BUSY_SHARE 0.50
 /* A core this full is CPU-bound; less is merely computing. */
 #define CORE_FULL 0.70
+/* What run queue time is made of is told from this share of active time on. */
+#define RUNQ_TOLD 0.05
 
 struct limit_rule {
 	int part;
@@ -51,6 +53,33 @@ static const struct limit_rule limit_rules[] = {
 	 "the process waits for its children to end", "look at what the children do"},
 	{WAIT_FAULT, 0.40, "waiting for memory (fault)", "page faults have to be served from disk",
 	 "look at the memory of the host and the limit of the process's cgroup"},
+};
+
+/* Why threads that are ready to run do not: the first that holds wins, if one does. */
+struct runq_rule {
+	double share; /* of run queue time, at least */
+	const char *lead;
+	const char *cause;
+	const char *next_step;
+};
+
+enum { RUNQ_THROTTLED, RUNQ_PREEMPTED, RUNQ_WOKEN_LATE, RUNQ_CAUSES };
+
+static const struct runq_rule runq_rules[] = {
+	/*
+	 * Only a third: throttled time is counted once a CPU, however many threads wait there, and
+	 * those that are ready when it ends wait for each other as well.
+	 */
+	[RUNQ_THROTTLED] = {1.0 / 3, "throttled by a CPU quota: runnable but not running",
+			    "the CPU quota of its control group was used up, and all in it stopped",
+			    "raise the quota (cpu.max) of that control group, or run fewer threads "
+			    "in it"},
+	[RUNQ_PREEMPTED] = {0.5, "short of CPU: preempted, runnable but not running",
+			    "running threads had to give the CPU to others",
+			    "look at the host's load: more threads compute than there are CPUs"},
+	[RUNQ_WOKEN_LATE] = {0.5, "short of CPU: woken late, runnable but not running",
+			     "threads whose wait was over got no CPU at once",
+			     "look at what else runs on these CPUs, and at the priorities of both"},
 };
 
 #define RULES (sizeof(limit_rules) / sizeof(limit_rules[0]))
@@ -179,7 +208,21 @@ static int largest(const uint64_t *parts)
 	return best;
 }
 
-static void add_evidence(struct limit *limit)
+/* Where run queue time is worth a word, what it is made of. */
+static void add_runq_evidence(const struct profile_process *process, struct limit *limit, int n)
+{
+	if (share(limit->busy_ns[WAIT_RUNQ], limit->active_ns) >= RUNQ_TOLD)
+		snprintf(limit->evidence[n++], LIMIT_EVIDENCE_BYTES,
+			 "run queue: %.3f s preempted, %.3f s woken late",
+			 (double)process->preempted_ns / 1e9, (double)process->woken_late_ns / 1e9);
+	if (process->throttled_ns)
+		snprintf(limit->evidence[n], LIMIT_EVIDENCE_BYTES,
+			 "CPU quota: throttled %.3f s in %.3f s, %llu times",
+			 (double)process->throttled_ns / 1e9, (double)limit->observed_ns / 1e9,
+			 (unsigned long long)process->throttle_count);
+}
+
+static void add_evidence(const struct profile_process *process, struct limit *limit)
 {
 	uint64_t left[2][LIMIT_PARTS];
 	int n = 0;
@@ -187,8 +230,8 @@ static void add_evidence(struct limit *limit)
 	memcpy(left[0], limit->busy_ns, sizeof(left[0]));
 	memcpy(left[1], limit->idle_ns, sizeof(left[1]));
 	for (int idle = 0; idle < 2; idle++) {
-		/* Two lines are kept for idleness. */
-		while (n < (idle ? LIMIT_EVIDENCE : LIMIT_EVIDENCE - 2)) {
+		/* Two lines are kept for idleness, and two for the run queue. */
+		while (n < (idle ? LIMIT_EVIDENCE - 2 : LIMIT_EVIDENCE - 4)) {
 			int part = largest(left[idle]);
 			uint64_t ns = left[idle][part];
 
@@ -201,6 +244,7 @@ static void add_evidence(struct limit *limit)
 				 (double)limit->observed_ns / 1e9);
 		}
 	}
+	add_runq_evidence(process, limit, n);
 }
 
 static void judge_idle(const struct profile *profile, uint32_t tgid, struct limit *limit)
@@ -214,16 +258,41 @@ static void judge_idle(const struct profile *profile, uint32_t tgid, struct limi
 		find_longest_wait(profile, tgid, part, true, limit);
 }
 
-static void judge_active(const struct profile *profile, uint32_t tgid, struct limit *limit)
+/* Parts of run queue time, as far as they are known. */
+static void say_runq_cause(const struct profile_process *process, struct limit *limit)
 {
+	const uint64_t parts[] = {
+		[RUNQ_THROTTLED] = process->throttled_ns,
+		[RUNQ_PREEMPTED] = process->preempted_ns,
+		[RUNQ_WOKEN_LATE] = process->woken_late_ns,
+	};
+
+	for (int i = 0; i < RUNQ_CAUSES; i++) {
+		if (share(parts[i], limit->busy_ns[WAIT_RUNQ]) < runq_rules[i].share)
+			continue;
+		limit->lead = runq_rules[i].lead;
+		limit->cause = runq_rules[i].cause;
+		limit->next_step = runq_rules[i].next_step;
+		return;
+	}
+}
+
+static void judge_active(const struct profile *profile, const struct profile_process *process,
+			 struct limit *limit)
+{
+	uint32_t tgid = process->tgid;
+
 	for (size_t i = 0; i < RULES; i++) {
 		const struct limit_rule *rule = &limit_rules[i];
 
 		if (share(limit->busy_ns[rule->part], limit->active_ns) < rule->share)
 			continue;
 		limit->verdict = limit_part_name(rule->part);
+		limit->lead = rule->lead;
 		limit->cause = rule->cause;
 		limit->next_step = rule->next_step;
+		if (rule->part == WAIT_RUNQ)
+			say_runq_cause(process, limit);
 		if (rule->part != LIMIT_ONCPU)
 			find_longest_wait(profile, tgid, rule->part, false, limit);
 		else
@@ -240,7 +309,7 @@ void limit_of_process(const struct profile *profile, const struct profile_proces
 {
 	*limit = (struct limit){0};
 	add_up(profile, process, limit);
-	add_evidence(limit);
+	add_evidence(process, limit);
 	if (!limit->active_ns && !limit->idle_ns[largest(limit->idle_ns)]) {
 		limit->verdict = "unknown";
 		limit->cause = "no thread of it ran or ended a wait while it was watched";
@@ -248,7 +317,7 @@ void limit_of_process(const struct profile *profile, const struct profile_proces
 	} else if (share(limit->active_ns, limit->observed_ns) < IDLE_SHARE) {
 		judge_idle(profile, process->tgid, limit);
 	} else {
-		judge_active(profile, process->tgid, limit);
+		judge_active(profile, process, limit);
 	}
 }
 
@@ -335,10 +404,10 @@ const char *limit_line(const struct limit *limit, char *line, size_t size)
 			 rule->part == LIMIT_ONCPU ? "on-CPU" : limit_part_name(rule->part), where);
 	} else if (rule->part == LIMIT_ONCPU) {
 		snprintf(line, size, "%s on-CPU %.0f %% of a core%s",
-			 core >= CORE_FULL ? "CPU-bound:" : rule->lead, core * 100, where);
+			 core >= CORE_FULL ? "CPU-bound:" : limit->lead, core * 100, where);
 	} else {
 		snprintf(line, size, "%s %.0f %% of active time%s; on-CPU %.0f %% of a core",
-			 rule->lead, share(limit->busy_ns[rule->part], limit->active_ns) * 100,
+			 limit->lead, share(limit->busy_ns[rule->part], limit->active_ns) * 100,
 			 where, core * 100);
 	}
 	return line;

@@ -16,7 +16,7 @@
 #define LIMIT_ONCPU WAIT_CLASSES
 #define LIMIT_PARTS (WAIT_CLASSES + 1)
 
-#define LIMIT_EVIDENCE 6
+#define LIMIT_EVIDENCE 8
 #define LIMIT_EVIDENCE_BYTES 96
 
 struct limit {
@@ -27,6 +27,7 @@ struct limit {
 
 	const char *verdict;   /* static: "cpu", "gil", "runq", "lock", "net", ..., "mixed",
 				  "idle", "unknown" */
+	const char *lead;      /* static: the beginning of a sentence about it; or NULL */
 	const char *cause;     /* static: what that means */
 	const char *next_step; /* static */
 	const struct profile_function *where; /* of an on-CPU limit, or NULL */

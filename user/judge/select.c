@@ -57,7 +57,8 @@ static double sort_value(const struct profile_function *function, const struct s
 	case SORT_TIME:
 		break;
 	}
-	return (double)function->wall.sum_ns;
+	/* without probes in it its stacks tell */
+	return (double)(function->called ? function->wall.sum_ns : function->stack_inclusive_ns);
 }
 
 /* What is compared, worked out once: a quantile is too dear for every comparison. */
@@ -168,6 +169,45 @@ int select_waits(const struct profile *profile, const char *glob, const struct p
 	return *out ? 0 : -ENOMEM;
 }
 
+int select_stacks(const struct profile *profile, const struct profile_stack ***out, size_t *count)
+{
+	struct ranked *ranked = calloc(profile->stack_count + 1, sizeof(*ranked));
+
+	if (!ranked)
+		return -ENOMEM;
+	for (size_t i = 0; i < profile->stack_count; i++) {
+		const struct profile_stack *s = &profile->stacks[i];
+
+		ranked[i] = (struct ranked){
+			.tgid = s->tgid, .value = (double)s->ns, .line = s->part, .entry = s};
+	}
+	*count = profile->stack_count;
+	*out = sorted_entries(ranked, *count);
+	return *out ? 0 : -ENOMEM;
+}
+
+int select_gils(const struct profile *profile, const struct profile_gil ***out, size_t *count)
+{
+	struct ranked *ranked = calloc(profile->gil_count + 1, sizeof(*ranked));
+
+	if (!ranked)
+		return -ENOMEM;
+	for (size_t i = 0; i < profile->gil_count; i++) {
+		const struct profile_gil *g = &profile->gils[i];
+
+		ranked[i] = (struct ranked){
+			.tgid = g->tgid,
+			.value = (double)g->time.sum_ns,
+			.name = g->waiter,
+			.file = g->holder,
+			.entry = g,
+		};
+	}
+	*count = profile->gil_count;
+	*out = sorted_entries(ranked, *count);
+	return *out ? 0 : -ENOMEM;
+}
+
 int select_callbacks(const struct profile *profile, const char *glob,
 		     const struct profile_callback ***out, size_t *count)
 {
@@ -188,6 +228,33 @@ int select_callbacks(const struct profile *profile, const char *glob,
 			.file = c->file,
 			.line = c->line,
 			.entry = c,
+		};
+	}
+	*count = n;
+	*out = sorted_entries(ranked, n);
+	return *out ? 0 : -ENOMEM;
+}
+
+int select_gcs(const struct profile *profile, const char *glob, const struct profile_gc ***out,
+	       size_t *count)
+{
+	struct ranked *ranked = calloc(profile->gc_count + 1, sizeof(*ranked));
+	size_t n = 0;
+
+	if (!ranked)
+		return -ENOMEM;
+	for (size_t i = 0; i < profile->gc_count; i++) {
+		const struct profile_gc *gc = &profile->gcs[i];
+
+		if (glob && !glob_matches(glob, gc->function, gc->file, gc->line))
+			continue;
+		ranked[n++] = (struct ranked){
+			.tgid = gc->tgid,
+			.value = (double)gc->time.sum_ns,
+			.name = gc->function,
+			.file = gc->file,
+			.line = gc->line,
+			.entry = gc,
 		};
 	}
 	*count = n;

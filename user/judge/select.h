@@ -44,8 +44,16 @@ int select_functions(const struct profile *profile, const char *glob, const stru
 int select_waits(const struct profile *profile, const char *glob, const struct profile_wait ***out,
 		 size_t *count);
 
+/* All stacks: by tgid, the longest first.  The same of waits for the GIL. */
+int select_stacks(const struct profile *profile, const struct profile_stack ***out, size_t *count);
+int select_gils(const struct profile *profile, const struct profile_gil ***out, size_t *count);
+
 /* The same for what event loops called: by tgid, the longest single call first. */
 int select_callbacks(const struct profile *profile, const char *glob,
 		     const struct profile_callback ***out, size_t *count);
+
+/* The same for pauses of the garbage collector: by tgid, longest total first. */
+int select_gcs(const struct profile *profile, const char *glob, const struct profile_gc ***out,
+	       size_t *count);
 
 #endif

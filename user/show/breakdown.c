@@ -31,14 +31,26 @@ const char *format_breakdown(char *out, size_t size, const uint64_t parts[LIMIT_
 	return out;
 }
 
-const char *function_breakdown(char *out, size_t size, const struct profile_function *function)
+/* Of calls' wall time; what is no wait was on-CPU. */
+static const char *calls_breakdown(char *out, size_t size, const uint64_t wait_ns[WAIT_CLASSES],
+				   uint64_t wall)
 {
-	uint64_t parts[LIMIT_PARTS], waited = 0, wall = function->wall.sum_ns;
+	uint64_t parts[LIMIT_PARTS], waited = 0;
 
 	for (int c = 0; c < WAIT_CLASSES; c++) {
-		parts[c] = function->wait_ns[c];
+		parts[c] = wait_ns[c];
 		waited += parts[c];
 	}
 	parts[LIMIT_ONCPU] = wall > waited ? wall - waited : 0;
 	return format_breakdown(out, size, parts, wall, 4);
+}
+
+const char *function_breakdown(char *out, size_t size, const struct profile_function *function)
+{
+	return calls_breakdown(out, size, function->wait_ns, function->wall.sum_ns);
+}
+
+const char *tail_breakdown(char *out, size_t size, const struct profile_tail *tail)
+{
+	return calls_breakdown(out, size, tail->wait_ns, tail->wall_ns);
 }

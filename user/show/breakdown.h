@@ -18,5 +18,7 @@ const char *format_breakdown(char *out, size_t size, const uint64_t parts[LIMIT_
 
 /* The same of one function's wall time. */
 const char *function_breakdown(char *out, size_t size, const struct profile_function *function);
+/* And of its slow calls'. */
+const char *tail_breakdown(char *out, size_t size, const struct profile_tail *tail);
 
 #endif

@@ -9,6 +9,8 @@
 
 #include "../judge/limit.h"
 #include "../judge/select.h"
+#include "json_stacks.h"
+#include "json_top.h"
 #include "json_value.h"
 
 /* Nanoseconds stay whole up to eleven days, and 0.1 is not 0.10000000000000001. */
@@ -43,16 +45,35 @@ static json_t *diagnosis(struct json_builder *b, const struct limit *limit)
 	return object;
 }
 
+static json_t *runq_json(struct json_builder *b, uint64_t preempted_ns, uint64_t woken_late_ns)
+{
+	json_t *object = json_object();
+
+	json_put(b, object, "preempted", json_seconds((double)preempted_ns));
+	json_put(b, object, "woken_late", json_seconds((double)woken_late_ns));
+	return object;
+}
+
+static json_t *throttling_json(struct json_builder *b, const struct profile_process *process)
+{
+	json_t *object;
+
+	if (!process->throttled_by)
+		return json_null();
+	object = json_object();
+	json_put(b, object, "seconds", json_seconds((double)process->throttled_ns));
+	json_put(b, object, "count", json_count(process->throttle_count));
+	json_put(b, object, "cgroup", json_name(process->throttled_by));
+	return object;
+}
+
 static json_t *process_json(struct json_builder *b, const struct profile *profile,
 			    const struct profile_process *process)
 {
-	json_t *object = json_object(), *gil = json_object(), *memory = json_object();
+	json_t *object = json_object(), *memory = json_object();
 	struct limit limit;
 
 	limit_of_process(profile, process, &limit);
-	/* Exact only where it is contended, which is not worked out yet. */
-	json_put(b, gil, "held_share", json_null());
-	json_put(b, gil, "wanted_share", json_null());
 	json_put(b, memory, "rss_bytes", json_count(process->rss_bytes));
 	json_put(b, memory, "growth_bytes_per_second", json_number(process->rss_growth));
 
@@ -67,14 +88,21 @@ static json_t *process_json(struct json_builder *b, const struct profile *profil
 	json_put(b, object, "calls_method",
 		 json_string(process->calls_method ? process->calls_method : "none"));
 	json_put(b, object, "reason", json_name_or_null(process->reason));
+	json_put(b, object, "gc_method",
+		 json_string(process->gc_method ? process->gc_method : "unknown"));
+	json_put(b, object, "gc_reason", json_name_or_null(process->gc_reason));
 	json_put(b, object, "diagnosis", diagnosis(b, &limit));
 	json_put(b, object, "threads", json_integer(process->threads));
 	json_put(b, object, "exited", json_boolean(process->exited));
 	json_put(b, object, "observed_seconds", json_seconds((double)process->observed_ns));
 	json_put(b, object, "probed_seconds", json_seconds((double)process->probed_ns));
 	json_put(b, object, "cpu_seconds", json_seconds((double)process->oncpu_ns));
-	json_put(b, object, "gil", gil);
+	json_put(b, object, "runq_seconds",
+		 runq_json(b, process->preempted_ns, process->woken_late_ns));
+	json_put(b, object, "throttling", throttling_json(b, process));
+	json_put(b, object, "gil", json_process_gil(b, profile, process));
 	json_put(b, object, "memory", memory);
+	json_put(b, object, "samples", json_count(process->samples));
 	json_put(b, object, "probe_hits", json_count(process->probe_hits));
 	json_put(b, object, "overhead_share",
 		 json_number(process->observed_ns
@@ -92,23 +120,55 @@ static json_t *thread_json(struct json_builder *b, const struct profile_thread *
 	json_put(b, object, "name", json_name(thread->name));
 	json_put(b, object, "oncpu_seconds", json_seconds((double)thread->oncpu_ns));
 	json_put(b, object, "wait_seconds", json_wait_seconds(b, thread->wait_ns));
+	json_put(b, object, "runq_seconds",
+		 runq_json(b, thread->preempted_ns,
+			   thread->wait_ns[WAIT_RUNQ] - thread->preempted_ns));
 	return object;
 }
 
-/* What a call's wall time was spent on; what is no wait was on-CPU. */
-static json_t *breakdown(struct json_builder *b, const struct profile_function *f)
+/* What calls' wall time was spent on; what is no wait was on-CPU. */
+static json_t *breakdown(struct json_builder *b, uint64_t wall_ns,
+			 const uint64_t wait_ns[WAIT_CLASSES])
 {
 	json_t *object = json_object(), *waits;
 	uint64_t waited = 0;
 
 	for (int c = 0; c < WAIT_CLASSES; c++)
-		waited += f->wait_ns[c];
+		waited += wait_ns[c];
 	json_put(b, object, "oncpu",
-		 json_seconds(f->wall.sum_ns > waited ? (double)(f->wall.sum_ns - waited) : 0));
-	waits = json_wait_seconds(b, f->wait_ns);
+		 json_seconds(wall_ns > waited ? (double)(wall_ns - waited) : 0));
+	waits = json_wait_seconds(b, wait_ns);
 	if (json_object_update(object, waits))
 		b->failed = true;
 	json_decref(waits);
+	return object;
+}
+
+/* How long it kept the GIL while others waited, where it had waited for it itself. */
+static json_t *gil_holds(struct json_builder *b, const struct profile_function *f)
+{
+	json_t *object = json_object(), *seconds = json_object();
+
+	json_put(b, object, "count", json_count(f->holds));
+	json_put(b, seconds, "sum", json_seconds((double)f->hold_ns));
+	json_put(b, seconds, "max", json_seconds((double)f->hold_max_ns));
+	json_put(b, object, "seconds", seconds);
+	return object;
+}
+
+static json_t *tail_json(struct json_builder *b, const struct profile_tail *tail)
+{
+	json_t *object;
+
+	if (!tail->of_calls)
+		return json_null();
+	object = json_object();
+	json_put(b, object, "above_seconds", json_seconds((double)tail->above_ns));
+	json_put(b, object, "above_seconds_max", json_seconds((double)tail->above_most_ns));
+	json_put(b, object, "calls", json_count(tail->calls));
+	json_put(b, object, "of_calls", json_count(tail->of_calls));
+	json_put(b, object, "wall_seconds", json_seconds((double)tail->wall_ns));
+	json_put(b, object, "breakdown_seconds", breakdown(b, tail->wall_ns, tail->wait_ns));
 	return object;
 }
 
@@ -130,10 +190,10 @@ static json_t *function_json(struct json_builder *b, const struct profile_functi
 	json_put(b, object, "self_seconds", json_seconds((double)f->self_ns));
 	json_put(b, object, "probe_seconds", json_seconds((double)f->probe_ns));
 	json_put(b, object, "probe_hits", json_count(f->probe_hits));
-	json_put(b, object, "breakdown_seconds", breakdown(b, f));
-	/* From samples and the tail's own waits, which do not exist yet. */
-	json_put(b, object, "stack_seconds", json_null());
-	json_put(b, object, "tail", json_null());
+	json_put(b, object, "breakdown_seconds", breakdown(b, f->wall.sum_ns, f->wait_ns));
+	json_put(b, object, "stack_seconds", json_stack_seconds(b, f));
+	json_put(b, object, "gil_holds", gil_holds(b, f));
+	json_put(b, object, "tail", tail_json(b, &f->tail));
 	json_put(b, object, "probed_seconds", json_seconds((double)f->probed_ns));
 	return object;
 }
@@ -149,6 +209,7 @@ static json_t *wait_json(struct json_builder *b, const struct profile_wait *wait
 	json_put(b, object, "line", json_integer(wait->line));
 	json_put(b, object, "syscall", json_name_or_null(wait->syscall));
 	json_put(b, object, "target", json_name_or_null(wait->target));
+	json_put(b, object, "waker", json_name_or_null(wait->waker));
 	json_put(b, object, "count", json_count(wait->time.count));
 	json_put(b, object, "seconds", json_histogram(b, &wait->time));
 	return object;
@@ -178,19 +239,12 @@ static void put_facts(struct json_builder *b, json_t *root, const struct profile
 	json_put(b, cost, "exit_seconds", json_seconds(profile->exit_ns));
 	json_put(b, cost, "empty_seconds", json_seconds(profile->empty_probe_ns));
 	json_put(b, cost, "switch_seconds", json_seconds(profile->switch_ns));
+	json_put(b, cost, "sample_seconds", json_seconds(profile->sample_ns));
 	json_put(b, root, "probe_cost", cost);
+	json_put(b, root, "samples_hz", json_integer(profile->samples_hz));
 	json_put(b, own, "cpu_seconds", json_seconds((double)profile->own_cpu_ns));
 	json_put(b, own, "rss_bytes", json_count(profile->own_rss_bytes));
 	json_put(b, root, "own", own);
-}
-
-/* The first `top` of each process in what is grouped by process; 0: all. */
-static bool within_top(uint32_t tgid, int top, uint32_t *group, int *rank)
-{
-	if (*rank < 0 || *group != tgid)
-		*rank = 0;
-	*group = tgid;
-	return !top || (*rank)++ < top;
 }
 
 static int put_functions(struct json_builder *b, json_t *root, const struct profile *profile,
@@ -199,9 +253,9 @@ static int put_functions(struct json_builder *b, json_t *root, const struct prof
 	const struct profile_function **functions;
 	json_t *array = json_array();
 	struct sort_key key;
-	uint32_t group = 0;
-	int err, rank = -1;
+	struct json_top top = JSON_TOP(options->top);
 	size_t count;
+	int err;
 
 	err = sort_key_parse(options->sort, &key);
 	if (!err)
@@ -211,7 +265,7 @@ static int put_functions(struct json_builder *b, json_t *root, const struct prof
 		return err;
 	}
 	for (size_t i = 0; i < count; i++) {
-		if (within_top(functions[i]->tgid, options->top, &group, &rank))
+		if (json_top_takes(&top, functions[i]->tgid))
 			json_push(b, array, function_json(b, functions[i]));
 	}
 	free(functions);
@@ -224,9 +278,9 @@ static int put_waits(struct json_builder *b, json_t *root, const struct profile 
 {
 	const struct profile_wait **waits;
 	json_t *array = json_array();
-	uint32_t group = 0;
-	int err, rank = -1;
+	struct json_top top = JSON_TOP(options->top);
 	size_t count;
+	int err;
 
 	err = select_waits(profile, options->function_glob, &waits, &count);
 	if (err) {
@@ -234,7 +288,7 @@ static int put_waits(struct json_builder *b, json_t *root, const struct profile 
 		return err;
 	}
 	for (size_t i = 0; i < count; i++) {
-		if (within_top(waits[i]->tgid, options->top, &group, &rank))
+		if (json_top_takes(&top, waits[i]->tgid))
 			json_push(b, array, wait_json(b, waits[i]));
 	}
 	free(waits);
@@ -263,9 +317,9 @@ static int put_asyncio(struct json_builder *b, json_t *root, const struct profil
 {
 	const struct profile_callback **callbacks;
 	json_t *object, *array;
-	uint32_t group = 0;
-	int err, rank = -1;
+	struct json_top top = JSON_TOP(options->top);
 	size_t count;
+	int err;
 
 	err = select_callbacks(profile, options->function_glob, &callbacks, &count);
 	if (err)
@@ -273,13 +327,51 @@ static int put_asyncio(struct json_builder *b, json_t *root, const struct profil
 	object = json_object();
 	array = json_array();
 	for (size_t i = 0; i < count; i++) {
-		if (within_top(callbacks[i]->tgid, options->top, &group, &rank))
+		if (json_top_takes(&top, callbacks[i]->tgid))
 			json_push(b, array, callback_json(b, callbacks[i]));
 	}
 	free(callbacks);
 	json_put(b, object, "least_seconds", json_seconds((double)profile->callback_least_ns));
 	json_put(b, object, "callbacks", array);
 	json_put(b, root, "asyncio", object);
+	return 0;
+}
+
+static json_t *gc_json(struct json_builder *b, const struct profile_gc *gc)
+{
+	json_t *object = json_object();
+
+	json_put(b, object, "tgid", json_integer(gc->tgid));
+	json_put(b, object, "generation",
+		 gc->generation < 0 ? json_null() : json_integer(gc->generation));
+	json_put(b, object, "function", json_name(gc->function));
+	json_put(b, object, "file", json_name(gc->file));
+	json_put(b, object, "line", json_integer(gc->line));
+	json_put(b, object, "method", json_string(gc->method ? gc->method : "unknown"));
+	json_put(b, object, "count", json_count(gc->time.count));
+	json_put(b, object, "seconds", json_histogram(b, &gc->time));
+	return object;
+}
+
+static int put_gcs(struct json_builder *b, json_t *root, const struct profile *profile,
+		   const struct show_options *options)
+{
+	const struct profile_gc **gcs;
+	json_t *array;
+	struct json_top top = JSON_TOP(options->top);
+	size_t count;
+	int err;
+
+	err = select_gcs(profile, options->function_glob, &gcs, &count);
+	if (err)
+		return err;
+	array = json_array();
+	for (size_t i = 0; i < count; i++) {
+		if (json_top_takes(&top, gcs[i]->tgid))
+			json_push(b, array, gc_json(b, gcs[i]));
+	}
+	free(gcs);
+	json_put(b, root, "gc", array);
 	return 0;
 }
 
@@ -301,9 +393,10 @@ static int build(struct json_builder *b, json_t *root, const struct profile *pro
 		err = put_waits(b, root, profile, options);
 	if (!err)
 		err = put_asyncio(b, root, profile, options);
-	json_put(b, root, "gil", json_array());
-	json_put(b, root, "gc", json_array());
-	json_put(b, root, "stacks", json_array());
+	json_put(b, root, "gil", json_gils(b, profile, options->top));
+	json_put(b, root, "stacks", json_stacks(b, profile, options->top));
+	if (!err)
+		err = put_gcs(b, root, profile, options);
 	json_put(b, root, "losses", losses(b, profile));
 	return err ? err : b->failed ? -ENOMEM : 0;
 }

@@ -11,6 +11,7 @@
 #define GAP 2
 /* How far figures stand below their name where they are stacked. */
 #define STACK_INDENT 2
+#define UNDER_INDENT 4
 /* Further apart than this, the eye does not find the note that belongs to a name. */
 #define STACK_WIDTH 100
 /* A name of fewer columns says nothing: rather have fewer figures. */
@@ -19,7 +20,7 @@
 
 struct row {
 	char *cells[TABLE_COLUMNS];
-	char *note, *name, *place, *short_place;
+	char *note, *name, *place, *short_place, *under;
 	bool dim;
 };
 
@@ -61,6 +62,7 @@ static void free_row(struct row *row)
 	free(row->name);
 	free(row->place);
 	free(row->short_place);
+	free(row->under);
 }
 
 void table__free(struct table *table)
@@ -97,6 +99,7 @@ int table__add(struct table *table, const struct table_row *row)
 	added.name = copy(row->name, &failed);
 	added.place = copy(row->place, &failed);
 	added.short_place = copy(row->short_place, &failed);
+	added.under = copy(row->under, &failed);
 	if (failed) {
 		free_row(&added);
 		return -ENOMEM;
@@ -255,6 +258,9 @@ static void put_row(const struct table *table, const struct plan *plan, const st
 		put_name(plan, screen, row, plan->room);
 	}
 	fputc('\n', screen->out);
+	if (*row->under)
+		screen_paragraph(screen, STYLE_DIM, indent + UNDER_INDENT,
+				 indent + UNDER_INDENT + STACK_INDENT, row->under);
 }
 
 void table__print(const struct table *table, const struct screen *screen, int indent)
@@ -264,6 +270,7 @@ void table__print(const struct table *table, const struct screen *screen, int in
 		.name = (char *)table->spec->name_title,
 		.place = "",
 		.short_place = "",
+		.under = "",
 		.dim = true,
 	};
 	struct plan plan;

@@ -32,6 +32,7 @@ struct table_row {
 	const char *note;
 	const char *name;
 	const char *place, *short_place; /* after the name if there is room; or NULL */
+	const char *under;               /* on lines of its own below; or NULL */
 	bool dim;
 };
 

@@ -176,6 +176,10 @@ static int put_report(const struct screen *screen, const struct profile *profile
 		err = select_callbacks(profile, options->function_glob, &request.callbacks,
 				       &request.callback_count);
 	if (!err)
+		err = select_gils(profile, &request.gils, &request.gil_count);
+	if (!err)
+		err = select_gcs(profile, options->function_glob, &request.gcs, &request.gc_count);
+	if (!err)
 		err = put_processes(screen, profile, &request);
 	if (!err) {
 		fputc('\n', screen->out);
@@ -185,6 +189,8 @@ static int put_report(const struct screen *screen, const struct profile *profile
 	free(request.functions);
 	free(request.waits);
 	free(request.callbacks);
+	free(request.gils);
+	free(request.gcs);
 	return err;
 }
 

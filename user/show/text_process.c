@@ -18,13 +18,24 @@
 #include "breakdown.h"
 #include "escape.h"
 #include "table.h"
+#include "text_line.h"
+#include "text_stacks.h"
 #include "units.h"
 
 #define DEFAULT_TOP 20
 /* Idle waits are many and tell little, so fewer unless --top asks for more. */
 #define DEFAULT_TOP_IDLE 4
-#define PLACE_BYTES 640
-#define INDENT 2
+#define DEFAULT_TOP_GILS 8
+/* A rate of errors is told where it is one in a hundred of so many calls. */
+#define RATE_LEAST 0.01
+#define RATE_CALLS 20
+/* Slow calls are told of where they are so many, and take so much of their function's time. */
+#define TAIL_CALLS 5
+#define TAIL_SHARE 0.10
+/* Throttling is told of from this share of the time on, what the run queue is made of from this
+ * one. */
+#define THROTTLED_SHARE 0.001
+#define RUNQ_SHARE 0.05
 
 static const struct table_spec function_table = {
 	.columns = {{.title = "calls"},
@@ -60,27 +71,15 @@ static const struct table_spec callback_table = {
 	.name_title = "called by the event loop",
 };
 
-/* A formatted line with names of the target in it, escaped and printed. */
-__attribute__((format(printf, 4, 5))) static int
-put_line(const struct screen *screen, enum style style, int indent, const char *format, ...)
-{
-	char *line, *safe;
-	va_list arguments;
-	int length;
-
-	va_start(arguments, format);
-	length = vasprintf(&line, format, arguments);
-	va_end(arguments);
-	if (length < 0)
-		return -ENOMEM;
-	safe = escape_terminal(line, screen->utf8);
-	free(line);
-	if (!safe)
-		return -ENOMEM;
-	screen_paragraph(screen, style, indent, INDENT + 2, safe);
-	free(safe);
-	return 0;
-}
+static const struct table_spec gc_table = {
+	.columns = {{.title = "gen"},
+		    {.title = "count"},
+		    {.title = "total"},
+		    {.title = "p50"},
+		    {.title = "p95"},
+		    {.title = "max"}},
+	.name_title = "collected garbage in",
+};
 
 static const char *method_text(const char *method)
 {
@@ -104,15 +103,42 @@ static int put_identity(const struct screen *screen, const struct profile_proces
 		snprintf(cost, sizeof(cost), " (cost: %s of a core)",
 			 format_share(share, (double)process->probe_cost_ns /
 						     (double)process->observed_ns));
-	err = put_line(screen, STYLE_TITLE, 0, "tgid %u  %s", process->tgid, command ?: "?");
+	err = text_put_line(screen, STYLE_TITLE, 0, "tgid %u  %s", process->tgid, command ?: "?");
 	if (err)
 		return err;
-	return put_line(
-		screen, STYLE_DIM, INDENT, "Python %s, %u thread%s, %s%s%s%s%s",
+	return text_put_line(
+		screen, STYLE_DIM, TEXT_INDENT, "Python %s, %u thread%s, %s%s%s%s%s",
 		process->python && *process->python ? process->python : "of unknown version",
 		process->threads, process->threads == 1 ? "" : "s",
 		method_text(process->calls_method), cost, process->exited ? ", has ended" : "",
 		process->reason && *process->reason ? ": " : "", process->reason ?: "");
+}
+
+/* What stopped threads that could have run, where that is worth a word. */
+static int put_runq(const struct screen *screen, const struct judged *judged)
+{
+	const struct profile_process *process = judged->process;
+	const struct limit *limit = &judged->limit;
+	uint64_t runq = limit->busy_ns[WAIT_RUNQ];
+	char time[UNIT_BYTES], other[UNIT_BYTES], whole[UNIT_BYTES];
+	int err = 0;
+
+	if (process->throttled_by &&
+	    (double)process->throttled_ns >= THROTTLED_SHARE * (double)limit->observed_ns &&
+	    process->throttled_ns)
+		err = text_put_line(screen, STYLE_PLAIN, TEXT_INDENT,
+				    "Throttled %s (%llu times) in %s by the CPU quota of %s",
+				    format_duration(time, (double)process->throttled_ns),
+				    (unsigned long long)process->throttle_count,
+				    format_duration(whole, (double)limit->observed_ns),
+				    process->throttled_by);
+	if (err || !runq || (double)runq < RUNQ_SHARE * (double)limit->active_ns)
+		return err;
+	return text_put_line(screen, STYLE_PLAIN, TEXT_INDENT,
+			     "Run queue %s: preempted %s, woken late %s",
+			     format_duration(whole, (double)runq),
+			     format_duration(time, (double)process->preempted_ns),
+			     format_duration(other, (double)process->woken_late_ns));
 }
 
 static int put_limit(const struct screen *screen, const struct limit *limit)
@@ -121,7 +147,8 @@ static int put_limit(const struct screen *screen, const struct limit *limit)
 	uint64_t idle_sum = 0, all;
 	int err;
 
-	err = put_line(screen, STYLE_TITLE, INDENT, "%s", limit_line(limit, line, sizeof(line)));
+	err = text_put_line(screen, STYLE_TITLE, TEXT_INDENT, "%s",
+			    limit_line(limit, line, sizeof(line)));
 	for (int i = 0; i < LIMIT_PARTS; i++)
 		idle_sum += limit->idle_ns[i];
 	all = limit->active_ns + idle_sum;
@@ -131,20 +158,33 @@ static int put_limit(const struct screen *screen, const struct limit *limit)
 	format_breakdown(idle, sizeof(idle), limit->idle_ns, all, LIMIT_PARTS);
 	format_duration(time, (double)all);
 	if (!idle_sum)
-		return put_line(screen, STYLE_PLAIN, INDENT, "Thread time %s: %s", time, busy);
-	return put_line(screen, STYLE_PLAIN, INDENT, "Thread time %s: %s%sidle %.0f%% (%s)", time,
-			busy, *busy ? "; " : "", 100.0 * (double)idle_sum / (double)all, idle);
+		return text_put_line(screen, STYLE_PLAIN, TEXT_INDENT, "Thread time %s: %s", time,
+				     busy);
+	return text_put_line(screen, STYLE_PLAIN, TEXT_INDENT,
+			     "Thread time %s: %s%sidle %.0f%% (%s)", time, busy, *busy ? "; " : "",
+			     100.0 * (double)idle_sum / (double)all, idle);
 }
 
-/* "app.py:41, 12 raised, 1 running": raw, as names are. */
+/* "12 raised", and how many that is of its calls where it is worth a look. */
+static size_t say_exceptions(char *out, size_t size, const struct profile_function *f)
+{
+	uint64_t ended = f->wall.count;
+	char share[UNIT_BYTES];
+
+	if (ended < RATE_CALLS || (double)f->exceptions < RATE_LEAST * (double)ended)
+		return snprintf(out, size, ", %llu raised", (unsigned long long)f->exceptions);
+	return snprintf(out, size, ", %llu raised (%s)", (unsigned long long)f->exceptions,
+			format_share(share, (double)f->exceptions / (double)ended));
+}
+
+/* "app.py:41, 12 raised (3.1 %), 1 running": raw, as names are. */
 static void function_place(char *out, size_t size, const char *file,
 			   const struct profile_function *f)
 {
 	size_t used = snprintf(out, size, "%s:%u", file, f->line);
 
 	if (f->exceptions && used < size)
-		used += snprintf(out + used, size - used, ", %llu raised",
-				 (unsigned long long)f->exceptions);
+		used += say_exceptions(out + used, size - used, f);
 	if (f->segments > f->calls && used < size)
 		used += snprintf(out + used, size - used, ", %llu resumed",
 				 (unsigned long long)(f->segments - f->calls));
@@ -154,26 +194,6 @@ static void function_place(char *out, size_t size, const char *file,
 	if (f->ended_unseen && used < size)
 		snprintf(out + used, size - used, ", %llu ended unseen",
 			 (unsigned long long)f->ended_unseen);
-}
-
-/* Adds a row whose name and places come from the target as they are. */
-static int add_named(struct table *table, const struct screen *screen, struct table_row *row)
-{
-	char *name = escape_terminal(row->name, screen->utf8);
-	char *place = escape_terminal(row->place, screen->utf8);
-	char *short_place = escape_terminal(row->short_place, screen->utf8);
-	int err = -ENOMEM;
-
-	if (name && place && short_place) {
-		row->name = name;
-		row->place = place;
-		row->short_place = short_place;
-		err = table__add(table, row);
-	}
-	free(name);
-	free(place);
-	free(short_place);
-	return err;
 }
 
 static const char *quantile(char *buffer, const struct histogram *histogram, double q)
@@ -186,12 +206,28 @@ static const char *longest(char *buffer, const struct histogram *histogram)
 	return histogram->count ? format_duration(buffer, (double)histogram->max_ns) : "-";
 }
 
+/* "slow 4.1 % (41 calls above 12.1 ms): gil 71% net 18%", or "". */
+static const char *say_tail(char *out, size_t size, const struct profile_function *f)
+{
+	const struct profile_tail *tail = &f->tail;
+	char share[UNIT_BYTES], above[UNIT_BYTES], parts[128];
+
+	*out = '\0';
+	if (tail->calls < TAIL_CALLS || (double)tail->wall_ns < TAIL_SHARE * (double)f->wall.sum_ns)
+		return out;
+	snprintf(out, size, "slow %s (%llu calls above %s): %s",
+		 format_share(share, (double)tail->calls / (double)tail->of_calls),
+		 (unsigned long long)tail->calls, format_duration(above, (double)tail->above_ns),
+		 tail_breakdown(parts, sizeof(parts), tail));
+	return out;
+}
+
 static int add_function(struct table *table, const struct screen *screen,
 			const struct profile_function *f)
 {
 	char calls[UNIT_BYTES], p50[UNIT_BYTES], p95[UNIT_BYTES], p99[UNIT_BYTES];
 	char most[UNIT_BYTES], total[UNIT_BYTES], self[UNIT_BYTES], shares[128];
-	char place[PLACE_BYTES], short_place[PLACE_BYTES];
+	char place[TEXT_PLACE_BYTES], short_place[TEXT_PLACE_BYTES], tail[256];
 	const char *file = f->file && *f->file ? f->file : "?";
 	bool ended = f->wall.count || f->wall.sum_ns || f->self_ns;
 	struct table_row row = {
@@ -203,40 +239,29 @@ static int add_function(struct table *table, const struct screen *screen,
 		.name = f->function,
 		.place = place,
 		.short_place = short_place,
+		.under = say_tail(tail, sizeof(tail), f),
 	};
 
 	snprintf(calls, sizeof(calls), "%llu", (unsigned long long)f->calls);
 	function_place(place, sizeof(place), file, f);
 	function_place(short_place, sizeof(short_place), file_base(file), f);
-	return add_named(table, screen, &row);
+	return text_add_named(table, screen, &row);
 }
 
 static int put_functions(const struct screen *screen, const struct profile_function **functions,
 			 size_t count, size_t top)
 {
 	struct table *table = table__new(&function_table);
-	size_t shown = 0, hidden = 0;
+	struct text_rows rows = {.top = top};
 	int err = 0;
 
 	if (!table)
 		return -ENOMEM;
-	for (size_t i = 0; i < count && !err; i++) {
-		if (!functions[i]->called)
-			continue;
-		if (shown == top) {
-			hidden++;
-			continue;
-		}
-		err = add_function(table, screen, functions[i]);
-		shown++;
-	}
-	if (!err && shown) {
-		fputc('\n', screen->out);
-		table__print(table, screen, INDENT);
-		if (hidden)
-			err = put_line(screen, STYLE_DIM, INDENT, "and %zu more function%s (--top)",
-				       hidden, hidden == 1 ? "" : "s");
-	}
+	for (size_t i = 0; i < count && !err; i++)
+		if (functions[i]->called && text_rows_take(&rows))
+			err = add_function(table, screen, functions[i]);
+	if (!err)
+		err = text_put_table(table, screen, &rows, "function");
 	table__free(table);
 	return err;
 }
@@ -245,7 +270,7 @@ static int add_wait(struct table *table, const struct screen *screen, const stru
 {
 	char count[UNIT_BYTES], total[UNIT_BYTES], p50[UNIT_BYTES], p95[UNIT_BYTES];
 	char most[UNIT_BYTES], class[UNIT_BYTES];
-	char place[PLACE_BYTES] = "", short_place[PLACE_BYTES] = "";
+	char place[TEXT_PLACE_BYTES] = "", short_place[TEXT_PLACE_BYTES] = "";
 	bool known = w->function && *w->function;
 	struct table_row row = {
 		.cells = {class, count, format_duration(total, (double)w->time.sum_ns),
@@ -258,48 +283,41 @@ static int add_wait(struct table *table, const struct screen *screen, const stru
 	};
 	const char *file = w->file && *w->file ? w->file : "?";
 	const char *target = w->target ? w->target : "", *gap = *target ? " " : "";
+	const char *waker = w->waker ? w->waker : "", *by = *waker ? ", ended by " : "";
 
 	snprintf(class, sizeof(class), "%s%s", wait_class_name(w->wait_class),
 		 row.dim ? " idle" : "");
 	snprintf(count, sizeof(count), "%llu", (unsigned long long)w->time.count);
 	if (known) {
-		snprintf(place, sizeof(place), "%s:%u%s%s", file, w->line, gap, target);
-		snprintf(short_place, sizeof(short_place), "%s:%u%s%s", file_base(file), w->line,
-			 gap, target);
+		snprintf(place, sizeof(place), "%s:%u%s%s%s%s", file, w->line, gap, target, by,
+			 waker);
+		snprintf(short_place, sizeof(short_place), "%s:%u%s%s%s%s", file_base(file),
+			 w->line, gap, target, by, waker);
 	} else {
 		snprintf(place, sizeof(place), "%s", target);
 	}
-	return add_named(table, screen, &row);
+	return text_add_named(table, screen, &row);
 }
 
 static int put_waits(const struct screen *screen, const struct profile_wait **waits, size_t count,
 		     size_t top, size_t top_idle)
 {
 	struct table *table = table__new(&wait_table);
-	size_t shown = 0, shown_idle = 0, hidden = 0;
+	struct text_rows rows = {.top = top};
+	size_t idle = 0;
 	int err = 0;
 
 	if (!table)
 		return -ENOMEM;
 	/* The idle ones are last. */
 	for (size_t i = 0; i < count && !err; i++) {
-		bool idle = wait_is_idle(waits[i]);
-
-		if (shown == top || (idle && shown_idle == top_idle)) {
-			hidden++;
-			continue;
-		}
-		err = add_wait(table, screen, waits[i]);
-		shown++;
-		shown_idle += idle;
+		if (wait_is_idle(waits[i]) && idle++ >= top_idle)
+			rows.hidden++;
+		else if (text_rows_take(&rows))
+			err = add_wait(table, screen, waits[i]);
 	}
-	if (!err && shown) {
-		fputc('\n', screen->out);
-		table__print(table, screen, INDENT);
-		if (hidden)
-			err = put_line(screen, STYLE_DIM, INDENT, "and %zu more wait%s (--top)",
-				       hidden, hidden == 1 ? "" : "s");
-	}
+	if (!err)
+		err = text_put_table(table, screen, &rows, "wait");
 	table__free(table);
 	return err;
 }
@@ -308,7 +326,8 @@ static int add_callback(struct table *table, const struct screen *screen,
 			const struct profile_callback *c)
 {
 	char count[UNIT_BYTES], total[UNIT_BYTES], most[UNIT_BYTES];
-	char name[PLACE_BYTES], place[PLACE_BYTES] = "", short_place[PLACE_BYTES] = "";
+	char name[TEXT_PLACE_BYTES], place[TEXT_PLACE_BYTES] = "",
+				     short_place[TEXT_PLACE_BYTES] = "";
 	struct table_row row = {
 		.cells = {count, format_duration(total, (double)c->sum_ns),
 			  format_duration(most, (double)c->max_ns)},
@@ -326,7 +345,7 @@ static int add_callback(struct table *table, const struct screen *screen,
 		snprintf(place, sizeof(place), "%s:%u", c->file, c->line);
 		snprintf(short_place, sizeof(short_place), "%s:%u", file_base(c->file), c->line);
 	}
-	return add_named(table, screen, &row);
+	return text_add_named(table, screen, &row);
 }
 
 /* Those of the process `tgid`. */
@@ -335,28 +354,72 @@ static int put_callbacks(const struct screen *screen, const struct text_request 
 {
 	struct table *table =
 		table__new(request->all_callbacks ? &callback_table : &blocking_table);
-	size_t shown = 0, hidden = 0;
+	struct text_rows rows = {.top = top};
 	int err = 0;
 
 	if (!table)
 		return -ENOMEM;
-	for (size_t i = 0; i < request->callback_count && !err; i++) {
-		if (request->callbacks[i]->tgid != tgid)
-			continue;
-		if (shown == top) {
-			hidden++;
-			continue;
-		}
-		err = add_callback(table, screen, request->callbacks[i]);
-		shown++;
+	for (size_t i = 0; i < request->callback_count && !err; i++)
+		if (request->callbacks[i]->tgid == tgid && text_rows_take(&rows))
+			err = add_callback(table, screen, request->callbacks[i]);
+	if (!err)
+		err = text_put_table(table, screen, &rows, "callback");
+	table__free(table);
+	return err;
+}
+
+/* Are its calls counted? */
+static bool has_calls(const struct profile_process *process)
+{
+	return process->probed_ns && process->calls_method &&
+	       strcmp(process->calls_method, "none") != 0;
+}
+
+static int add_gc(struct table *table, const struct screen *screen, const struct profile_gc *gc)
+{
+	char generation[UNIT_BYTES] = "?", count[UNIT_BYTES], total[UNIT_BYTES], p50[UNIT_BYTES];
+	char p95[UNIT_BYTES], most[UNIT_BYTES], name[TEXT_PLACE_BYTES];
+	char place[TEXT_PLACE_BYTES] = "", short_place[TEXT_PLACE_BYTES] = "";
+	bool known = gc->function && *gc->function;
+	struct table_row row = {
+		.cells = {generation, count, format_duration(total, (double)gc->time.sum_ns),
+			  quantile(p50, &gc->time, 0.50), quantile(p95, &gc->time, 0.95),
+			  longest(most, &gc->time)},
+		.name = name,
+		.place = place,
+		.short_place = short_place,
+	};
+
+	if (gc->generation >= 0)
+		snprintf(generation, sizeof(generation), "%d", gc->generation);
+	snprintf(count, sizeof(count), "%llu", (unsigned long long)gc->time.count);
+	snprintf(name, sizeof(name), "%s%s", known ? gc->function : "(unknown)",
+		 gc->time.censored ? " (going on)" : "");
+	if (known) {
+		snprintf(place, sizeof(place), "%s:%u", gc->file, gc->line);
+		snprintf(short_place, sizeof(short_place), "%s:%u", file_base(gc->file), gc->line);
 	}
-	if (!err && shown) {
-		fputc('\n', screen->out);
-		table__print(table, screen, INDENT);
-		if (hidden)
-			err = put_line(screen, STYLE_DIM, INDENT, "and %zu more callback%s (--top)",
-				       hidden, hidden == 1 ? "" : "s");
-	}
+	return text_add_named(table, screen, &row);
+}
+
+/* Pauses of the garbage collector in the process. */
+static int put_gcs(const struct screen *screen, const struct text_request *request,
+		   const struct profile_process *process, size_t top)
+{
+	struct table *table = table__new(&gc_table);
+	struct text_rows rows = {.top = top};
+	int err = 0;
+
+	if (!table)
+		return -ENOMEM;
+	for (size_t i = 0; i < request->gc_count && !err; i++)
+		if (request->gcs[i]->tgid == process->tgid && text_rows_take(&rows))
+			err = add_gc(table, screen, request->gcs[i]);
+	if (!err)
+		err = text_put_table(table, screen, &rows, "row");
+	if (!err && process->gc_reason && *process->gc_reason)
+		err = text_put_line(screen, STYLE_DIM, TEXT_INDENT,
+				    "Garbage collections are not seen: %s", process->gc_reason);
 	table__free(table);
 	return err;
 }
@@ -366,6 +429,7 @@ int text_process(const struct screen *screen, const struct text_request *request
 {
 	size_t top = request->options->top > 0 ? (size_t)request->options->top : DEFAULT_TOP;
 	size_t top_idle = request->options->top > 0 ? top : DEFAULT_TOP_IDLE;
+	size_t top_gils = request->options->top > 0 ? top : DEFAULT_TOP_GILS;
 	uint32_t tgid = judged->process->tgid;
 	size_t first_function = 0, functions = 0, first_wait = 0, waits = 0;
 	int err;
@@ -388,14 +452,22 @@ int text_process(const struct screen *screen, const struct text_request *request
 	err = put_identity(screen, judged->process);
 	if (!err)
 		err = put_limit(screen, &judged->limit);
-	if (!err && !functions && !request->options->function_glob &&
-	    judged->process->calls_method && strcmp(judged->process->calls_method, "none") != 0)
-		err = put_line(screen, STYLE_PLAIN, INDENT, "No call was seen.");
+	if (!err)
+		err = put_runq(screen, judged);
+	if (!err && !functions && !request->options->function_glob && has_calls(judged->process))
+		err = text_put_line(screen, STYLE_PLAIN, TEXT_INDENT, "No call was seen.");
 	if (!err)
 		err = put_functions(screen, request->functions + first_function, functions, top);
+	if (!err && !has_calls(judged->process))
+		err = text_stack_functions(screen, request->functions + first_function, functions,
+					   top);
+	if (!err)
+		err = text_gils(screen, request, tgid, top_gils);
 	if (!err)
 		err = put_waits(screen, request->waits + first_wait, waits, top, top_idle);
 	if (!err)
 		err = put_callbacks(screen, request, tgid, top);
+	if (!err)
+		err = put_gcs(screen, request, judged->process, top);
 	return err;
 }

@@ -16,8 +16,12 @@ struct text_request {
 	size_t function_count;
 	const struct profile_wait **waits;
 	size_t wait_count;
+	const struct profile_gil **gils;
+	size_t gil_count;
 	const struct profile_callback **callbacks;
 	size_t callback_count;
+	const struct profile_gc **gcs;
+	size_t gc_count;
 	bool all_callbacks; /* not only those that held up their loop */
 };
 

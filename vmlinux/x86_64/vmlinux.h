@@ -78,7 +78,15 @@ struct bpf_iter__task {
 	struct task_struct *task;
 };
 
+struct bpf_perf_event_data {
+	struct pt_regs regs;
+	u64 sample_period;
+	u64 addr;
+};
+
 #pragma clang attribute pop
+
+#define X86_EFLAGS_ZF 0x40 /* arch/x86/include/uapi/asm/processor-flags.h */
 
 #define PF_KTHREAD 0x00200000 /* include/linux/sched.h */
 #define TASK_RUNNING 0

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Who holds the GIL when a wait for it begins, and how long one keeps it that others wait for.
+ */
+#ifndef PYTRACE_GIL_HOLDER_BPF_H
+#define PYTRACE_GIL_HOLDER_BPF_H
+
+#include "gil.bpf.h"
+#include "walk.bpf.h"
+
+/* The function that the GIL's holder is in, by its thread state. */
+__noinline u32 gil_holder_function(struct thread *t, const struct py_layout *l, u64 tstate,
+				   u32 sure)
+{
+	u32 walker = WALKER_SCHEDULER, tgid = bpf_get_current_task_btf()->tgid;
+	struct function_key key = {.tgid = tgid};
+	struct walk *scratch = bpf_map_lookup_elem(&walks, &walker);
+	struct recent_function *recent;
+	u64 frame;
+	u32 *slot;
+
+	if (!t || !l || !scratch)
+		return NO_FUNCTION;
+	frame = current_frame(NULL, l, tstate);
+	for (int i = 0; i < 3 && frame; i++) {
+		if (read_frame(NULL, l, scratch->head, frame))
+			return NO_FUNCTION;
+		if (!frame_is_entry(l, scratch->head))
+			break;
+		frame = frame_previous(l, scratch->head);
+	}
+	if (!frame)
+		return NO_FUNCTION;
+	key.code = frame_code(l, scratch->head);
+	if (!key.code)
+		return NO_FUNCTION;
+	key.check = code_check(NULL, l, key.code, scratch->head);
+	recent = &t->walked[recent_place(key.code)];
+	if (recent->code == key.code && recent->check == key.check)
+		return recent->slot;
+	if (sure)
+		return walk_new_function(l, &key, recent);
+	/* the thread state may be gone, and this be no code object */
+	slot = bpf_map_lookup_elem(&function_slots, &key);
+	return slot ? *slot : NO_FUNCTION;
+}
+
+/* Is it in the condition variable that is signalled when the GIL is let go? */
+static __always_inline bool gil_is_wanted(const struct py_layout *l, u64 gil, u64 futex)
+{
+	return futex >= gil + l->gil_cond && futex < gil + l->gil_mutex;
+}
+
+/* The current thread goes off-CPU, and not because others want the CPU. */
+static __always_inline void gil_switch_out(struct task_struct *task, struct thread *t,
+					   const struct py_layout *l, u64 now)
+{
+	u64 futex = ((struct pt_regs *)bpf_task_pt_regs(task))->di, holder;
+	u64 since = exchange(&t->gil_since, 0);
+	u32 locked = 0;
+
+	t->gil_wanted = 0;
+	if (t->off_class != WAIT_GIL ||
+	    !l) { /* it had the GIL, and let it go to sleep, as a rule */
+		if (t->gil_waits)
+			gil_wait_ends(t, task->tgid, since ?: now);
+		return;
+	}
+	if (!t->gil_waits)
+		gil_wait_begins(t, task->tgid, now);
+	if (l->gil_switch_number != LAYOUT_ABSENT)
+		bpf_probe_read_user(&t->off_gil_switches, sizeof(u32),
+				    (void *)(t->gil + l->gil_switch_number));
+	t->gil_wanted = gil_is_wanted(l, t->gil, futex);
+	/* where it waits that another takes what it has just let go, the last holder is itself */
+	if (futex >= t->gil + l->gil_switch_cond)
+		return;
+	holder = read_user_u64(NULL, t->gil + l->gil_last_holder);
+	read_user(NULL, &locked, sizeof(locked), t->gil + l->gil_locked);
+	if (!holder || holder == t->tstate)
+		return;
+	locked = (s32)locked > 0;
+	t->off_flags |= locked ? WAIT_HOLDER_SURE : 0;
+	t->off_holder = gil_holder_function(t, l, holder, locked);
+}
+
+/*
+ * The current thread lets the GIL go to one that waits.  How long it had it is known if it had
+ * waited for it itself and others have waited nearly all the time since: else it may have let it
+ * go in between, unseen.
+ */
+static __always_inline void gil_let_go(struct thread *holder, u32 tgid, u32 function, u64 now)
+{
+	struct gil_stats *gil = gil_of_thread(holder, tgid, false);
+	u64 since = exchange(&holder->gil_since, 0), held = now - since;
+	struct function_stats *stats;
+
+	if (holder->gil_waits)
+		gil_wait_ends(holder, tgid, since ?: now);
+	if (!gil || !since || since > now ||
+	    (gil->since > since && (gil->since - since) * 8 > held))
+		return;
+	stats = bpf_map_lookup_elem(&functions, &function);
+	if (!stats)
+		return;
+	__sync_fetch_and_add(&stats->holds, 1);
+	__sync_fetch_and_add(&stats->hold_ns, held);
+	if (held > stats->hold_max_ns)
+		stats->hold_max_ns = held;
+}
+
+#endif

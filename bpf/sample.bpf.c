@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Samples: what the Python thread on a CPU is doing when a timer goes off there. */
+#include "walk.bpf.h"
+
+static __always_inline u32 sample_flags(struct thread *t, const struct py_layout *l, s32 syscall)
+{
+	u32 flags = syscall >= 0 ? SAMPLE_IN_KERNEL : 0, locked = 0;
+
+	if (!t->gil || read_user_u64(NULL, t->gil + l->gil_last_holder) != t->tstate ||
+	    read_user(NULL, &locked, sizeof(locked), t->gil + l->gil_locked) || (s32)locked <= 0)
+		return flags;
+	return flags | SAMPLE_HAS_GIL;
+}
+
+/* Is its process traced?  (A thread that never leaves its CPU is not told of changes.) */
+static __always_inline bool sampled_is_traced(const struct thread *t, u32 tgid)
+{
+	struct process_entry *p;
+
+	if (t->epoch == process_epoch)
+		return t->flags & PROCESS_TRACED;
+	p = bpf_map_lookup_elem(&processes, &tgid);
+	return p && p->flags & PROCESS_TRACED;
+}
+
+SEC("perf_event")
+int on_sample(void *ctx)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct thread *t = bpf_task_storage_get(&threads, task, NULL, 0);
+	struct walked walked = {.function = NO_FUNCTION};
+	u64 begin = bpf_ktime_get_ns();
+	struct record_sample *record;
+	const struct py_layout *l;
+	struct pt_regs *regs;
+
+	if (!t || !sampled_is_traced(t, task->tgid))
+		return 0;
+	l = t->runtime ? layout_of(t->build) : NULL;
+	if (l)
+		walk_here(t, l, WALKER_SAMPLE, &walked);
+	record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
+	if (!record) {
+		lose(LOSS_RING_SAMPLE);
+		return 0;
+	}
+	regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	record->kind = RECORD_SAMPLE;
+	record->tgid = task->tgid;
+	record->tid = task->pid;
+	record->function = walked.function;
+	record->stack = walked.stack;
+	record->ip = regs->ip;
+	record->syscall = (s32)regs->orig_ax;
+	record->flags = l && t->tstate ? sample_flags(t, l, record->syscall) : 0;
+	bpf_ringbuf_submit(record, ring_wake_flag());
+	cost_add(COST_SAMPLE, begin);
+	return 0;
+}

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Python stacks: which functions a thread is in, from the innermost out, and the number
+ * under which userspace knows them.
+ */
+#ifndef PYTRACE_WALK_BPF_H
+#define PYTRACE_WALK_BPF_H
+
+#include "python.bpf.h"
+
+#define WALK_STEPS                                                                                 \
+	(STACK_FRAMES * 2) /* entry frames of the C stack lie between those that count             \
+			    */
+
+/* A walk and what it found: too much for a program's own stack. */
+struct walk {
+	u64 id;
+	u32 frames;
+	u32 quality; /* enum stack_quality */
+	u32 functions[STACK_FRAMES];
+	u8 head[HEAD_BYTES];
+};
+
+/* Who walks: one may interrupt another on its CPU. */
+enum walker { WALKER_SCHEDULER, WALKER_SAMPLE, WALKER_VISIT, WALKERS };
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, WALKERS);
+	__type(key, u32);
+	__type(value, struct walk);
+} walks SEC(".maps");
+
+struct walking {
+	struct task_struct *other; /* NULL: the current one */
+	struct thread *t;
+	const struct py_layout *l;
+	struct walk *walk;
+	u64 frame;
+	u32 tgid;
+	u32 pad;
+};
+
+static __always_inline u64 hash_step(u64 hash, u64 value)
+{
+	hash = (hash ^ value) * 0x9e3779b97f4a7c15ull;
+	return hash ^ hash >> 29;
+}
+
+/* A function that is not among those the thread walked over lately. */
+__noinline u32 walk_new_function(const struct py_layout *l, const struct function_key *key,
+				 struct recent_function *recent)
+{
+	struct function_key own; /* 6.1 wants map keys on the program's own stack */
+	struct function_stats *stats;
+	u32 *found, slot;
+
+	if (!l || !key || !recent)
+		return NO_FUNCTION;
+	own = *key;
+	found = bpf_map_lookup_elem(&function_slots, &own);
+	slot = found ? *found : function_new_here(l, &own);
+	stats = bpf_map_lookup_elem(&functions, &slot);
+	if (!stats)
+		return NO_FUNCTION;
+	if (!stats->told)
+		function_tell_again(l, stats, slot);
+	if (stats->told) {
+		recent->slot = slot;
+		recent->check = own.check;
+		recent->code = own.code;
+	}
+	return slot;
+}
+
+static __always_inline u32 walk_function(struct task_struct *other, struct walking *s, u64 code)
+{
+	struct function_key key = {.code = code, .tgid = s->tgid};
+	struct recent_function *recent;
+	u32 *slot;
+
+	key.check = code_check(other, s->l, code, s->walk->head);
+	if (!other) {
+		recent = &s->t->walked[recent_place(code)];
+		if (recent->code == code && recent->check == key.check)
+			return recent->slot;
+		return walk_new_function(s->l, &key, recent);
+	}
+	slot = bpf_map_lookup_elem(&function_slots, &key);
+	return slot ? *slot : function_new(other, s->l, &key);
+}
+
+/* One frame on the way out. */
+static __always_inline long walk_step(struct task_struct *other, struct walking *s)
+{
+	struct walk *walk = s->walk;
+	u32 place, function;
+	u64 code;
+
+	if (!s->t || !s->l || !walk)
+		return 1;
+	if (!s->frame) {
+		walk->quality = STACK_COMPLETE;
+		return 1;
+	}
+	place = walk->frames;
+	if (place >= STACK_FRAMES) {
+		walk->quality = STACK_TRUNCATED;
+		return 1;
+	}
+	if (read_frame(other, s->l, walk->head, s->frame))
+		return 1;
+	s->frame = frame_previous(s->l, walk->head);
+	if (frame_is_entry(s->l, walk->head))
+		return 0;
+	code = frame_code(s->l, walk->head);
+	if (!code)
+		return 1;
+	function = walk_function(other, s, code);
+	walk->functions[place & (STACK_FRAMES - 1)] = function;
+	walk->frames = place + 1;
+	walk->id = hash_step(walk->id, function);
+	return 0;
+}
+
+static long walk_here_step(u32 i, void *arg)
+{
+	return walk_step(NULL, arg);
+}
+
+static long walk_other_step(u32 i, void *arg)
+{
+	struct walking *s = arg;
+
+	return s->other ? walk_step(s->other, s) : 1;
+}
+
+/* Begin a walk of a process's thread; NULL if there is no memory for one. */
+static __always_inline struct walk *walk_begin(struct thread *t, u32 tgid, u32 walker)
+{
+	struct walk *walk = bpf_map_lookup_elem(&walks, &walker);
+
+	if (!walk)
+		return NULL;
+	walk->id = hash_step(t->taken_in, tgid);
+	walk->frames = 0;
+	walk->quality = STACK_UNREADABLE;
+	return walk;
+}
+
+static __always_inline void walk_end(struct walk *walk)
+{
+	walk->id = walk->frames ? hash_step(walk->id, walk->quality) | 1 : 0;
+}
+
+/* Send a stack to userspace.  0 if it went out. */
+__noinline int stack_tell(const struct walk *walk, u32 tgid)
+{
+	struct record_stack *record;
+
+	if (!walk)
+		return -1;
+	record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
+	if (!record) {
+		lose(LOSS_RING_STACK);
+		return -1;
+	}
+	record->kind = RECORD_STACK;
+	record->tgid = tgid;
+	record->id = walk->id;
+	record->frames = walk->frames;
+	record->quality = walk->quality;
+	__builtin_memcpy(record->functions, walk->functions, sizeof(record->functions));
+	bpf_ringbuf_submit(record, ring_wake_flag());
+	return 0;
+}
+
+/* Have userspace know the stack: mostly it is the one that was told last. */
+static __always_inline void stack_know(struct thread *t, const struct walk *walk, u32 tgid)
+{
+	u64 id = walk->id;
+	u8 told = 1;
+
+	if (!id || t->told_stack == id)
+		return;
+	if (!bpf_map_lookup_elem(&stacks_told, &id)) {
+		if (stack_tell(walk, tgid))
+			return;
+		bpf_map_update_elem(&stacks_told, &id, &told, BPF_ANY);
+	}
+	t->told_stack = id;
+}
+
+/* The thread state of a thread that may have none (yet): not searched for all the time. */
+static __always_inline bool thread_has_state(struct thread *t, const struct py_layout *l, u64 now)
+{
+	if (t->tstate)
+		return true;
+	if (now < t->not_before)
+		return false;
+	if (!thread_find(t, l))
+		return true;
+	/* one that begins has none yet for a moment, others never will */
+	t->not_before = now + (RETRY_NS << t->searches);
+	if (t->searches < RETRY_DOUBLINGS)
+		t->searches++;
+	return false;
+}
+
+/* What a walk came to. */
+struct walked {
+	u64 stack;    /* 0: no Python */
+	u32 function; /* on top, or NO_FUNCTION */
+};
+
+/* Walk the current thread's stack, and have userspace know it. */
+__noinline int walk_here(struct thread *t, const struct py_layout *l, u32 walker,
+			 struct walked *out)
+{
+	u32 tgid = bpf_get_current_task_btf()->tgid;
+	struct walking s = {.tgid = tgid};
+	struct walk *walk;
+
+	if (!t || !l || !out)
+		return 0;
+	out->stack = 0;
+	out->function = NO_FUNCTION;
+	if (!thread_has_state(t, l, bpf_ktime_get_ns()))
+		return 0;
+	walk = walk_begin(t, tgid, walker);
+	if (!walk)
+		return 0;
+	s.t = t;
+	s.l = l;
+	s.walk = walk;
+	s.frame = current_frame(NULL, l, t->tstate);
+	bpf_loop(WALK_STEPS, walk_here_step, &s, 0);
+	walk_end(walk);
+	if (!walk->frames)
+		return 0;
+	out->stack = walk->id;
+	out->function = walk->functions[0];
+	stack_know(t, walk, tgid);
+	return 0;
+}
+
+/* The same of a thread that sleeps, whose state is known; only sleepable programs may. */
+static __always_inline void walk_sleeper(struct task_struct *other, struct thread *t,
+					 const struct py_layout *l, struct walked *out)
+{
+	struct walking s = {.tgid = other->tgid};
+	struct walk *walk = walk_begin(t, s.tgid, WALKER_VISIT);
+
+	if (!walk)
+		return;
+	s.other = other;
+	s.t = t;
+	s.l = l;
+	s.walk = walk;
+	s.frame = current_frame(other, l, t->tstate);
+	bpf_loop(WALK_STEPS, walk_other_step, &s, 0);
+	walk_end(walk);
+	if (!walk->frames)
+		return;
+	out->stack = walk->id;
+	out->function = walk->functions[0];
+	stack_know(t, walk, s.tgid);
+}
+
+#endif

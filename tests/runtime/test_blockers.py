@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+"""Because of whom threads wait, and on which stacks, in targets where that is known."""
+import collections
+
+from harness import check, limit, near, over, timing
+from report import short
+
+MAIN = (
+    "debian-3.9",
+    "debian-3.11",
+    "debian-3.13",
+    "debian-3.14",
+    "debian-3.15",
+    "pyenv-3.8",
+    "pyenv-3.10",
+    "pyenv-3.12",
+)
+SECONDS = 1.5
+
+
+def blocked(lab, py, section, *more):
+    target = lab.target(py, "blockers.py", section, SECONDS)
+    result, report = lab.run(target, "--overhead", "0", *more)
+    return target, result, report
+
+
+def names(stack):
+    """Of the target's own functions, the outermost first."""
+    return [short(f["function"]) for f in stack["frames"] if f["file"].endswith("blockers.py")]
+
+
+def check_sums(report, target):
+    """Waits and running are each thread's whole time, and the stacks' seconds the same."""
+    threads = [t for t in report["threads"] if t["tgid"] == target.tgid]
+    whole = sum(t["oncpu_seconds"] + sum(t["wait_seconds"].values()) for t in threads)
+    stacks = sum(s["seconds"] for s in report["stacks"] if s["tgid"] == target.tgid)
+    check(near(stacks, whole, 0.01, 0.001), f"stacks {stacks:.4f} s, threads {whole:.4f} s")
+
+
+@timing
+@over(*MAIN)
+def test_who_holds_the_gil(lab, py):
+    """Whoever comes back from a sleep waits for the thread that spins."""
+    target, _, report = blocked(lab, py, "holder")
+    seconds = collections.Counter()
+    for g in report["gil"]:
+        if short(g["waiter"]) == "nap_inner":
+            seconds[short(g["holder"])] += g["seconds"]["sum"]
+    check(seconds, f"nap_inner never waited for the GIL: {report['gil']}")
+    blamed = seconds["spins"] + seconds["going_on"]
+    check(blamed > 0.8 * sum(seconds.values()), f"held by {dict(seconds)}")
+    _, waited = report.wait_sum(target.tgid, "nap_inner", "gil")
+    told = sum(seconds.values())
+    check(near(told, waited, 0.02, 0.001), f"{told} s by holder, {waited} s of waits")
+    check_sums(report, target)
+
+
+def check_spinners(lab, py, section, n):
+    target, result, report = blocked(lab, py, section)
+    gil = report.process(target.tgid)["gil"]
+    share = gil["wanted_share"] * report.process(target.tgid)["observed_seconds"] / result["seconds"]
+    check(0.9 < share < 1.05, f"wanted {share:.3f} of the time, it always was: {gil}")
+    _, waited = report.wait_sum(target.tgid, None, "gil")
+    ran = sum(t["oncpu_seconds"] for t in report["threads"] if t["tgid"] == target.tgid)
+    ready = sum(
+        t["wait_seconds"]["runq"] for t in report["threads"] if t["tgid"] == target.tgid
+    )
+    # one has the GIL at any time, running or about to; the others wait
+    wanted = (n - 1) * result["seconds"]
+    words = f"{waited:.3f} s of waits, {wanted:.3f} expected; ran {ran:.3f}, ready {ready:.3f}"
+    check(wanted - n * ready - 0.1 < waited < wanted + 0.1, words)
+    held = gil["held_share"]
+    check(held is not None and held <= 1.05, f"held {held} of the time")
+
+
+@timing
+@over("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14", "debian-3.15", "pyenv-3.12")
+def test_two_spinners(lab, py):
+    check_spinners(lab, py, "spinners2", 2)
+
+
+@timing
+@over("debian-3.11", "debian-3.13")
+def test_eight_spinners(lab, py):
+    check_spinners(lab, py, "spinners8", 8)
+
+
+@timing
+@over(*MAIN)
+def test_who_fills_a_queue(lab, py):
+    """The wait for an item ends in the producer, and its stack says so."""
+    target, result, report = blocked(lab, py, "producer")
+    by_waker = collections.Counter()
+    for s in report["stacks"]:
+        if s["class"] == "lock" and names(s) == ["consume"] and s["waker_frames"]:
+            wakers = [short(f["function"]) for f in s["waker_frames"]]
+            by_waker["produce" in wakers] += s["count"]
+    check(by_waker[True] >= 0.9 * result["made"], f"{dict(by_waker)} of {result['made']}")
+    check(by_waker[False] <= 0.05 * result["made"], f"others ended waits: {dict(by_waker)}")
+    check_sums(report, target)
+
+
+@timing
+@over(*MAIN)
+def test_who_releases_a_lock(lab, py):
+    target, _, report = blocked(lab, py, "locked")
+    wakers = collections.Counter()
+    for w in report["waits"]:
+        if w["class"] == "lock" and short(w["function"]) == "want":
+            wakers[w["waker"] and short(w["waker"])] += w["count"]
+    total = sum(wakers.values())
+    check(total > 20, f"want() waited {total} times")
+    check(wakers["hold"] > 0.9 * total, f"waits ended by {dict(wakers)}")
+
+
+@over(*MAIN)
+def test_stacks_of_waits(lab, py):
+    """Each sleep is on the stack it was made from, whole; seconds add up per function."""
+    target, _, report = blocked(lab, py, "holder")
+    slept = [s for s in report["stacks"] if s["class"] == "sleep" and s["count"]]
+    count = sum(s["count"] for s in slept)
+    right = sum(
+        s["count"]
+        for s in slept
+        if names(s) == ["naps", "nap_middle", "nap_inner"] and s["quality"] == "complete"
+    )
+    # a thread that has just begun may sleep before its state is found; then no stack is told
+    unknown = sum(s["count"] for s in slept if s["quality"] == "none")
+    words = f"{right} of {count}, {unknown} unknown: {[names(s) for s in slept]}"
+    check(count > 50 and right == count - unknown and unknown <= 2, words)
+    for name, part in (("naps", "inclusive"), ("nap_middle", "inclusive"), ("nap_inner", "exclusive")):
+        got = report.function(target, name)["stack_seconds"][part]
+        want = sum(s["seconds"] for s in report["stacks"] if "nap_inner" in names(s))
+        check(got >= 0.98 * want, f"{name}: {part} {got}, stacks with nap_inner {want}")
+
+
+@over(*MAIN)
+def test_deep_stacks_are_cut(lab, py):
+    """The 64 innermost frames are kept, and it is said."""
+    target, _, report = blocked(lab, py, "deep")
+    slept = [s for s in report["stacks"] if s["class"] == "sleep" and s["count"]]
+    check(slept, "no sleep")
+    for s in [s for s in slept if s["quality"] != "none"]:
+        check(s["quality"] == "truncated", f"quality {s['quality']}")
+        check(len(s["frames"]) == 64, f"{len(s['frames'])} frames")
+    got = report.function(target, "descend")["stack_seconds"]
+    check(near(got["exclusive"], got["inclusive"], 0.01), f"a recursion counts once: {got}")
+
+
+@timing
+@over(*MAIN)
+def test_samples(lab, py):
+    """What runs is the spinner, with the GIL."""
+    target, _, report = blocked(lab, py, "holder", "--samples", "999")
+    process = report.process(target.tgid)
+    check(process["samples"] > 300, f"{process['samples']} samples")
+    running = [s for s in report["stacks"] if s["class"] == "oncpu" and s["tgid"] == target.tgid]
+    total = sum(s["seconds"] for s in running)
+    check(near(total, process["cpu_seconds"], 0.01, 0.001), f"{total} s, ran {process['cpu_seconds']}")
+    spinning = sum(s["seconds"] for s in running if "spins" in names(s))
+    check(spinning > 0.8 * total, f"spins() {spinning:.3f} s of {total:.3f}")
+    held = process["gil"]["held_share"]
+    check(held > 0.8 * process["cpu_seconds"] / process["observed_seconds"], f"held {held}")
+
+
+@timing
+@over("debian-3.9", "debian-3.13", "debian-3.14", "pyenv-3.12")
+def test_native_code(lab, py):
+    """Time in a C library is told as that library's."""
+    target, _, report = blocked(lab, py, "native", "--samples", "499")
+    running = [s for s in report["stacks"] if s["class"] == "oncpu" and "compresses" in names(s)]
+    total = sum(s["seconds"] for s in running)
+    inside = sum(s["seconds"] for s in running if (s["native"] or "").startswith("libz.so"))
+    leaves = {s["native"] for s in running}
+    check(total > 0.5 and inside > 0.8 * total, f"libz {inside:.3f} s of {total:.3f}: {leaves}")
+
+
+@over("debian-3.13")
+def test_no_samples(lab, py):
+    """--samples 0: what ran has no stack, and that is said."""
+    target, _, report = blocked(lab, py, "holder", "--samples", "0")
+    running = [s for s in report["stacks"] if s["class"] == "oncpu"]
+    check(len(running) == 1 and not running[0]["frames"], f"{running}")
+    check(report.process(target.tgid)["gil"]["held_share"] is None, "held_share without samples")
+
+
+@limit(60)
+@over("built-3.13t")
+def test_without_a_gil(lab, py):
+    target, _, report = blocked(lab, py, "holder")
+    check(not report["gil"], f"waits for a GIL that is not there: {report['gil']}")
+    check(report.process(target.tgid)["gil"]["wanted_share"] == 0, "it is wanted")

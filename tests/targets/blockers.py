@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+"""Threads that wait for each other in known ways.
+
+    blockers.py SECTION SECONDS
+
+The result is what the threads did: how often, for how long.
+"""
+import queue
+import sys
+import threading
+import time
+
+import target
+
+until = 0.0
+told = {}
+
+
+def going_on():
+    return time.monotonic() < until
+
+
+def spins():
+    while going_on():
+        pass
+
+
+def nap_inner():
+    time.sleep(0.002)
+
+
+def nap_middle():
+    nap_inner()
+
+
+def naps():
+    while going_on():
+        nap_middle()
+
+
+def holder():
+    """Sleeper threads that come back to a GIL somebody spins with."""
+    run(spins, naps, naps)
+
+
+def spinners(n):
+    def section():
+        run(*[spins] * n)
+
+    return section
+
+
+items = queue.Queue()
+
+
+def produce():
+    made = 0
+    while going_on():
+        time.sleep(0.003)
+        items.put(made)
+        made += 1
+    items.put(None)
+    told["made"] = made
+
+
+def consume():
+    while items.get() is not None:
+        pass
+
+
+def producer():
+    run(produce, consume)
+
+
+lock = threading.Lock()
+
+
+def hold():
+    with lock:
+        time.sleep(0.004)
+
+
+def keeps_lock():
+    while going_on():
+        hold()
+        time.sleep(0.002)
+
+
+def want():
+    lock.acquire()
+    lock.release()
+
+
+def wants_lock():
+    while going_on():
+        want()
+
+
+def locked():
+    run(keeps_lock, wants_lock)
+
+
+def descend(n):
+    if n:
+        descend(n - 1)
+    else:
+        time.sleep(0.002)
+
+
+def deep_sleeps():
+    while going_on():
+        descend(90)
+
+
+def deep():
+    run(deep_sleeps)
+
+
+def compresses():
+    import zlib
+
+    data = bytes(range(256)) * 4000
+    while going_on():
+        zlib.compress(data, 9)
+
+
+def native():
+    run(compresses)
+
+
+def run(*functions):
+    global until
+    until = time.monotonic() + float(sys.argv[2])
+    threads = [threading.Thread(target=f) for f in functions]
+    begin = time.monotonic()
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    told["seconds"] = time.monotonic() - begin
+
+
+SECTIONS = {
+    "holder": holder,
+    "spinners2": spinners(2),
+    "spinners4": spinners(4),
+    "spinners8": spinners(8),
+    "producer": producer,
+    "locked": locked,
+    "deep": deep,
+    "native": native,
+}
+
+if __name__ == "__main__":
+    target.ready()
+    SECTIONS[sys.argv[1]]()
+    target.done(told)

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * What the reports tell beyond figures of calls and waits: of slow calls, of errors, and of what
+ * keeps threads from running. Links: user/show and user/judge; jansson.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <jansson.h>
+#include <locale.h>
+
+#include "../../user/show/json.h"
+#include "../../user/show/text.h"
+#include "sample_profile.h"
+
+static char *text_of(const struct profile *profile, int width)
+{
+	struct show_options options = {.utf8 = true, .width = width};
+	char *text = NULL;
+	size_t bytes;
+	FILE *out = open_memstream(&text, &bytes);
+
+	assert_non_null(out);
+	assert_int_equal(show_text(out, profile, &options), 0);
+	fclose(out);
+	return text;
+}
+
+/* functions[], to be freed with json_decref() of *root. */
+static json_t *functions_of(const struct profile *profile, json_t **root)
+{
+	struct show_options options = {.utf8 = true};
+	char *text = NULL;
+	size_t bytes;
+	FILE *out = open_memstream(&text, &bytes);
+
+	assert_non_null(out);
+	assert_int_equal(show_json(out, profile, &options), 0);
+	fclose(out);
+	*root = json_loads(text, 0, NULL);
+	free(text);
+	assert_non_null(*root);
+	return json_object_get(*root, "functions");
+}
+
+static double number(json_t *object, const char *key)
+{
+	json_t *value = json_object_get(object, key);
+
+	assert_true(json_is_number(value));
+	return json_number_value(value);
+}
+
+/* A profile with one function of so many calls that take a millisecond or so. */
+static struct profile *one_function(int calls)
+{
+	struct profile *profile = sample_empty();
+
+	sample_process(profile, 7, "python3 app.py", 1);
+	sample_calls(sample_function(profile, 7, "work", "/srv/app.py", 4), calls, 1e6, 0.3, 1,
+		     (double[WAIT_CLASSES]){0});
+	return profile;
+}
+
+static void assert_line(const struct profile *profile, const char *line, bool there)
+{
+	char *text = text_of(profile, 0);
+
+	if (!!strstr(text, line) != there)
+		fail_msg("\"%s\" is %s in:\n%s", line, there ? "not" : "wrongly", text);
+	free(text);
+}
+
+static void slow_calls_on_a_line(void **state)
+{
+	struct profile *profile = one_function(1000);
+	struct profile_function *f = &profile->functions[0];
+
+	(void)state;
+	assert_line(profile, "slow ", false); /* there was no threshold */
+	sample_tail(f, 41, 20e6);
+	f->tail.above_ns = 12048522;
+	assert_line(profile,
+		    "\n      slow 4.1 % (41 calls above 12.0 ms): gil 71% net 18% cpu 11%\n", true);
+	f->tail.calls = 4; /* too few to say anything */
+	assert_line(profile, "slow ", false);
+	sample_tail(f, 50, 1e5); /* they take next to nothing of the whole */
+	assert_line(profile, "slow ", false);
+	profile__free(profile);
+}
+
+static void slow_calls_on_any_screen(void **state)
+{
+	struct profile *profile = sample_profile();
+
+	(void)state;
+	for (int width = 40; width <= 200; width += 7) {
+		char *text = text_of(profile, width);
+
+		assert_non_null(strstr(text, "slow 4.8 %"));
+		for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
+			assert_true(mbstowcs(NULL, line, 0) <= (size_t)width);
+		free(text);
+	}
+	profile__free(profile);
+}
+
+static void slow_calls_in_json(void **state)
+{
+	struct profile *profile = one_function(1000);
+	json_t *root, *tail, *parts, *value;
+	const char *key;
+	double sum = 0;
+
+	(void)state;
+	tail = json_object_get(json_array_get(functions_of(profile, &root), 0), "tail");
+	assert_true(json_is_null(tail));
+	json_decref(root);
+	sample_tail(&profile->functions[0], 41, 20e6);
+	profile->functions[0].tail.above_ns = 10 * MS;
+	profile->functions[0].tail.above_most_ns = 12 * MS;
+	tail = json_object_get(json_array_get(functions_of(profile, &root), 0), "tail");
+	assert_true(number(tail, "above_seconds") == 0.010);
+	assert_true(number(tail, "above_seconds_max") == 0.012);
+	assert_true(number(tail, "calls") == 41);
+	assert_true(number(tail, "of_calls") == 1000);
+	assert_true(number(tail, "wall_seconds") == 0.82);
+	parts = json_object_get(tail, "breakdown_seconds");
+	assert_int_equal(json_object_size(parts), WAIT_CLASSES + 1);
+	json_object_foreach(parts, key, value) sum += json_number_value(value);
+	assert_float_equal(sum, 0.82, 1e-9);
+	assert_float_equal(number(parts, "gil"), 0.82 * 0.71, 1e-9);
+	json_decref(root);
+	profile__free(profile);
+}
+
+/* One in a hundred of at least twenty calls is worth a look. */
+static void rates_of_errors(void **state)
+{
+	static const struct {
+		int calls, raised;
+		const char *line;
+	} cases[] = {
+		{1000, 9, "app.py:4, 9 raised\n"},
+		{1000, 10, "app.py:4, 10 raised (1.0 %)\n"},
+		{1000, 347, "app.py:4, 347 raised (35 %)\n"},
+		{20, 1, "app.py:4, 1 raised (5.0 %)\n"},
+		{19, 19, "app.py:4, 19 raised\n"},
+		{1000, 0, "app.py:4\n"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct profile *profile = one_function(cases[i].calls);
+
+		profile->functions[0].exceptions = cases[i].raised;
+		assert_line(profile, cases[i].line, true);
+		profile__free(profile);
+	}
+}
+
+static void what_the_run_queue_is_made_of(void **state)
+{
+	struct profile *profile = one_function(1000);
+	struct profile_process *process = &profile->processes[0];
+	struct profile_thread *thread = sample_thread(profile, 7, 7, 3 * SECOND);
+	json_t *root, *object;
+
+	(void)state;
+	assert_line(profile, "hrottled ", false);
+	assert_line(profile, "Run queue", false);
+	thread->wait_ns[WAIT_RUNQ] = 6 * SECOND;
+	thread->preempted_ns = process->preempted_ns = 5500 * MS;
+	process->woken_late_ns = 500 * MS;
+	assert_line(profile, "\n  Run queue 6.00 s: preempted 5.50 s, woken late 500 ms\n", true);
+	assert_line(profile, "hrottled ", false);
+	process->throttled_by = sample_text("/system.slice/app\033.service");
+	process->throttled_ns = 3200 * MS;
+	process->throttle_count = 32;
+	assert_line(profile,
+		    "\n  Throttled 3.20 s (32 times) in 10.0 s by the CPU quota of "
+		    "/system.slice/app\\x1b.service\n",
+		    true);
+	functions_of(profile, &root);
+	object = json_array_get(json_object_get(root, "processes"), 0);
+	assert_true(number(json_object_get(object, "runq_seconds"), "preempted") == 5.5);
+	assert_true(number(json_object_get(object, "runq_seconds"), "woken_late") == 0.5);
+	assert_true(number(json_object_get(object, "throttling"), "seconds") == 3.2);
+	assert_true(number(json_object_get(object, "throttling"), "count") == 32);
+	assert_string_equal(
+		json_string_value(json_object_get(json_object_get(object, "throttling"), "cgroup")),
+		"/system.slice/app\033.service");
+	object = json_array_get(json_object_get(root, "threads"), 0);
+	assert_true(number(json_object_get(object, "runq_seconds"), "preempted") == 5.5);
+	assert_true(number(json_object_get(object, "runq_seconds"), "woken_late") == 0.5);
+	json_decref(root);
+	free(process->throttled_by);
+	process->throttled_by = NULL;
+	functions_of(profile, &root);
+	object = json_array_get(json_object_get(root, "processes"), 0);
+	assert_true(json_is_null(json_object_get(object, "throttling")));
+	json_decref(root);
+	profile__free(profile);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(slow_calls_on_a_line),
+		cmocka_unit_test(slow_calls_on_any_screen),
+		cmocka_unit_test(slow_calls_in_json),
+		cmocka_unit_test(rates_of_errors),
+		cmocka_unit_test(what_the_run_queue_is_made_of),
+	};
+
+	setlocale(LC_ALL, "C.UTF-8");
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+#include "sampler.h"
+
+#include <errno.h>
+#include <linux/perf_event.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+struct sampler {
+	size_t count;
+	int fds[];
+};
+
+static int open_on(int cpu, unsigned int type, unsigned long long config, unsigned int hz)
+{
+	struct perf_event_attr attr = {
+		.size = sizeof(attr),
+		.type = type,
+		.config = config,
+		.freq = 1,
+		.sample_freq = hz,
+		.disabled = 1,
+	};
+
+	return (int)syscall(SYS_perf_event_open, &attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+}
+
+static int attach(int fd, int program_fd)
+{
+	if (ioctl(fd, PERF_EVENT_IOC_SET_BPF, program_fd) || ioctl(fd, PERF_EVENT_IOC_ENABLE, 0))
+		return -errno;
+	return 0;
+}
+
+int sampler__new(int program_fd, unsigned int hz, struct sampler **out)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_CONF);
+	struct sampler *sampler = calloc(1, sizeof(*sampler) + (size_t)cpus * sizeof(int));
+	int err = 0;
+
+	if (!sampler)
+		return -ENOMEM;
+	for (long cpu = 0; cpu < cpus && !err; cpu++) {
+		int fd = open_on((int)cpu, PERF_TYPE_HARDWARE, PERF_COUNT_HW_CPU_CYCLES, hz);
+
+		if (fd < 0)
+			fd = open_on((int)cpu, PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_CLOCK, hz);
+		if (fd < 0 && errno == ENODEV)
+			continue; /* it is offline */
+		if (fd < 0) {
+			err = -errno;
+			break;
+		}
+		sampler->fds[sampler->count++] = fd;
+		err = attach(fd, program_fd);
+	}
+	if (err) {
+		sampler__free(sampler);
+		return err;
+	}
+	*out = sampler;
+	return 0;
+}
+
+void sampler__free(struct sampler *sampler)
+{
+	if (!sampler)
+		return;
+	for (size_t i = 0; i < sampler->count; i++)
+		close(sampler->fds[i]);
+	free(sampler);
+}

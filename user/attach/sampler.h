@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* A timer on every CPU that runs a BPF program. */
+#ifndef PYTRACE_SAMPLER_H
+#define PYTRACE_SAMPLER_H
+
+#include <stddef.h>
+
+struct sampler;
+
+/*
+ * So many times a second of each CPU's running time; the CPU's own cycle counter tells where
+ * there is one, else the kernel's clock.  0 with *out, for sampler__free(), or a negative errno.
+ */
+int sampler__new(int program_fd, unsigned int hz, struct sampler **out);
+void sampler__free(struct sampler *sampler);
+
+#endif

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* See watch.h.  One perf event a thread: by CPU they would be for all processes of the host. */
+#include "watch.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <linux/hw_breakpoint.h>
+#include <linux/perf_event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define DESCRIPTORS_LEFT 256 /* for everything else */
+#define TRIES 100
+#define ROUNDS 8 /* of looking for threads that began meanwhile */
+/* A fork that is told this long after the watch began was certainly begun after it, too. */
+#define FORK_NS 100000000ull
+
+/* The watch of one process, and of those that inherited it. */
+struct watch {
+	struct watch *next;
+	pid_t *tids;
+	int *fds;
+	size_t count;
+	pid_t *tgids;
+	size_t tgid_count;
+	uint64_t since_ns;
+};
+
+struct watch_set {
+	int program;
+	size_t fd_count;
+	struct watch *watches;
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000ull + now.tv_nsec;
+}
+
+/* A perf event on one thread; its descriptor or a negative errno. */
+static int event_open(pid_t tid, uint64_t address, bool inherit)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_BREAKPOINT,
+		.size = sizeof(attr),
+		.bp_type = HW_BREAKPOINT_W,
+		.bp_addr = address,
+		.bp_len = HW_BREAKPOINT_LEN_4,
+		.sample_period = 1,
+		.exclude_kernel = 1,
+		.exclude_hv = 1,
+		.inherit = inherit,
+		.remove_on_exec = inherit, /* there the address is something else */
+	};
+	int fd = (int)syscall(__NR_perf_event_open, &attr, tid, -1, -1, PERF_FLAG_FD_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int watch_try(uint32_t *trap_ns)
+{
+	static volatile uint32_t watched;
+	uint64_t writes = 0, best = UINT32_MAX;
+	int fd = event_open(0, (uintptr_t)&watched, false), err = 0;
+
+	if (fd < 0)
+		return fd;
+	/* the quickest: nothing else of the machine is in it */
+	for (uint32_t i = 0; i < TRIES; i++) {
+		uint64_t start = now_ns(), took;
+
+		watched = i;
+		took = now_ns() - start;
+		if (took < best)
+			best = took;
+	}
+	*trap_ns = best;
+	if (read(fd, &writes, sizeof(writes)) != sizeof(writes))
+		err = -errno;
+	close(fd);
+	return err ? err : writes == TRIES ? 0 : -ENOTSUP;
+}
+
+const char *watch_refusal(int err)
+{
+	switch (err) {
+	case -ENOSPC:
+		return "its hardware watchpoints are taken (by a debugger?)";
+	case -EMFILE:
+		return "it has more threads than we may have descriptors (ulimit -n)";
+	case -ENOTSUP:
+		return "hardware watchpoints do not work on this machine";
+	}
+	return strerror(-err);
+}
+
+struct watch_set *watch_set__new(int program)
+{
+	struct watch_set *set = calloc(1, sizeof(*set));
+
+	if (set)
+		set->program = program;
+	return set;
+}
+
+static void watch_free(struct watch_set *set, struct watch *watch)
+{
+	for (size_t i = 0; i < watch->count; i++)
+		close(watch->fds[i]);
+	set->fd_count -= watch->count;
+	free(watch->tids);
+	free(watch->fds);
+	free(watch->tgids);
+	free(watch);
+}
+
+void watch_set__free(struct watch_set *set)
+{
+	struct watch *next;
+
+	if (!set)
+		return;
+	for (struct watch *watch = set->watches; watch; watch = next) {
+		next = watch->next;
+		watch_free(set, watch);
+	}
+	free(set);
+}
+
+/* Is there room for one more descriptor?  The soft limit is raised to the hard one. */
+static bool descriptor_allowed(const struct watch_set *set)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return false;
+	if (limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+	return set->fd_count + DESCRIPTORS_LEFT < limit.rlim_cur;
+}
+
+static int watch_thread(struct watch_set *set, struct watch *watch, pid_t tid, uint64_t address)
+{
+	pid_t *tids;
+	int *fds, fd, err;
+
+	for (size_t i = 0; i < watch->count; i++)
+		if (watch->tids[i] == tid)
+			return 0;
+	if (!descriptor_allowed(set))
+		return -EMFILE;
+	tids = reallocarray(watch->tids, watch->count + 1, sizeof(*tids));
+	if (!tids)
+		return -ENOMEM;
+	watch->tids = tids;
+	fds = reallocarray(watch->fds, watch->count + 1, sizeof(*fds));
+	if (!fds)
+		return -ENOMEM;
+	watch->fds = fds;
+	fd = event_open(tid, address, true);
+	if (fd == -ESRCH)
+		return 0; /* it has ended */
+	if (fd < 0)
+		return fd;
+	if (ioctl(fd, PERF_EVENT_IOC_SET_BPF, set->program)) {
+		err = -errno;
+		close(fd);
+		return err;
+	}
+	watch->tids[watch->count] = tid;
+	watch->fds[watch->count++] = fd;
+	set->fd_count++;
+	return 1;
+}
+
+/* One round over the threads.  How many are newly watched, or a negative errno. */
+static int watch_threads(struct watch_set *set, struct watch *watch, pid_t tgid, uint64_t address)
+{
+	struct dirent *entry;
+	int count = 0, ret = 0;
+	char path[64];
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", tgid);
+	dir = opendir(path);
+	if (!dir)
+		return errno == ENOENT ? -ESRCH : -errno;
+	while (ret >= 0 && (entry = readdir(dir))) {
+		pid_t tid = (pid_t)strtol(entry->d_name, NULL, 10);
+
+		if (tid > 0)
+			ret = watch_thread(set, watch, tid, address);
+		count += ret > 0;
+	}
+	closedir(dir);
+	return ret < 0 ? ret : count;
+}
+
+static int note_tgid(struct watch *watch, pid_t tgid)
+{
+	pid_t *grown = reallocarray(watch->tgids, watch->tgid_count + 1, sizeof(*grown));
+
+	if (!grown)
+		return -ENOMEM;
+	watch->tgids = grown;
+	watch->tgids[watch->tgid_count++] = tgid;
+	return 0;
+}
+
+int watch_set__add(struct watch_set *set, pid_t tgid, uint64_t address)
+{
+	struct watch *watch = calloc(1, sizeof(*watch));
+	int count = 1;
+
+	if (!watch)
+		return -ENOMEM;
+	/* one that began in the first round may have been begun by one not watched yet */
+	for (int round = 0; round < ROUNDS && count > 0; round++)
+		count = watch_threads(set, watch, tgid, address);
+	if (count >= 0 && !watch->count)
+		count = -ESRCH;
+	if (count >= 0)
+		count = note_tgid(watch, tgid);
+	if (count < 0) {
+		watch_free(set, watch);
+		return count;
+	}
+	watch->since_ns = now_ns();
+	watch->next = set->watches;
+	set->watches = watch;
+	return 0;
+}
+
+static struct watch *watch_of(const struct watch_set *set, pid_t tgid)
+{
+	for (struct watch *watch = set->watches; watch; watch = watch->next)
+		for (size_t i = 0; i < watch->tgid_count; i++)
+			if (watch->tgids[i] == tgid)
+				return watch;
+	return NULL;
+}
+
+bool watch_set__inherit(struct watch_set *set, pid_t parent, pid_t child, uint64_t forked_ns)
+{
+	struct watch *watch = watch_of(set, parent);
+
+	return watch && forked_ns > watch->since_ns + FORK_NS && !note_tgid(watch, child);
+}
+
+void watch_set__remove(struct watch_set *set, pid_t tgid)
+{
+	struct watch *watch = watch_of(set, tgid);
+
+	if (!watch)
+		return;
+	for (size_t i = watch->tgid_count; i-- > 0;)
+		if (watch->tgids[i] == tgid)
+			watch->tgids[i] = watch->tgids[--watch->tgid_count];
+	if (watch->tgid_count)
+		return;
+	for (struct watch **link = &set->watches; *link; link = &(*link)->next)
+		if (*link == watch) {
+			*link = watch->next;
+			break;
+		}
+	watch_free(set, watch);
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* See pauses.h. */
+#include "pauses.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct pause_total *pause_of(struct process_total *total, const struct pause_key *key)
+{
+	struct pause_total *pause = NULL;
+
+	HASH_FIND(hh, total->pauses, key, sizeof(*key), pause);
+	if (pause)
+		return pause;
+	pause = calloc(1, sizeof(*pause));
+	if (!pause)
+		return NULL;
+	pause->key = *key;
+	HASH_ADD(hh, total->pauses, key, sizeof(pause->key), pause);
+	return pause;
+}
+
+void pauses_record(struct collector *collector, struct process_total *process,
+		   const struct record_gc *record)
+{
+	struct thread_total *thread = process_total__thread(process, record->tid);
+	struct pause_key key = {
+		.function = collector__slot_function(collector, record->function, process),
+		.generation = record->generation,
+	};
+	struct pause_total *pause;
+
+	if (!thread)
+		return;
+	thread->pause_open = !record->over;
+	thread->pause_key = key;
+	if (!record->over)
+		return;
+	pause = pause_of(process, &key);
+	if (pause)
+		histogram_add(&pause->time, record->ns);
+}
+
+void pauses_move(struct process_total *total, const struct function_total *to,
+		 const struct function_total *from)
+{
+	struct pause_total *pause, *next;
+
+	HASH_ITER(hh, total->pauses, pause, next)
+	{
+		struct pause_key key = pause->key;
+		struct pause_total *into;
+
+		if (key.function != from)
+			continue;
+		key.function = to;
+		into = pause_of(total, &key);
+		if (into)
+			histogram_merge(&into->time, &pause->time);
+		HASH_DEL(total->pauses, pause);
+		free(pause);
+	}
+	for (struct thread_total *t = total->threads; t; t = t->hh.next)
+		if (t->pause_key.function == from)
+			t->pause_key.function = to;
+}
+
+static void count_open(struct process_total *total)
+{
+	for (struct thread_total *t = total->threads; t; t = t->hh.next) {
+		struct pause_total *pause = t->pause_open ? pause_of(total, &t->pause_key) : NULL;
+
+		if (pause && !t->exited)
+			pause->time.censored++;
+		t->pause_open = false; /* the next window's end tells again */
+	}
+}
+
+int pauses_add_to(struct profile *profile, struct process_total *total)
+{
+	count_open(total);
+	for (struct pause_total *p = total->pauses; p; p = p->hh.next) {
+		const struct function_name *name = p->key.function ? &p->key.function->name : NULL;
+		struct profile_gc *out = profile__add_gc(profile);
+
+		if (!out)
+			return -1;
+		out->tgid = total->process.tgid;
+		out->generation = p->key.generation;
+		out->function = strdup(name ? name->function : "");
+		out->file = strdup(name ? name->file : "");
+		out->line = name ? name->line : 0;
+		out->method = gc_method_name(total->gc_method);
+		out->time = p->time;
+	}
+	return 0;
+}
+
+void pauses_free(struct process_total *total)
+{
+	struct pause_total *pause, *next;
+
+	HASH_ITER(hh, total->pauses, pause, next)
+	{
+		HASH_DEL(total->pauses, pause);
+		free(pause);
+	}
+}

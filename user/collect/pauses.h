@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Pauses of the garbage collector, into totals and out of them. */
+#ifndef PYTRACE_COLLECT_PAUSES_H
+#define PYTRACE_COLLECT_PAUSES_H
+
+#include "collector_internal.h"
+
+void pauses_record(struct collector *collector, struct process_total *process,
+		   const struct record_gc *record);
+
+/* What was added up under `from` belongs to `to`. */
+void pauses_move(struct process_total *total, const struct function_total *to,
+		 const struct function_total *from);
+
+/* Into a profile, those that go on at its end as censored.  0, or -1 without memory. */
+int pauses_add_to(struct profile *profile, struct process_total *total);
+
+/* Forget them. */
+void pauses_free(struct process_total *total);
+
+#endif
