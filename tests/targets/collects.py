@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """Collects garbage, by itself and when told to, and knows when, where and for how long.
 
-    collects.py ROUNDS [THREADS]
+    collects.py ROUNDS plainly|in_threads|in_child|held
 
 The result has [function, generation, seconds] of each collection, as gc.callbacks sees it.
 """
 import gc
+import json
+import os
 import sys
 import threading
 import time
@@ -72,23 +74,64 @@ def work(rounds):
         finalized()
 
 
+class Slow:
+    def __del__(self):
+        time.sleep(1.5)
+
+
+def held():
+    """One collection that takes a while."""
+    a = Slow()
+    a.itself = a
+    del a
+    gc.collect()
+
+
+def in_threads(rounds):
+    """They want to collect while another does, who waits for the GIL."""
+    workers = [threading.Thread(target=work, args=(rounds,)) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+
+
+def in_child(rounds):
+    """The same in a forked child: its collections, told to the parent."""
+    time.sleep(0.3)  # a fork is clearly after what the tracer did before
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        time.sleep(0.3)  # for a tracer that must look at it first
+        seen.clear()
+        work(rounds)
+        gc.disable()
+        os.write(writer, json.dumps(seen).encode())
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as told:
+        return {"tgid": child, "seen": json.load(told)}
+
+
 def main():
-    rounds, threads = int(sys.argv[1]), int((sys.argv + ["1"])[2])
+    rounds, how = int(sys.argv[1]), sys.argv[2]
     ballast = [{i: [i]} for i in range(30000)]
     gc.collect()
     gc.callbacks.append(watch)
     target.ready()
     seen.clear()
-    if threads == 1:
+    child = None
+    if how == "plainly":
         work(rounds)
-    else:
-        workers = [threading.Thread(target=work, args=(rounds,)) for _ in range(threads)]
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
+    elif how == "in_threads":
+        in_threads(rounds)
+    elif how == "in_child":
+        work(rounds)
+        child = in_child(rounds)
+    elif how == "held":
+        held()
     gc.disable()
-    target.done(seen + [] * len(ballast))
+    target.done({"seen": seen, "child": child, "ballast": len(ballast)})
 
 
 if __name__ == "__main__":
