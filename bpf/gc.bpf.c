@@ -178,6 +178,7 @@ int gc_written(struct bpf_perf_event_data *ctx)
 	if (!l || !where || read_user(NULL, &flag, sizeof(flag), address) ||
 	    counts_read(where, address, counts))
 		return 0;
+	t->probe_ns += watch_trap_ns;
 	begins = flag == 1 && (!l->nogil || (ctx->regs.flags & X86_EFLAGS_ZF));
 	pause = bpf_task_storage_get(&gc_pauses, task, NULL, 0);
 	if (pause && pause->start_ns) {

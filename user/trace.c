@@ -300,6 +300,7 @@ static int report(struct run *run, enum ring_state ring)
 	window.entry_ns = costs.entry_ns > 0 ? run->empty_probe_ns + costs.entry_ns : 0;
 	window.exit_ns = costs.exit_ns > 0 ? run->empty_probe_ns + costs.exit_ns : 0;
 	window.switch_ns = costs.switch_ns;
+	window.watch_ns = tracer__watch_ns(session->tracer);
 	window.sample_ns = costs.sample_ns;
 	window.samples_hz = run->options->samples_hz;
 	window.callback_least_ns = run->options->tasks ? 0 : CALLBACK_LEAST_NS;

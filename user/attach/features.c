@@ -17,6 +17,7 @@
 #include <bpf/libbpf.h>
 
 #include "uprobe.h"
+#include "watch.h"
 
 __attribute__((format(printf, 4, 5))) static void report(struct features *features,
 							 const char *name, enum feature_state state,
@@ -119,6 +120,20 @@ static void check_uprobes(struct features *features)
 		       "this kernel has none: use one built with CONFIG_UPROBE_EVENTS=y");
 }
 
+static void check_watchpoints(struct features *features)
+{
+	uint32_t trap_ns;
+	int err = watch_try(&trap_ns);
+
+	if (!err)
+		report(features, "watchpoints", FEATURE_OK, "work: a hit costs %.1f us",
+		       trap_ns / 1e3);
+	else
+		report(features, "watchpoints", FEATURE_MISSING_OPTIONAL,
+		       "%s: garbage collections are seen in builds with tracepoints only",
+		       watch_refusal(err));
+}
+
 static void check_tracefs(struct features *features)
 {
 	bool mounted = !access("/sys/kernel/tracing/events", R_OK) ||
@@ -147,5 +162,6 @@ void features_probe(struct features *features)
 		     BPF_FUNC_get_attach_cookie, needs);
 	check_helper(features, "bpf_loop", BPF_PROG_TYPE_KPROBE, BPF_FUNC_loop, needs);
 	check_uprobes(features);
+	check_watchpoints(features);
 	check_tracefs(features);
 }

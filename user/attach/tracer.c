@@ -356,6 +356,11 @@ int tracer__watch_gc(struct tracer *tracer, size_t index, const struct build *bu
 	return watch_set__add(tracer->watches, tgid, address);
 }
 
+double tracer__watch_ns(const struct tracer *tracer)
+{
+	return tracer->skel->data->watch_trap_ns;
+}
+
 bool tracer__inherit_gc(struct tracer *tracer, pid_t parent, pid_t child, uint64_t forked_ns)
 {
 	return tracer->watches && watch_set__inherit(tracer->watches, parent, child, forked_ns);

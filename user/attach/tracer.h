@@ -59,6 +59,8 @@ int tracer__probe_gc(struct tracer *tracer, size_t index, const struct build *bu
  */
 int tracer__watch_gc(struct tracer *tracer, size_t index, const struct build *build, pid_t tgid,
 		     uint64_t address);
+/* What a hit of a watchpoint costs the target, in ns; 0: none is used. */
+double tracer__watch_ns(const struct tracer *tracer);
 /* A forked child: false if it must be watched by itself. */
 bool tracer__inherit_gc(struct tracer *tracer, pid_t parent, pid_t child, uint64_t forked_ns);
 /* It is another program since. */

@@ -94,7 +94,7 @@ const char *watch_refusal(int err)
 {
 	switch (err) {
 	case -ENOSPC:
-		return "its hardware watchpoints are taken (by a debugger?)";
+		return "all its hardware watchpoints are taken (by a debugger?)";
 	case -EMFILE:
 		return "it has more threads than we may have descriptors (ulimit -n)";
 	case -ENOTSUP:

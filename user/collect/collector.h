@@ -93,6 +93,7 @@ struct window {
 	uint64_t start_ns, end_ns; /* CLOCK_MONOTONIC */
 	double empty_probe_ns;     /* one hit of a probe that does nothing */
 	double entry_ns, exit_ns;  /* one hit of ours, getting there included; 0: not known */
+	double watch_ns;           /* one hit of a watchpoint, 0: none is used */
 	double switch_ns, sample_ns;
 	unsigned int samples_hz;    /* 0: there are none */
 	uint64_t callback_least_ns; /* shorter callbacks of event loops were not told */

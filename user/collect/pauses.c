@@ -76,6 +76,15 @@ static void count_open(struct process_total *total)
 	}
 }
 
+uint64_t pauses_count(const struct process_total *total)
+{
+	uint64_t count = 0;
+
+	for (const struct pause_total *p = total->pauses; p; p = p->hh.next)
+		count += p->time.count;
+	return count;
+}
+
 int pauses_add_to(struct profile *profile, struct process_total *total)
 {
 	count_open(total);

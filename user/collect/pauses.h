@@ -12,6 +12,9 @@ void pauses_record(struct collector *collector, struct process_total *process,
 void pauses_move(struct process_total *total, const struct function_total *to,
 		 const struct function_total *from);
 
+/* How many were over in this window. */
+uint64_t pauses_count(const struct process_total *total);
+
 /* Into a profile, those that go on at its end as censored.  0, or -1 without memory. */
 int pauses_add_to(struct profile *profile, struct process_total *total);
 

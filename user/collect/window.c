@@ -128,6 +128,8 @@ static int add_process(struct profile *profile, struct collector *collector,
 		out->probe_hits += hits_of(&f->window);
 		out->probe_cost_ns += cost_of(&f->window, window);
 	}
+	if (total->gc_method == GC_WATCHPOINT)
+		out->probe_cost_ns += 2 * pauses_count(total) * window->watch_ns;
 	out->samples = total->samples;
 	out->gil_samples = total->gil_samples;
 	out->gil_after_io = total->gil_after_io;

@@ -104,6 +104,8 @@ struct probe_argument probe_argument_first(const char *arguments)
 	arguments += strspn(arguments, " ");
 	if (!parse_number(&arguments, &bytes) || *arguments++ != '@')
 		return unknown;
+	if (bytes < -8 || bytes > 8)
+		return unknown;
 	argument.is_signed = bytes < 0;
 	bytes = bytes < 0 ? -bytes : bytes;
 	if (bytes != 1 && bytes != 2 && bytes != 4 && bytes != 8)
