@@ -191,20 +191,21 @@ static __always_inline void stack_know(struct thread *t, const struct walk *walk
 	t->told_stack = id;
 }
 
-/* The thread state of a thread that may have none (yet): not searched for all the time. */
-static __always_inline bool thread_has_state(struct thread *t, const struct py_layout *l, u64 now)
+/*
+ * Look for the thread state of a thread that may have none (yet): not all the time.  (A function
+ * of its own, for its stack is not there while the frames are walked: 6.1 adds both up.)
+ */
+__noinline int thread_look_for_state(struct thread *t, const struct py_layout *l)
 {
-	if (t->tstate)
-		return true;
-	if (now < t->not_before)
-		return false;
-	if (!thread_find(t, l))
-		return true;
+	u64 now = bpf_ktime_get_ns();
+
+	if (!t || !l || now < t->not_before || !thread_find(t, l))
+		return 0;
 	/* one that begins has none yet for a moment, others never will */
 	t->not_before = now + (RETRY_NS << t->searches);
 	if (t->searches < RETRY_DOUBLINGS)
 		t->searches++;
-	return false;
+	return 0;
 }
 
 /* What a walk came to. */
@@ -225,7 +226,9 @@ __noinline int walk_here(struct thread *t, const struct py_layout *l, u32 walker
 		return 0;
 	out->stack = 0;
 	out->function = NO_FUNCTION;
-	if (!thread_has_state(t, l, bpf_ktime_get_ns()))
+	if (!t->tstate)
+		thread_look_for_state(t, l);
+	if (!t->tstate)
 		return 0;
 	walk = walk_begin(t, tgid, walker);
 	if (!walk)
