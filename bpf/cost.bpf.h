@@ -38,29 +38,33 @@ static __always_inline u64 entry_over(struct hit *hit)
 	return end;
 }
 
-/* The same of the program that hears of exceptions: all of it is inside the call. */
+/* The next hit tells nothing of what a usual trap costs. */
+static __always_inline void gap_tells_nothing(struct thread *t)
+{
+	t->hit_entry = 1;
+	t->hit_ns = 0;
+}
+
+/* The end of the program that hears of exceptions: all of it is inside the call. */
 static __always_inline void unwind_over(struct hit *hit)
 {
 	struct thread *t = hit->t;
 	u64 end = bpf_ktime_get_ns(), took = end - hit->now;
 
 	t->probe_ns += hit->cost->trap_ns + (took < COST_OUTLIER_NS ? took : hit->cost->exit_ns);
-	t->hit_entry = 1;
-	t->hit_ns = 0;
+	gap_tells_nothing(t);
 }
 
 /*
  * Where the instruction under the probe is single-stepped, that comes after our program: inside
- * the call that has begun, or in the caller of the one that has ended.  The next hit then tells
- * nothing of a usual trap.
+ * the call that has begun, or in the caller of the one that has ended.
  */
 static __always_inline void step_follows(struct hit *hit)
 {
 	if (!hit->site || !hit->site->stepped)
 		return;
 	hit->t->probe_ns += hit->cost->step_ns - hit->cost->most_ns;
-	hit->t->hit_entry = 1;
-	hit->t->hit_ns = 0;
+	gap_tells_nothing(hit->t);
 }
 
 /* An exit begins: its half of the traps is inside the call that ends. */

@@ -49,23 +49,12 @@ static __always_inline u32 collecting_function(struct thread *t, u32 tgid)
 {
 	const struct py_layout *l = t->runtime ? layout_of(t->build) : NULL;
 	struct function_stats *stats;
-	u32 slot = NO_FUNCTION;
-	u64 frame;
+	u32 slot;
 
-	if (!l)
+	if (!l || (!t->tstate && thread_find(t, l)) ||
+	    read_code_frame(l, t->head, current_frame(NULL, l, t->tstate)))
 		return NO_FUNCTION;
-	if (!t->tstate && thread_find(t, l))
-		return NO_FUNCTION;
-	frame = current_frame(NULL, l, t->tstate);
-	for (int i = 0; i < 3 && frame; i++) {
-		if (read_frame(NULL, l, t->head, frame))
-			return NO_FUNCTION;
-		if (!frame_is_entry(l, t->head)) {
-			slot = function_of_frame(t, l, tgid, t->head);
-			break;
-		}
-		frame = frame_previous(l, t->head);
-	}
+	slot = function_of_frame(t, l, tgid, t->head);
 	stats = bpf_map_lookup_elem(&functions, &slot);
 	if (stats && !stats->told)
 		function_tell_again(l, stats, slot);

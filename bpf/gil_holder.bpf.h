@@ -8,7 +8,10 @@
 #include "gil.bpf.h"
 #include "walk.bpf.h"
 
-/* The function that the GIL's holder is in, by its thread state. */
+/*
+ * The function that the GIL's holder is in, by its thread state; `t` is the current thread.
+ * `sure`: the state is there, and no other than that of who holds it.
+ */
 __noinline u32 gil_holder_function(struct thread *t, const struct py_layout *l, u64 tstate,
 				   u32 sure)
 {
@@ -16,20 +19,10 @@ __noinline u32 gil_holder_function(struct thread *t, const struct py_layout *l, 
 	struct function_key key = {.tgid = tgid};
 	struct walk *scratch = bpf_map_lookup_elem(&walks, &walker);
 	struct recent_function *recent;
-	u64 frame;
 	u32 *slot;
 
-	if (!t || !l || !scratch)
-		return NO_FUNCTION;
-	frame = current_frame(NULL, l, tstate);
-	for (int i = 0; i < 3 && frame; i++) {
-		if (read_frame(NULL, l, scratch->head, frame))
-			return NO_FUNCTION;
-		if (!frame_is_entry(l, scratch->head))
-			break;
-		frame = frame_previous(l, scratch->head);
-	}
-	if (!frame)
+	if (!t || !l || !scratch || !tstate ||
+	    read_code_frame(l, scratch->head, current_frame(NULL, l, tstate)))
 		return NO_FUNCTION;
 	key.code = frame_code(l, scratch->head);
 	if (!key.code)
@@ -89,17 +82,20 @@ static __always_inline void gil_switch_out(struct task_struct *task, struct thre
  * waited for it itself and others have waited nearly all the time since: else it may have let it
  * go in between, unseen.
  */
-static __always_inline void gil_let_go(struct thread *holder, u32 tgid, u32 function, u64 now)
+static __always_inline void gil_let_go(struct thread *holder, const struct py_layout *l, u32 tgid,
+				       u64 now)
 {
 	struct gil_stats *gil = gil_of_thread(holder, tgid, false);
 	u64 since = exchange(&holder->gil_since, 0), held = now - since;
 	struct function_stats *stats;
+	u32 function;
 
 	if (holder->gil_waits)
 		gil_wait_ends(holder, tgid, since ?: now);
 	if (!gil || !since || since > now ||
 	    (gil->since > since && (gil->since - since) * 8 > held))
 		return;
+	function = gil_holder_function(holder, l, holder->tstate, true);
 	stats = bpf_map_lookup_elem(&functions, &function);
 	if (!stats)
 		return;

@@ -73,6 +73,22 @@ static __always_inline bool frame_is_generator(const struct py_layout *l, const 
 	       head_u8(head, l->frame_owner) == l->owner_generator;
 }
 
+/*
+ * Copy the head of the topmost frame of Python code, from `frame` on: entry frames of the C stack
+ * may lie above it.  The current task only.  0, or not if there is none or it cannot be read.
+ */
+static __always_inline int read_code_frame(const struct py_layout *l, u8 *head, u64 frame)
+{
+	for (int i = 0; i < 3 && frame; i++) {
+		if (read_frame(NULL, l, head, frame))
+			return -1;
+		if (!frame_is_entry(l, head))
+			return 0;
+		frame = frame_previous(l, head);
+	}
+	return -1;
+}
+
 /* A walk over the interpreters' lists of thread states. */
 struct thread_search {
 	const struct py_layout *layout;

@@ -166,13 +166,16 @@ static __always_inline void woken_by(struct task_struct *task, struct thread *t,
 	l = layout_of(waker->build);
 	if (!l)
 		return;
-	walk_here(waker, l, WALKER_SCHEDULER, &walked);
-	if (current->tgid == task->tgid) { /* slots are of one process */
-		t->waker_stack = walked.stack;
-		t->waker = walked.function;
+	if (t->off_class == WAIT_GIL) { /* its holder is known from its beginning */
+		if (t->gil_wanted && waker->gil == t->gil)
+			gil_let_go(waker, l, current->tgid, now);
+		return;
 	}
-	if (t->gil_wanted && waker->gil == t->gil)
-		gil_let_go(waker, current->tgid, walked.function, now);
+	if (current->tgid != task->tgid) /* slots are of one process */
+		return;
+	walk_here(waker, l, WALKER_SCHEDULER, &walked);
+	t->waker_stack = walked.stack;
+	t->waker = walked.function;
 }
 
 /* The wait is over, the run queue begins.  The current task is who ended it, or a bystander. */

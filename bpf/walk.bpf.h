@@ -148,11 +148,6 @@ static __always_inline struct walk *walk_begin(struct thread *t, u32 tgid, u32 w
 	return walk;
 }
 
-static __always_inline void walk_end(struct walk *walk)
-{
-	walk->id = walk->frames ? hash_step(walk->id, walk->quality) | 1 : 0;
-}
-
 /* Send a stack to userspace.  0 if it went out. */
 __noinline int stack_tell(const struct walk *walk, u32 tgid)
 {
@@ -181,7 +176,7 @@ static __always_inline void stack_know(struct thread *t, const struct walk *walk
 	u64 id = walk->id;
 	u8 told = 1;
 
-	if (!id || t->told_stack == id)
+	if (t->told_stack == id)
 		return;
 	if (!bpf_map_lookup_elem(&stacks_told, &id)) {
 		if (stack_tell(walk, tgid))
@@ -214,6 +209,18 @@ struct walked {
 	u32 function; /* on top, or NO_FUNCTION */
 };
 
+/* A walk has come to its end: what it found, if anything, is known to userspace from now on. */
+static __always_inline void walk_end(struct thread *t, struct walk *walk, u32 tgid,
+				     struct walked *out)
+{
+	if (!walk->frames)
+		return;
+	walk->id = hash_step(walk->id, walk->quality) | 1;
+	out->stack = walk->id;
+	out->function = walk->functions[0];
+	stack_know(t, walk, tgid);
+}
+
 /* Walk the current thread's stack, and have userspace know it. */
 __noinline int walk_here(struct thread *t, const struct py_layout *l, u32 walker,
 			 struct walked *out)
@@ -238,12 +245,7 @@ __noinline int walk_here(struct thread *t, const struct py_layout *l, u32 walker
 	s.walk = walk;
 	s.frame = current_frame(NULL, l, t->tstate);
 	bpf_loop(WALK_STEPS, walk_here_step, &s, 0);
-	walk_end(walk);
-	if (!walk->frames)
-		return 0;
-	out->stack = walk->id;
-	out->function = walk->functions[0];
-	stack_know(t, walk, tgid);
+	walk_end(t, walk, tgid, out);
 	return 0;
 }
 
@@ -262,12 +264,7 @@ static __always_inline void walk_sleeper(struct task_struct *other, struct threa
 	s.walk = walk;
 	s.frame = current_frame(other, l, t->tstate);
 	bpf_loop(WALK_STEPS, walk_other_step, &s, 0);
-	walk_end(walk);
-	if (!walk->frames)
-		return;
-	out->stack = walk->id;
-	out->function = walk->functions[0];
-	stack_know(t, walk, s.tgid);
+	walk_end(t, walk, s.tgid, out);
 }
 
 #endif
