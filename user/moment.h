@@ -52,8 +52,7 @@ struct moment {
 	size_t thread_count;
 };
 
-/* "complete", "truncated", "unreadable", "mixed", "none"; "running", "waiting", ... */
-const char *stack_quality_name(enum stack_quality quality);
+/* "running", "waiting", ... */
 const char *thread_does_name(enum thread_does does);
 
 #endif

@@ -226,6 +226,17 @@ const char *gc_method_name(enum gc_method method)
 	return "unknown";
 }
 
+const char *stack_quality_name(enum stack_quality quality)
+{
+	static const char *const names[] = {
+		[STACK_NONE] = "none",           [STACK_COMPLETE] = "complete",
+		[STACK_TRUNCATED] = "truncated", [STACK_UNREADABLE] = "unreadable",
+		[STACK_MIXED] = "mixed",
+	};
+
+	return names[quality];
+}
+
 const char *loss_key(enum loss_cause cause)
 {
 	static const char *const keys[LOSS_COUNT] = {

@@ -255,6 +255,8 @@ const char *wait_class_name(enum wait_class wait_class);
 enum wait_class wait_class_of_name(const char *name);
 /* "usdt", "watchpoint" or "unknown". */
 const char *gc_method_name(enum gc_method method);
+/* "complete", "truncated", "unreadable", "mixed", "none". */
+const char *stack_quality_name(enum stack_quality quality);
 /* The JSON key of a cause, and the sentence for people. */
 const char *loss_key(enum loss_cause cause);
 const char *loss_text(enum loss_cause cause);

@@ -13,20 +13,13 @@
 #include "discover/gc_flag.h"
 #include "discover/jit.h"
 #include "discover/threads.h"
+#include "clock.h"
 #include "scope.h"
 
 /* When to look again at a process whose libpython is not mapped yet. */
 static const uint64_t later_ms[] = {2, 5, 10, 20, 50, 100, 200, 500, 1000};
 #define RESYNC_NS 1000000000ull
 #define LATER_TRIES (sizeof(later_ms) / sizeof(*later_ms))
-
-uint64_t monotonic_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000ull + now.tv_nsec;
-}
 
 struct seeding {
 	struct session *session;

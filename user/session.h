@@ -44,8 +44,6 @@ struct session {
 	int error; /* first failure to attach, negative errno; 0: none */
 };
 
-uint64_t monotonic_ns(void);
-
 /* Start tracing a CPython process.  0 or a negative errno. */
 int session_take(struct session *session, const struct process *process);
 

@@ -18,6 +18,7 @@
 #include "output.h"
 #include "scope.h"
 #include "session.h"
+#include "clock.h"
 
 #define POLL_MS 100
 #define TAILS_NS 1000000000ull /* so often it is judged anew which calls are slow */

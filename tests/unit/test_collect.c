@@ -14,24 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "collect/collector.h"
+#include "collector_fixture.h"
 
-#define TGID 1000
-#define SLOTS 4
 #define SECOND 1000000000ull
-
-struct fixture {
-	struct builds *builds;
-	struct function_stats *stats;
-	struct collector *collector;
-	unsigned int freed; /* bit per slot handed back */
-};
-
-static void hear(void *arg, const struct record_task *record)
-{
-	(void)arg;
-	(void)record;
-}
 
 static void free_slot(void *arg, uint32_t slot)
 {
@@ -39,29 +24,6 @@ static void free_slot(void *arg, uint32_t slot)
 
 	f->freed |= 1u << slot;
 	memset(&f->stats[slot], 0, sizeof(f->stats[slot]));
-}
-
-static int set_up(void **state)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-	struct process process = {.tgid = TGID};
-
-	f->builds = builds__new();
-	f->stats = calloc(SLOTS, sizeof(*f->stats));
-	f->collector = collector__new(f->builds, f->stats, SLOTS, hear, NULL);
-	*state = f;
-	return collector__add_process(f->collector, &process, 1);
-}
-
-static int tear_down(void **state)
-{
-	struct fixture *f = *state;
-
-	collector__free(f->collector);
-	builds__free(f->builds);
-	free(f->stats);
-	free(f);
-	return 0;
 }
 
 /* The kernel side counts calls that took so long each. */

@@ -15,13 +15,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "collect/collector.h"
+#include "collector_fixture.h"
 #include "discover/probe_argument.h"
 #include "show/json.h"
 #include "show/text.h"
 
-#define TGID 1000
-#define SLOTS 4
 #define MS 1000000ull
 
 static void assert_argument(const char *text, struct probe_argument want)
@@ -88,41 +86,6 @@ static void test_arguments_not_read(void **state)
 	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
 		if (probe_argument_first(texts[i]).place != ARGUMENT_UNKNOWN)
 			fail_msg("\"%s\" was read", texts[i]);
-}
-
-struct fixture {
-	struct builds *builds;
-	struct function_stats *stats;
-	struct collector *collector;
-};
-
-static void hear(void *arg, const struct record_task *record)
-{
-	(void)arg;
-	(void)record;
-}
-
-static int set_up(void **state)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-	struct process process = {.tgid = TGID};
-
-	f->builds = builds__new();
-	f->stats = calloc(SLOTS, sizeof(*f->stats));
-	f->collector = collector__new(f->builds, f->stats, SLOTS, hear, NULL);
-	*state = f;
-	return collector__add_process(f->collector, &process, 1);
-}
-
-static int tear_down(void **state)
-{
-	struct fixture *f = *state;
-
-	collector__free(f->collector);
-	builds__free(f->builds);
-	free(f->stats);
-	free(f);
-	return 0;
 }
 
 static void name(struct fixture *f, uint32_t slot, const char *text)

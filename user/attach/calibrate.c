@@ -2,12 +2,13 @@
 /* Probing a function of our own and timing it with and without the probe. */
 #include "calibrate.h"
 
+#include "clock.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Short batches: among many there is one that nothing else on the machine disturbed. */
@@ -24,24 +25,16 @@ __attribute__((noinline, noclone)) static void probed_here(void)
 	__asm__ volatile("nop; nop; mov %%rax, %%rax" ::: "memory");
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000ull + now.tv_nsec;
-}
-
 static double call_ns(int rounds)
 {
 	uint64_t best = UINT64_MAX;
 
 	for (int round = 0; round < rounds; round++) {
-		uint64_t start = now_ns(), took;
+		uint64_t start = monotonic_ns(), took;
 
 		for (int i = 0; i < HITS; i++)
 			probed_here();
-		took = now_ns() - start;
+		took = monotonic_ns() - start;
 		if (took < best)
 			best = took;
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* Loading the kernel side, its maps, and the probes that come and go. */
-#include "tracer.h"
+#include "tracer_internal.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -15,30 +15,8 @@
 #include "calibrate.h"
 #include "closer.h"
 #include "heads.h"
-#include "probes.h"
-#include "sampler.h"
-#include "pytrace.skel.h"
-#include "watch.h"
 
 #define SITE_KINDS (SITE_LEAVE + 1)
-
-struct tracer {
-	struct tracer_config config;
-	struct pytrace_bpf *skel;
-	bool looking; /* into the memory of tasks that sleep */
-	struct ring_buffer *ring;
-	record_fn record;
-	void *record_arg;
-	struct closer *closer;
-	struct sampler *sampler;
-	struct probe_set probes;
-	struct watch_set *watches; /* NULL: not tried, or ... */
-	int no_watches;            /* why there are none, a negative errno */
-	struct function_stats *stats;
-	size_t stats_bytes;
-	double empty_probe_ns, stepped_probe_ns; /* once calibrated */
-	bool added[MAX_BUILDS];
-};
 
 static int on_record(void *arg, void *data, size_t size)
 {
@@ -272,19 +250,18 @@ int tracer__add_build(struct tracer *tracer, size_t index, const struct build *b
 	return 0;
 }
 
-/* The open file: right in any mount namespace, and for a deleted one. */
-static void path_of(const struct build *build, char path[64])
+void tracer__path_of(const struct build *build, char path[BUILD_FD_PATH])
 {
-	snprintf(path, 64, "/proc/self/fd/%d", build->fd);
+	snprintf(path, BUILD_FD_PATH, "/proc/self/fd/%d", build->fd);
 }
 
 int tracer__probe(struct tracer *tracer, size_t index, const struct build *build, pid_t tgid)
 {
 	struct uprobe_place places[SITE_MAX];
 	size_t count = 0;
-	char path[64];
+	char path[BUILD_FD_PATH];
 
-	path_of(build, path);
+	tracer__path_of(build, path);
 	/* exits first: an entry seen without its exit would be an open call for ever */
 	for (int kind = SITE_KINDS - 1; kind >= 0; kind--) {
 		for (size_t i = 0; i < build->site_count && i < SITE_MAX; i++) {
@@ -301,75 +278,6 @@ int tracer__probe(struct tracer *tracer, size_t index, const struct build *build
 	}
 	return probe_set_add(&tracer->probes, (struct probe_key){index, tgid, PROBES_CALLS}, path,
 			     places, count);
-}
-
-int tracer__probe_gc(struct tracer *tracer, size_t index, const struct build *build, pid_t tgid)
-{
-	struct uprobe_place places[GC_SITE_MAX];
-	char path[64];
-
-	path_of(build, path);
-	for (uint32_t i = 0; i < build->gc_site_count; i++) {
-		const struct gc_site *gc = &build->gc_sites[i];
-		uint32_t key = index * GC_SITE_MAX + i;
-
-		if (bpf_map_update_elem(bpf_map__fd(tracer->skel->maps.gc_generations), &key,
-					&gc->generation, BPF_ANY))
-			return -errno;
-		places[i] = (struct uprobe_place){
-			.file_offset = gc->site.file_offset,
-			.semaphore = gc->site.semaphore,
-			.cookie = SITE_COOKIE(index, i, gc->site.kind, gc->site.vaddr),
-		};
-	}
-	return probe_set_add(&tracer->probes, (struct probe_key){index, tgid, PROBES_GC}, path,
-			     places, build->gc_site_count);
-}
-
-/* Tried when they are first needed. */
-static int prepare_watches(struct tracer *tracer)
-{
-	int program = bpf_program__fd(tracer->skel->progs.gc_written);
-	uint32_t trap_ns;
-
-	if (tracer->watches || tracer->no_watches)
-		return tracer->no_watches;
-	tracer->no_watches = program < 0 ? -ENOTSUP : watch_try(&trap_ns);
-	if (tracer->no_watches)
-		return tracer->no_watches;
-	tracer->skel->data->watch_trap_ns = trap_ns;
-	tracer->watches = watch_set__new(program);
-	return tracer->watches ? 0 : -ENOMEM;
-}
-
-int tracer__watch_gc(struct tracer *tracer, size_t index, const struct build *build, pid_t tgid,
-		     uint64_t address)
-{
-	uint32_t key = index;
-	int err = prepare_watches(tracer);
-
-	if (err)
-		return err;
-	if (bpf_map_update_elem(bpf_map__fd(tracer->skel->maps.gc_counts_of), &key,
-				&build->gc_flag.counts, BPF_ANY))
-		return -errno;
-	return watch_set__add(tracer->watches, tgid, address);
-}
-
-double tracer__watch_ns(const struct tracer *tracer)
-{
-	return tracer->skel->data->watch_trap_ns;
-}
-
-bool tracer__inherit_gc(struct tracer *tracer, pid_t parent, pid_t child, uint64_t forked_ns)
-{
-	return tracer->watches && watch_set__inherit(tracer->watches, parent, child, forked_ns);
-}
-
-void tracer__unwatch_gc(struct tracer *tracer, pid_t tgid)
-{
-	if (tracer->watches)
-		watch_set__remove(tracer->watches, tgid);
 }
 
 bool tracer__probed(struct tracer *tracer, size_t index, pid_t tgid)

@@ -2,6 +2,8 @@
 /* See watch.h.  One perf event a thread: by CPU they would be for all processes of the host. */
 #include "watch.h"
 
+#include "clock.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <linux/hw_breakpoint.h>
@@ -12,7 +14,6 @@
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #define DESCRIPTORS_LEFT 256 /* for everything else */
@@ -37,14 +38,6 @@ struct watch_set {
 	size_t fd_count;
 	struct watch *watches;
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000ull + now.tv_nsec;
-}
 
 /* A perf event on one thread; its descriptor or a negative errno. */
 static int event_open(pid_t tid, uint64_t address, bool inherit)
@@ -76,10 +69,10 @@ int watch_try(uint32_t *trap_ns)
 		return fd;
 	/* the quickest: nothing else of the machine is in it */
 	for (uint32_t i = 0; i < TRIES; i++) {
-		uint64_t start = now_ns(), took;
+		uint64_t start = monotonic_ns(), took;
 
 		watched = i;
-		took = now_ns() - start;
+		took = monotonic_ns() - start;
 		if (took < best)
 			best = took;
 	}
@@ -236,7 +229,7 @@ int watch_set__add(struct watch_set *set, pid_t tgid, uint64_t address)
 		watch_free(set, watch);
 		return count;
 	}
-	watch->since_ns = now_ns();
+	watch->since_ns = monotonic_ns();
 	watch->next = set->watches;
 	set->watches = watch;
 	return 0;

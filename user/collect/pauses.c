@@ -2,22 +2,14 @@
 /* See pauses.h. */
 #include "pauses.h"
 
+#include "hash.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 static struct pause_total *pause_of(struct process_total *total, const struct pause_key *key)
 {
-	struct pause_total *pause = NULL;
-
-	HASH_FIND(hh, total->pauses, key, sizeof(*key), pause);
-	if (pause)
-		return pause;
-	pause = calloc(1, sizeof(*pause));
-	if (!pause)
-		return NULL;
-	pause->key = *key;
-	HASH_ADD(hh, total->pauses, key, sizeof(pause->key), pause);
-	return pause;
+	return FIND_OR_MAKE(total->pauses, key, key);
 }
 
 void pauses_record(struct collector *collector, struct process_total *process,
@@ -103,15 +95,4 @@ int pauses_add_to(struct profile *profile, struct process_total *total)
 		out->time = p->time;
 	}
 	return 0;
-}
-
-void pauses_free(struct process_total *total)
-{
-	struct pause_total *pause, *next;
-
-	HASH_ITER(hh, total->pauses, pause, next)
-	{
-		HASH_DEL(total->pauses, pause);
-		free(pause);
-	}
 }

@@ -18,7 +18,4 @@ uint64_t pauses_count(const struct process_total *total);
 /* Into a profile, those that go on at its end as censored.  0, or -1 without memory. */
 int pauses_add_to(struct profile *profile, struct process_total *total);
 
-/* Forget them. */
-void pauses_free(struct process_total *total);
-
 #endif

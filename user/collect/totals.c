@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* Finding, making and forgetting what is added up per process. */
 #include "totals.h"
+#include "hash.h"
 #include "pauses.h"
 
 #include <stdio.h>
@@ -16,32 +17,6 @@ static void function_free(struct function_total *function)
 	free(function);
 }
 
-/* Takes every entry out of a hash, doing `free_entry` with each. */
-#define EMPTY(head, free_entry)                                                                    \
-	do {                                                                                       \
-		__typeof__(head) _entry, _next;                                                    \
-		HASH_ITER(hh, head, _entry, _next)                                                 \
-		{                                                                                  \
-			HASH_DEL(head, _entry);                                                    \
-			free_entry(_entry);                                                        \
-		}                                                                                  \
-	} while (0)
-
-/* The entry of a hash with that key, made if it is new; NULL without memory. */
-#define FIND_OR_MAKE(head, field, wanted)                                                          \
-	({                                                                                         \
-		__typeof__(head) _entry = NULL;                                                    \
-		HASH_FIND(hh, head, wanted, sizeof(*(wanted)), _entry);                            \
-		if (!_entry) {                                                                     \
-			_entry = calloc(1, sizeof(*_entry));                                       \
-			if (_entry) {                                                              \
-				_entry->field = *(wanted);                                         \
-				HASH_ADD(hh, head, field, sizeof(_entry->field), _entry);          \
-			}                                                                          \
-		}                                                                                  \
-		_entry;                                                                            \
-	})
-
 static void stack_free(struct stack_total *stack)
 {
 	free(stack->functions);
@@ -53,6 +28,7 @@ static void window_free(struct process_total *total)
 {
 	EMPTY(total->callbacks, free);
 	EMPTY(total->waits, free);
+	EMPTY(total->pauses, free);
 	EMPTY(total->stack_uses, free);
 	EMPTY(total->gils, free);
 }
@@ -62,7 +38,6 @@ void process_total__free(struct process_total *total)
 	if (!total)
 		return;
 	window_free(total);
-	pauses_free(total);
 	EMPTY(total->stacks, stack_free);
 	EMPTY(total->contention, free);
 	EMPTY(total->threads, free);
@@ -300,6 +275,5 @@ void process_total__reset(struct process_total *total)
 	window_free(total);
 	total->gil_after_io = total->gil_after_io_ns = 0;
 	total->samples = total->gil_samples = 0;
-	pauses_free(total);
 	total->probed_ns = 0;
 }

@@ -11,12 +11,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 #include <uthash.h>
 
 #include "maps.h"
 #include "symbols.h"
+
+#include "clock.h"
 
 #define IPS 16384               /* remembered; a power of two */
 #define MAX_CODE 4096           /* executable mappings of a process */
@@ -69,14 +70,6 @@ struct native {
 	struct code scratch[MAX_CODE];
 };
 
-static uint64_t clock_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 struct native *native__new(void)
 {
 	struct native *native = calloc(1, sizeof(*native));
@@ -89,7 +82,7 @@ struct native *native__new(void)
 		return NULL;
 	}
 	native->credit = CREDIT_NS;
-	native->credit_at = clock_now();
+	native->credit_at = monotonic_ns();
 	return native;
 }
 
@@ -146,7 +139,7 @@ static bool may_read(struct native *native)
 
 static void pay(struct native *native)
 {
-	uint64_t now = clock_now();
+	uint64_t now = monotonic_ns();
 
 	native->credit -= (int64_t)(now - native->now);
 	native->now = now;
@@ -343,7 +336,7 @@ static bool look_up(struct native *native, pid_t tgid, uint64_t ip, const char *
 	struct code *code;
 	uint64_t age;
 
-	native->now = clock_now();
+	native->now = monotonic_ns();
 	process = process_of(native, tgid);
 	if (!process)
 		return false;

@@ -4,20 +4,10 @@
 #include "../judge/select.h"
 #include "json_top.h"
 
-const char *stack_part_name(uint32_t part)
+/* "net" and so on, or "oncpu". */
+static const char *stack_part_name(uint32_t part)
 {
 	return part == STACK_ONCPU ? "oncpu" : wait_class_name(part);
-}
-
-static const char *quality_name(enum stack_quality quality)
-{
-	static const char *const names[] = {
-		[STACK_NONE] = "none",           [STACK_COMPLETE] = "complete",
-		[STACK_TRUNCATED] = "truncated", [STACK_UNREADABLE] = "unreadable",
-		[STACK_MIXED] = "mixed",
-	};
-
-	return names[quality];
 }
 
 /* Outermost first, as flame graphs have it. */
@@ -45,7 +35,7 @@ static json_t *stack_json(struct json_builder *b, const struct profile *profile,
 
 	json_put(b, object, "tgid", json_integer(stack->tgid));
 	json_put(b, object, "frames", frames(b, profile, stack->frames, stack->frame_count));
-	json_put(b, object, "quality", json_string(quality_name(stack->quality)));
+	json_put(b, object, "quality", json_string(stack_quality_name(stack->quality)));
 	json_put(b, object, "class", json_string(stack_part_name(stack->part)));
 	json_put(b, object, "count", json_count(stack->count));
 	json_put(b, object, "seconds", json_seconds((double)stack->ns));

@@ -16,7 +16,4 @@ json_t *json_process_gil(struct json_builder *b, const struct profile *profile,
 /* {inclusive, exclusive, and inclusive by part} of one function. */
 json_t *json_stack_seconds(struct json_builder *b, const struct profile_function *function);
 
-/* "net" and so on, or "oncpu". */
-const char *stack_part_name(uint32_t part);
-
 #endif

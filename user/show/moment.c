@@ -12,17 +12,6 @@
 #include "show.h"
 #include "units.h"
 
-const char *stack_quality_name(enum stack_quality quality)
-{
-	static const char *const names[] = {
-		[STACK_NONE] = "none",           [STACK_COMPLETE] = "complete",
-		[STACK_TRUNCATED] = "truncated", [STACK_UNREADABLE] = "unreadable",
-		[STACK_MIXED] = "mixed",
-	};
-
-	return names[quality];
-}
-
 const char *thread_does_name(enum thread_does does)
 {
 	static const char *const names[] = {

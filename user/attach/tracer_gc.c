@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* How garbage collections are seen: tracepoints, or a watchpoint on the collector's flag. */
+#include "tracer_internal.h"
+
+#include <errno.h>
+
+int tracer__probe_gc(struct tracer *tracer, size_t index, const struct build *build, pid_t tgid)
+{
+	struct uprobe_place places[GC_SITE_MAX];
+	char path[BUILD_FD_PATH];
+
+	tracer__path_of(build, path);
+	for (uint32_t i = 0; i < build->gc_site_count; i++) {
+		const struct gc_site *gc = &build->gc_sites[i];
+		uint32_t key = index * GC_SITE_MAX + i;
+
+		if (bpf_map_update_elem(bpf_map__fd(tracer->skel->maps.gc_generations), &key,
+					&gc->generation, BPF_ANY))
+			return -errno;
+		places[i] = (struct uprobe_place){
+			.file_offset = gc->site.file_offset,
+			.semaphore = gc->site.semaphore,
+			.cookie = SITE_COOKIE(index, i, gc->site.kind, gc->site.vaddr),
+		};
+	}
+	return probe_set_add(&tracer->probes, (struct probe_key){index, tgid, PROBES_GC}, path,
+			     places, build->gc_site_count);
+}
+
+/* Tried when they are first needed. */
+static int prepare_watches(struct tracer *tracer)
+{
+	int program = bpf_program__fd(tracer->skel->progs.gc_written);
+	uint32_t trap_ns;
+
+	if (tracer->watches || tracer->no_watches)
+		return tracer->no_watches;
+	tracer->no_watches = program < 0 ? -ENOTSUP : watch_try(&trap_ns);
+	if (tracer->no_watches)
+		return tracer->no_watches;
+	tracer->skel->data->watch_trap_ns = trap_ns;
+	tracer->watches = watch_set__new(program);
+	return tracer->watches ? 0 : -ENOMEM;
+}
+
+int tracer__watch_gc(struct tracer *tracer, size_t index, const struct build *build, pid_t tgid,
+		     uint64_t address)
+{
+	uint32_t key = index;
+	int err = prepare_watches(tracer);
+
+	if (err)
+		return err;
+	if (bpf_map_update_elem(bpf_map__fd(tracer->skel->maps.gc_counts_of), &key,
+				&build->gc_flag.counts, BPF_ANY))
+		return -errno;
+	return watch_set__add(tracer->watches, tgid, address);
+}
+
+double tracer__watch_ns(const struct tracer *tracer)
+{
+	return tracer->skel->data->watch_trap_ns;
+}
+
+bool tracer__inherit_gc(struct tracer *tracer, pid_t parent, pid_t child, uint64_t forked_ns)
+{
+	return tracer->watches && watch_set__inherit(tracer->watches, parent, child, forked_ns);
+}
+
+void tracer__unwatch_gc(struct tracer *tracer, pid_t tgid)
+{
+	if (tracer->watches)
+		watch_set__remove(tracer->watches, tgid);
+}
