@@ -93,6 +93,7 @@ int BPF_PROG(on_exit, struct task_struct *task)
 {
 	struct thread *t = bpf_task_storage_get(&threads, task, NULL, 0);
 	u32 tgid = task->tgid;
+	struct process_entry *p = bpf_map_lookup_elem(&processes, &tgid);
 	u64 ran = 0;
 
 	if (t) {
@@ -104,11 +105,13 @@ int BPF_PROG(on_exit, struct task_struct *task)
 		t->in_ns = t->oncpu_ns = 0;
 		t->flags = 0;
 		t->epoch = process_epoch;
-		task_tell(RECORD_THREAD_EXIT, tgid, task->pid, NULL, 0, ran);
+		/* others have a state too where they hit a link meant for all of a build */
+		if (p && p->flags & PROCESS_TRACED)
+			task_tell(RECORD_THREAD_EXIT, tgid, task->pid, NULL, 0, ran);
 	}
 	if (BPF_CORE_READ(task, signal, live.counter) > 0)
 		return 0;
-	if (!bpf_map_lookup_elem(&processes, &tgid))
+	if (!p)
 		return 0;
 	bpf_map_delete_elem(&processes, &tgid);
 	task_tell(RECORD_EXIT, tgid, task->pid, NULL, 0, 0);

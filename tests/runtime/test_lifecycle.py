@@ -41,6 +41,20 @@ def test_forked_children_beside_a_stranger(lab, py):
     check(report.calls(target, "small", tgid=stranger.tgid) == 0, "the stranger was traced")
 
 
+@alone
+@over("debian-3.13", "pyenv-3.12")
+def test_strangers_that_begin_later(lab, py):
+    """Their first calls may hit a link meant for the target: nothing of them is told all the same."""
+    target = lab.target(py, "forks.py", 1)
+    tracer = lab.trace(target)
+    for _ in range(3):
+        lab.target(py, "greedy.py", 1000).release().result()
+    result = target.release().result()
+    known = {target.tgid} | {int(c) for c in result["children"]}
+    told = {p["tgid"] for p in tracer.report()["processes"]}
+    check(len(told - known) == 1, f"processes {told}: of {known} and one grandchild")
+
+
 def fork_problems(result, report, target):
     problems = calls_problems(report, target, target.tgid, result["parent"])
     problems += calls_problems(report, target, target.tgid, {"in_child": 0, "after": 0})
