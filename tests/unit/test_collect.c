@@ -100,6 +100,32 @@ static void only_what_a_window_gained(void **state)
 	assert_only(drained(f, RING_READ), "work", 2);
 }
 
+static uint64_t probed_in(struct fixture *f, uint64_t start, uint64_t end)
+{
+	struct window window = {.start_ns = start, .end_ns = end};
+	struct profile *profile = collector__profile(f->collector, &window);
+	uint64_t probed;
+
+	assert_non_null(profile);
+	probed = profile->probed_ns;
+	profile__free(profile);
+	return probed;
+}
+
+static void probed_time_is_the_window_s(void **state)
+{
+	struct fixture *f = *state;
+
+	count_calls(f, 0, 1);
+	collector__drain(f->collector, RING_READ, free_slot, f);
+	collector__probed(f->collector, TGID, true, 400);
+	assert_int_equal(probed_in(f, 1, 1000), 600);
+	assert_int_equal(probed_in(f, 1000, 2000), 1000);
+	collector__probed(f->collector, TGID, false, 2100);
+	assert_int_equal(probed_in(f, 2000, 3000), 100);
+	assert_int_equal(probed_in(f, 3000, 4000), 0);
+}
+
 /* It began between the last look into the ring and the counters': nothing of it is lost. */
 static void name_comes_after_the_counts(void **state)
 {
@@ -326,6 +352,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(only_what_a_window_gained),
+		TEST(probed_time_is_the_window_s),
 		TEST(name_comes_after_the_counts),
 		TEST(name_never_comes),
 		TEST(ring_not_read_says_nothing_of_names),

@@ -114,10 +114,8 @@ static int add_process(struct profile *profile, struct collector *collector,
 	out->exited = !total->current;
 	out->observed_ns = end > start ? end - start : 0;
 	out->probed_ns = total->probed_ns;
-	if (total->probed_since_ns)
-		out->probed_ns += window->end_ns - (total->probed_since_ns > window->start_ns
-							    ? total->probed_since_ns
-							    : window->start_ns);
+	if (total->probed_since_ns && total->probed_since_ns < window->end_ns)
+		out->probed_ns += window->end_ns - total->probed_since_ns;
 	for (struct thread_total *t = total->threads; t; t = t->hh.next) {
 		out->threads++;
 		out->oncpu_ns += t->oncpu_ns;
@@ -306,7 +304,8 @@ static void fill_header(struct profile *profile, const struct window *window)
 	profile->own_rss_bytes = rss_of(getpid());
 }
 
-static void drop_ended(struct collector *collector)
+/* Go on into the next window, without those that have ended. */
+static void drop_ended(struct collector *collector, uint64_t now_ns)
 {
 	struct process_total **link = &collector->processes, *total;
 
@@ -314,7 +313,7 @@ static void drop_ended(struct collector *collector)
 		if (total->current) {
 			process_total__reset(total);
 			if (total->probed_since_ns)
-				total->probed_ns = 0;
+				total->probed_since_ns = now_ns;
 			link = &total->next;
 			continue;
 		}
@@ -348,7 +347,7 @@ struct profile *collector__profile(struct collector *collector, const struct win
 		    add_callbacks(profile, total) || pauses_add_to(profile, total))
 			goto no_memory;
 	}
-	drop_ended(collector);
+	drop_ended(collector, window->end_ns);
 	return profile;
 
 no_memory:
