@@ -135,6 +135,7 @@ lint: $(GENERATED) ## formatting, clang-tidy, cppcheck
 	@# uthash's loops are beyond cppcheck's idea of what is initialised
 	@cppcheck --quiet --error-exitcode=1 --enable=warning,portability --inline-suppr \
 		--suppress=missingIncludeSystem --suppress=uninitvar:user/collect/totals.c \
+		--suppress=uninitvar:user/collect/pauses.c \
 		--suppress=uninitvar:user/discover/native.c --suppress=uninitvar:user/discover/symbols.c \
 		--suppress=ctuuninitvar:user/profile.c --suppress=ctuuninitvar:user/collect/totals.c \
 		'-DLIBBPF_OPTS(t,n,...)=struct t n={__VA_ARGS__}' -D__x86_64__ $(CPPFLAGS) user

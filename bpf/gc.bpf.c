@@ -107,13 +107,6 @@ int gc_site(struct pt_regs *ctx)
 /* Calibrated: what a watchpoint's hit costs. */
 volatile __u32 watch_trap_ns SEC(".data") = 0;
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, MAX_BUILDS);
-	__type(key, u32);
-	__type(value, struct gc_counts);
-} gc_counts_of SEC(".maps");
-
 /* What the collector's counts are, a byte a generation.  0, or nonzero if that cannot be read. */
 static __always_inline int counts_read(const struct gc_counts *where, u64 flag, u8 *counts)
 {
@@ -153,7 +146,7 @@ int gc_written(struct bpf_perf_event_data *ctx)
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct thread *t = traced_thread(task, now);
 	u8 counts[GC_GENERATIONS + 1] = {};
-	const struct gc_counts *where;
+	const struct gc_flag *where;
 	const struct py_layout *l;
 	struct gc_pause *pause;
 	s32 collected = -1;
@@ -163,9 +156,9 @@ int gc_written(struct bpf_perf_event_data *ctx)
 	if (!t || !t->runtime)
 		return 0;
 	l = layout_of(t->build);
-	where = bpf_map_lookup_elem(&gc_counts_of, &t->build);
+	where = bpf_map_lookup_elem(&gc_flags, &t->build);
 	if (!l || !where || read_user(NULL, &flag, sizeof(flag), address) ||
-	    counts_read(where, address, counts))
+	    counts_read(&where->counts, address, counts))
 		return 0;
 	t->probe_ns += watch_trap_ns;
 	begins = flag == 1 && (!l->nogil || (ctx->regs.flags & X86_EFLAGS_ZF));

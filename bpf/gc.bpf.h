@@ -21,6 +21,33 @@ struct {
 	__type(value, struct gc_pause);
 } gc_pauses SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_BUILDS);
+	__type(key, u32);
+	__type(value, struct gc_flag);
+} gc_flags SEC(".maps");
+
+/* Does the interpreter of a thread collect garbage?  False where that cannot be read. */
+static __always_inline bool collecting_now(const struct thread *t, const struct py_layout *l)
+{
+	const struct gc_flag *where = bpf_map_lookup_elem(&gc_flags, &t->build);
+	u32 flag = 0;
+	u64 at;
+
+	if (!where)
+		return false;
+	if (where->in_runtime != LAYOUT_ABSENT) {
+		at = t->runtime + where->in_runtime;
+	} else {
+		at = read_user_u64(NULL, t->tstate + l->ts_interp);
+		if (!at)
+			return false;
+		at += where->in_interp;
+	}
+	return !read_user(NULL, &flag, sizeof(flag), at) && flag == 1;
+}
+
 /* Tell userspace of a pause that is over or still going on. */
 static __always_inline void gc_tell(struct task_struct *task, const struct gc_pause *pause, u64 now,
 				    bool over)

@@ -77,7 +77,8 @@ _Static_assert(sizeof(struct record_stack) == 24 + 4 * STACK_FRAMES, "ring-buffe
 
 enum sample_flags {
 	SAMPLE_HAS_GIL = 1,
-	SAMPLE_IN_KERNEL = 2, /* in the system call `syscall` */
+	SAMPLE_IN_KERNEL = 2,  /* in the system call `syscall` */
+	SAMPLE_COLLECTING = 4, /* its interpreter collected garbage */
 };
 
 /* A timer found a thread running. */
@@ -321,13 +322,20 @@ _Static_assert(sizeof(struct probe_argument) == 16, "map ABI");
 
 #define GC_GENERATIONS 3
 
-/* Where the collector counts its collections, from its flag `collecting`. */
+/* Where the garbage collector counts its collections, from its flag. */
 struct gc_counts {
 	__u32 before;                     /* the counts are so far before the flag */
 	__u32 is_pointer;                 /* no: a pointer to them is */
 	__u32 generation[GC_GENERATIONS]; /* in them: a byte that each collection changes */
 };
-_Static_assert(sizeof(struct gc_counts) == 20, "map ABI");
+
+/* The garbage collector's `int collecting`; one of the two offsets is LAYOUT_ABSENT. */
+struct gc_flag {
+	__u32 in_runtime; /* 3.8 */
+	__u32 in_interp;
+	struct gc_counts counts;
+};
+_Static_assert(sizeof(struct gc_flag) == 28, "map ABI");
 
 /* What our programs cost, measured on a sample of their runs. */
 enum cost_kind {

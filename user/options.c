@@ -29,6 +29,7 @@ enum {
 	KEY_CGROUP,
 	KEY_EXCLUDE,
 	KEY_ATTACH,
+	KEY_WATCHPOINTS,
 	KEY_RING,
 	KEY_FUNCTIONS,
 	KEY_EMPTY,
@@ -74,6 +75,10 @@ static const struct argp_option argp_options[] = {
 	{NULL, 0, NULL, 0, "For special cases:", 5},
 	{"attach", KEY_ATTACH, "auto|multi|perf", 0,
 	 "How to attach uprobes: uprobe_multi links (kernel 6.6 or later) or perf events", 5},
+	{"watchpoints", KEY_WATCHPOINTS, "auto|always|never", 0,
+	 "May hardware watchpoints show garbage collections where there are no tracepoints? auto: not "
+	 "in a virtual machine, where they can kill the process",
+	 5},
 	{"ring-bytes", KEY_RING, "N", 0,
 	 "Size of the ring buffer, a power of two (default 4194304)", 5},
 	{"functions", KEY_FUNCTIONS, "N", 0, "Room for this many functions (default 16384)", 5},
@@ -172,6 +177,18 @@ static void parse_overhead(const char *text, struct options *options, struct arg
 	if (end == text || *end || !(options->overhead >= 0) || options->overhead > 100)
 		argp_error(state, "--overhead takes a percentage from 0 to 100, not '%s'", text);
 	options->calls = options->overhead > 0;
+}
+
+static void parse_watchpoints(const char *text, struct options *options, struct argp_state *state)
+{
+	if (!strcmp(text, "auto"))
+		options->watchpoints = WATCH_AUTO;
+	else if (!strcmp(text, "always"))
+		options->watchpoints = WATCH_ALWAYS;
+	else if (!strcmp(text, "never"))
+		options->watchpoints = WATCH_NEVER;
+	else
+		argp_error(state, "--watchpoints is auto, always or never, not '%s'", text);
 }
 
 static void parse_word(int key, const char *text, struct options *options, struct argp_state *state)
@@ -307,6 +324,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 		break;
 	case KEY_EXCLUDE:
 		options->exclude_glob = text;
+		break;
+	case KEY_WATCHPOINTS:
+		parse_watchpoints(text, options, state);
 		break;
 	case KEY_RING:
 		parse_ring(text, options, state);

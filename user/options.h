@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "attach/watch.h"
+
 /* Exit status (also in --help and the manual). */
 enum exit_status {
 	EXIT_OK = 0,
@@ -57,6 +59,7 @@ struct options {
 	const char *cgroup_glob;
 	const char *exclude_glob;
 	enum attach_choice attach;
+	enum watch_choice watchpoints;
 	size_t ring_bytes;
 	size_t functions;
 	bool empty_probes;

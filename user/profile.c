@@ -220,6 +220,8 @@ const char *gc_method_name(enum gc_method method)
 		return "usdt";
 	case GC_WATCHPOINT:
 		return "watchpoint";
+	case GC_SAMPLES:
+		return "samples";
 	case GC_UNKNOWN:
 		break;
 	}

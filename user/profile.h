@@ -37,7 +37,7 @@ struct profile_process {
 	char *container_id;
 	const char *calls_method; /* static */
 	const char *gc_method;    /* static: how garbage collections are seen */
-	char *gc_reason;          /* why they are not, or "" */
+	char *gc_reason;          /* why they are not, or not exactly, or "" */
 	char *reason;             /* why calls or waits are missing, or "" */
 	uint32_t threads;
 	uint64_t oncpu_ns;    /* of all its threads */
@@ -161,6 +161,7 @@ enum gc_method {
 	GC_UNKNOWN, /* they are not */
 	GC_USDT,
 	GC_WATCHPOINT,
+	GC_SAMPLES, /* estimated: how often a sample found one going on */
 };
 
 /* Pauses of the garbage collector that began in one function. */
@@ -171,6 +172,7 @@ struct profile_gc {
 	char *file;
 	uint32_t line;
 	const char *method; /* static */
+	bool estimated;     /* of time only its sum is known, roughly */
 	struct histogram time;
 };
 

@@ -110,8 +110,7 @@ static int watch_gc(struct session *session, const struct process *process, stru
 	int err = gc_flag_address(build, process, &address);
 
 	if (!err) {
-		err = tracer__watch_gc(session->tracer, process->build, build, process->tgid,
-				       address);
+		err = tracer__watch_gc(session->tracer, process->tgid, address);
 		if (err)
 			snprintf(reason, GC_REASON_BYTES, "%s", watch_refusal(err));
 	} else if (err == -EAGAIN) {
@@ -151,8 +150,12 @@ static void see_gc(struct session *session, const struct process *process, struc
 	} else if (!build->layout_known || !process->runtime) {
 		snprintf(reason, sizeof(reason),
 			 "it has no tracepoints, and its layout is unknown");
-	} else if (!watch_gc(session, process, later, reason)) {
-		method = GC_WATCHPOINT;
+	} else {
+		err = watch_gc(session, process, later, reason);
+		if (!err)
+			method = GC_WATCHPOINT;
+		else if (session->options->samples_hz && err != -ESRCH)
+			method = GC_SAMPLES;
 	}
 	collector__gc_method(session->collector, process->tgid, method, reason);
 }

@@ -101,6 +101,7 @@ static int open_tracer(struct run *run)
 		.functions = options->functions,
 		.callback_least_ns = options->tasks ? INT64_MIN : CALLBACK_LEAST_NS,
 		.way = run->way,
+		.watchpoints = options->watchpoints,
 	};
 	int err;
 

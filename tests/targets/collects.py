@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """Collects garbage, by itself and when told to, and knows when, where and for how long.
 
-    collects.py ROUNDS plainly|in_threads|in_child|held
+    collects.py ROUNDS plainly|in_threads|in_child|held|half_the_time
 
 The result has [function, generation, seconds] of each collection, as gc.callbacks sees it.
 """
 import gc
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -15,6 +16,7 @@ import time
 import target
 
 seen = []
+traps = []  # of watchpoints, if the machine loses why there was one: else it would die
 started = [0]
 clock = time.perf_counter_ns  # exact, and says nothing to the collector
 
@@ -96,6 +98,17 @@ def in_threads(rounds):
         worker.join()
 
 
+def half_the_time():
+    """Collects for half of three seconds."""
+    end = time.monotonic() + 3
+    while time.monotonic() < end:
+        begin = time.monotonic()
+        gc.collect()
+        until = 2 * time.monotonic() - begin
+        while time.monotonic() < until:
+            pass
+
+
 def in_child(rounds):
     """The same in a forked child: its collections, told to the parent."""
     time.sleep(0.3)  # a fork is clearly after what the tracer did before
@@ -114,6 +127,7 @@ def in_child(rounds):
 
 
 def main():
+    signal.signal(signal.SIGTRAP, lambda number, frame: traps.append(number))
     rounds, how = int(sys.argv[1]), sys.argv[2]
     ballast = [{i: [i]} for i in range(30000)]
     gc.collect()
@@ -130,8 +144,10 @@ def main():
         child = in_child(rounds)
     elif how == "held":
         held()
+    elif how == "half_the_time":
+        half_the_time()
     gc.disable()
-    target.done({"seen": seen, "child": child, "ballast": len(ballast)})
+    target.done({"seen": seen, "traps": len(traps), "child": child, "ballast": len(ballast)})
 
 
 if __name__ == "__main__":

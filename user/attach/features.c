@@ -126,12 +126,13 @@ static void check_watchpoints(struct features *features)
 	int err = watch_try(&trap_ns);
 
 	if (!err)
+		err = watch_allowed(WATCH_AUTO);
+	if (err)
+		report(features, "watchpoints", FEATURE_MISSING_OPTIONAL, "not used: %s",
+		       watch_refusal(err));
+	else
 		report(features, "watchpoints", FEATURE_OK, "work: a hit costs %.1f us",
 		       trap_ns / 1e3);
-	else
-		report(features, "watchpoints", FEATURE_MISSING_OPTIONAL,
-		       "%s: garbage collections are seen in builds with tracepoints only",
-		       watch_refusal(err));
 }
 
 static void check_tracefs(struct features *features)

@@ -236,6 +236,8 @@ int tracer__add_build(struct tracer *tracer, size_t index, const struct build *b
 		return 0; /* its costs have been refined since */
 	layout_derive(&layout);
 	if (bpf_map_update_elem(bpf_map__fd(tracer->skel->maps.layouts), &key, &layout, BPF_ANY) ||
+	    bpf_map_update_elem(bpf_map__fd(tracer->skel->maps.gc_flags), &key, &build->gc_flag,
+				BPF_ANY) ||
 	    bpf_map_update_elem(bpf_map__fd(tracer->skel->maps.build_costs), &key, &cost, BPF_ANY))
 		return -errno;
 	for (uint32_t i = 0; i < build->site_count && i < SITE_MAX; i++) {

@@ -14,6 +14,7 @@
 #include "discover/build.h"
 #include "records.h"
 #include "uprobe.h"
+#include "watch.h"
 
 struct tracer;
 
@@ -24,6 +25,7 @@ struct tracer_config {
 	size_t functions;  /* how many functions there can be */
 	int64_t callback_least_ns; /* what event loops call: shorter ones are not told */
 	enum uprobe_way way;
+	enum watch_choice watchpoints;
 };
 
 /*
@@ -54,11 +56,10 @@ void tracer__unprobe(struct tracer *tracer, size_t index, pid_t tgid);
 /* The same for the tracepoints of the garbage collector: apart, as they need no call probes. */
 int tracer__probe_gc(struct tracer *tracer, size_t index, const struct build *build, pid_t tgid);
 /*
- * For builds without these tracepoints: watch the flag at `address` (discover/gc_flag.h).  0,
- * -ENOTSUP where that does not work, or another negative errno; watch_refusal() has words for it.
+ * For builds without these tracepoints: watch the flag at `address` (discover/gc_flag.h).  0
+ * or a negative errno; watch_refusal() has words for it.
  */
-int tracer__watch_gc(struct tracer *tracer, size_t index, const struct build *build, pid_t tgid,
-		     uint64_t address);
+int tracer__watch_gc(struct tracer *tracer, pid_t tgid, uint64_t address);
 /* What a hit of a watchpoint costs the target, in ns; 0: none is used. */
 double tracer__watch_ns(const struct tracer *tracer);
 /* A forked child: false if it must be watched by itself. */

@@ -35,7 +35,9 @@ static int prepare_watches(struct tracer *tracer)
 
 	if (tracer->watches || tracer->no_watches)
 		return tracer->no_watches;
-	tracer->no_watches = program < 0 ? -ENOTSUP : watch_try(&trap_ns);
+	tracer->no_watches = program < 0 ? -ENOTSUP : watch_allowed(tracer->config.watchpoints);
+	if (!tracer->no_watches)
+		tracer->no_watches = watch_try(&trap_ns);
 	if (tracer->no_watches)
 		return tracer->no_watches;
 	tracer->skel->data->watch_trap_ns = trap_ns;
@@ -43,18 +45,11 @@ static int prepare_watches(struct tracer *tracer)
 	return tracer->watches ? 0 : -ENOMEM;
 }
 
-int tracer__watch_gc(struct tracer *tracer, size_t index, const struct build *build, pid_t tgid,
-		     uint64_t address)
+int tracer__watch_gc(struct tracer *tracer, pid_t tgid, uint64_t address)
 {
-	uint32_t key = index;
 	int err = prepare_watches(tracer);
 
-	if (err)
-		return err;
-	if (bpf_map_update_elem(bpf_map__fd(tracer->skel->maps.gc_counts_of), &key,
-				&build->gc_flag.counts, BPF_ANY))
-		return -errno;
-	return watch_set__add(tracer->watches, tgid, address);
+	return err ?: watch_set__add(tracer->watches, tgid, address);
 }
 
 double tracer__watch_ns(const struct tracer *tracer)

@@ -12,7 +12,6 @@
 #include "probes.h"
 #include "pytrace.skel.h"
 #include "sampler.h"
-#include "watch.h"
 
 struct tracer {
 	struct tracer_config config;

@@ -4,10 +4,14 @@
 
 #include "clock.h"
 
+#ifdef __x86_64__
+#include <cpuid.h>
+#endif
 #include <dirent.h>
 #include <errno.h>
 #include <linux/hw_breakpoint.h>
 #include <linux/perf_event.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,14 +63,41 @@ static int event_open(pid_t tid, uint64_t address, bool inherit)
 	return fd < 0 ? -errno : fd;
 }
 
+/* CPUID leaf 1: hypervisors set bit 31 of ECX, processors do not (AMD and Intel reserve it). */
+static bool is_virtual_machine(void)
+{
+#ifdef __x86_64__
+	unsigned int a, b, c = 0, d;
+
+	return !__get_cpuid(1, &a, &b, &c, &d) || c >> 31;
+#else
+	return true; /* not known to be safe */
+#endif
+}
+
+int watch_allowed(enum watch_choice choice)
+{
+	if (choice == WATCH_NEVER)
+		return -ECANCELED;
+	return choice == WATCH_AUTO && is_virtual_machine() ? -ENOTRECOVERABLE : 0;
+}
+
+/* A trap whose reason is lost: the trial is not to kill us.  (To ignore it would not do.) */
+static void note_lost_trap(int signal)
+{
+	(void)signal;
+}
+
 int watch_try(uint32_t *trap_ns)
 {
 	static volatile uint32_t watched;
+	struct sigaction survive = {.sa_handler = note_lost_trap}, before;
 	uint64_t writes = 0, best = UINT32_MAX;
 	int fd = event_open(0, (uintptr_t)&watched, false), err = 0;
 
 	if (fd < 0)
 		return fd;
+	sigaction(SIGTRAP, &survive, &before);
 	/* the quickest: nothing else of the machine is in it */
 	for (uint32_t i = 0; i < TRIES; i++) {
 		uint64_t start = monotonic_ns(), took;
@@ -76,6 +107,7 @@ int watch_try(uint32_t *trap_ns)
 		if (took < best)
 			best = took;
 	}
+	sigaction(SIGTRAP, &before, NULL);
 	*trap_ns = best;
 	if (read(fd, &writes, sizeof(writes)) != sizeof(writes))
 		err = -errno;
@@ -90,6 +122,11 @@ const char *watch_refusal(int err)
 		return "all its hardware watchpoints are taken (by a debugger?)";
 	case -EMFILE:
 		return "it has more threads than we may have descriptors (ulimit -n)";
+	case -ECANCELED:
+		return "--watchpoints never";
+	case -ENOTRECOVERABLE:
+		return "in a virtual machine a hardware watchpoint can kill the process "
+		       "(--watchpoints always takes the risk)";
 	case -ENOTSUP:
 		return "hardware watchpoints do not work on this machine";
 	}

@@ -13,6 +13,19 @@
 
 struct watch_set;
 
+enum watch_choice {
+	WATCH_AUTO, /* not in a virtual machine */
+	WATCH_ALWAYS,
+	WATCH_NEVER,
+};
+
+/*
+ * May they be used on others?  0, -ECANCELED (no), or -ENOTRECOVERABLE: in a virtual machine the
+ * reason for a trap can get lost between the hypervisor and the kernel, which then takes it for
+ * a breakpoint nobody set and kills the process with SIGTRAP.
+ */
+int watch_allowed(enum watch_choice choice);
+
 /* `program` (a perf_event program's descriptor) is run by every write.  NULL without memory. */
 struct watch_set *watch_set__new(int program);
 /* Gives all slots back. */
@@ -41,7 +54,7 @@ bool watch_set__inherit(struct watch_set *set, pid_t parent, pid_t child, uint64
  */
 void watch_set__remove(struct watch_set *set, pid_t tgid);
 
-/* Why watch_try() or watch_set__add() refused, for people. */
+/* Why watch_allowed(), watch_try() or watch_set__add() refused, for people. */
 const char *watch_refusal(int err);
 
 #endif

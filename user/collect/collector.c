@@ -397,6 +397,8 @@ static void on_sample(struct collector *collector, const struct record_sample *r
 	stacks_use(process, &on, 0, 1);
 	process->samples++;
 	process->gil_samples += record->flags & SAMPLE_HAS_GIL;
+	if (record->flags & SAMPLE_COLLECTING)
+		pauses_sample(process, function);
 }
 
 static void on_thread_exit(struct collector *collector, const struct record_task *record)

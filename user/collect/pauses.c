@@ -33,6 +33,16 @@ void pauses_record(struct collector *collector, struct process_total *process,
 		histogram_add(&pause->time, record->ns);
 }
 
+void pauses_sample(struct process_total *process, const struct function_total *function)
+{
+	struct pause_key key = {.function = function, .generation = -1};
+	struct pause_total *pause =
+		process->gc_method == GC_SAMPLES ? pause_of(process, &key) : NULL;
+
+	if (pause)
+		pause->samples++;
+}
+
 void pauses_move(struct process_total *total, const struct function_total *to,
 		 const struct function_total *from)
 {
@@ -47,8 +57,10 @@ void pauses_move(struct process_total *total, const struct function_total *to,
 			continue;
 		key.function = to;
 		into = pause_of(total, &key);
-		if (into)
+		if (into) {
 			histogram_merge(&into->time, &pause->time);
+			into->samples += pause->samples;
+		}
 		HASH_DEL(total->pauses, pause);
 		free(pause);
 	}
@@ -93,6 +105,8 @@ int pauses_add_to(struct profile *profile, struct process_total *total)
 		out->line = name ? name->line : 0;
 		out->method = gc_method_name(total->gc_method);
 		out->time = p->time;
+		out->estimated = p->samples;
+		out->time.sum_ns += process_total__sampled_ns(total, p->samples);
 	}
 	return 0;
 }

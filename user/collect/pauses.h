@@ -8,6 +8,9 @@
 void pauses_record(struct collector *collector, struct process_total *process,
 		   const struct record_gc *record);
 
+/* A sample found its process collecting garbage in a function (NULL: not known). */
+void pauses_sample(struct process_total *process, const struct function_total *function);
+
 /* What was added up under `from` belongs to `to`. */
 void pauses_move(struct process_total *total, const struct function_total *to,
 		 const struct function_total *from);

@@ -109,23 +109,16 @@ static void add_up(const struct stack_use *use)
 	}
 }
 
-/*
- * How long threads ran is known exactly, where is from samples: each stands for the same part of
- * it.  Without any, it ran in code that is not known.
- */
+/* Without samples it ran in code that is not known. */
 static void weigh_samples(struct process_total *process)
 {
 	const struct stack_key nowhere = {.part = STACK_ONCPU};
-	uint64_t oncpu = 0;
 
-	for (struct thread_total *t = process->threads; t; t = t->hh.next)
-		oncpu += t->oncpu_ns;
 	if (!process->samples)
-		stacks_use(process, &nowhere, oncpu, 0);
+		stacks_use(process, &nowhere, process_total__oncpu_ns(process), 0);
 	for (struct stack_use *use = process->stack_uses; use; use = use->hh.next)
 		if (use->key.part == STACK_ONCPU && process->samples)
-			use->ns = (uint64_t)((double)oncpu * (double)use->count /
-					     (double)process->samples);
+			use->ns = process_total__sampled_ns(process, use->count);
 }
 
 void stacks_add_up(struct process_total *process)

@@ -277,3 +277,20 @@ void process_total__reset(struct process_total *total)
 	total->samples = total->gil_samples = 0;
 	total->probed_ns = 0;
 }
+
+uint64_t process_total__oncpu_ns(const struct process_total *total)
+{
+	uint64_t ns = 0;
+
+	for (const struct thread_total *t = total->threads; t; t = t->hh.next)
+		ns += t->oncpu_ns;
+	return ns;
+}
+
+/* How long they ran is known exactly: each sample stands for the same part of it. */
+uint64_t process_total__sampled_ns(const struct process_total *total, uint64_t samples)
+{
+	return total->samples ? (uint64_t)((double)process_total__oncpu_ns(total) *
+					   (double)samples / (double)total->samples)
+			      : 0;
+}

@@ -131,6 +131,7 @@ struct pause_total {
 	struct pause_key key;
 	UT_hash_handle hh;
 	struct histogram time;
+	uint64_t samples; /* that found one going on, where this is all there is */
 };
 
 /* A wait for the GIL that may go on: its futex sleeps time out every switch interval. */
@@ -198,10 +199,10 @@ struct process_total {
 	struct callback_total *callbacks;
 	struct pause_total *pauses;
 	enum gc_method gc_method;
-	char gc_reason[GC_REASON_BYTES]; /* why it is GC_UNKNOWN */
+	char gc_reason[GC_REASON_BYTES]; /* why it is GC_UNKNOWN or GC_SAMPLES */
 	uint64_t since_ns;               /* when it was taken in */
 	uint64_t until_ns;               /* when it ended; 0: it lives */
-	uint64_t probed_since_ns;        /* call probes on since; 0: off */
+	uint64_t probed_since_ns;        /* call probes on since, in this window; 0: off */
 	uint64_t probed_ns;              /* in this window, before probed_since_ns */
 	uint64_t rss_bytes;              /* at the last window's end */
 	uint64_t rss_read_ns;
@@ -229,6 +230,9 @@ struct stack_use *process_total__stack_use(struct process_total *total,
 					   const struct stack_key *key);
 struct gil_total *process_total__gil(struct process_total *total, const struct gil_key *key);
 struct gil_contention *process_total__contention(struct process_total *total, uint64_t gil);
+/* How long its threads ran in this window; and the part that so many of its samples stand for. */
+uint64_t process_total__oncpu_ns(const struct process_total *total);
+uint64_t process_total__sampled_ns(const struct process_total *total, uint64_t samples);
 struct callback_total *process_total__callback(struct process_total *total,
 					       const struct callback_id *id);
 void callback_stats_add(struct callback_stats *to, const struct callback_stats *from);

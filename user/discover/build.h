@@ -40,13 +40,6 @@ struct gc_site {
 	struct probe_argument generation; /* of SITE_GC_START */
 };
 
-/* The collector's `int collecting`, and its counts; one of the two offsets is LAYOUT_ABSENT. */
-struct gc_flag {
-	uint32_t in_runtime; /* 3.8 */
-	uint32_t in_interp;
-	struct gc_counts counts;
-};
-
 struct build {
 	dev_t dev; /* of the opened file */
 	ino_t ino;

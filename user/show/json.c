@@ -348,7 +348,7 @@ static json_t *gc_json(struct json_builder *b, const struct profile_gc *gc)
 	json_put(b, object, "file", json_name(gc->file));
 	json_put(b, object, "line", json_integer(gc->line));
 	json_put(b, object, "method", json_string(gc->method ? gc->method : "unknown"));
-	json_put(b, object, "count", json_count(gc->time.count));
+	json_put(b, object, "count", gc->estimated ? json_null() : json_count(gc->time.count));
 	json_put(b, object, "seconds", json_histogram(b, &gc->time));
 	return object;
 }

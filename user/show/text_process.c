@@ -391,7 +391,8 @@ static int add_gc(struct table *table, const struct screen *screen, const struct
 
 	if (gc->generation >= 0)
 		snprintf(generation, sizeof(generation), "%d", gc->generation);
-	snprintf(count, sizeof(count), "%llu", (unsigned long long)gc->time.count);
+	snprintf(count, sizeof(count), gc->estimated ? "?" : "%llu",
+		 (unsigned long long)gc->time.count);
 	snprintf(name, sizeof(name), "%s%s", known ? gc->function : "(unknown)",
 		 gc->time.censored ? " (going on)" : "");
 	if (known) {
@@ -417,8 +418,11 @@ static int put_gcs(const struct screen *screen, const struct text_request *reque
 	if (!err)
 		err = text_put_table(table, screen, &rows, "row");
 	if (!err && process->gc_reason && *process->gc_reason)
-		err = text_put_line(screen, STYLE_DIM, TEXT_INDENT,
-				    "Garbage collections are not seen: %s", process->gc_reason);
+		err = text_put_line(
+			screen, STYLE_DIM, TEXT_INDENT, "Garbage collections are %s: %s",
+			strcmp(process->gc_method, "samples") ? "not seen"
+							      : "estimated from samples",
+			process->gc_reason);
 	table__free(table);
 	return err;
 }
