@@ -331,17 +331,44 @@ __noinline int function_tell_again(const struct py_layout *l, struct function_st
 	return 0;
 }
 
+#define TEXT_WORDS 8 /* of a string, for telling it from others */
+
+/* What tells the text of an ASCII string from others; of a long one its begin and length. */
+static __always_inline u64 text_check(struct task_struct *other, const struct py_layout *l,
+				      u64 string, u8 *scratch)
+{
+	u32 from = l->unicode_length, data = l->unicode_ascii_data;
+	u32 bytes = data - from + 8 * TEXT_WORDS;
+	u64 length, mixed;
+
+	barrier_var(bytes);
+	if (bytes > HEAD_BYTES || read_user(other, scratch, bytes, string + from))
+		return 0;
+	mixed = length = head_u64(scratch, 0);
+	for (u32 i = 0; i < TEXT_WORDS && 8 * i < length; i++) {
+		u64 word = head_u64(scratch, data - from + 8 * i);
+
+		if (length < 8 * i + 8)
+			word &= (1ull << 8 * (length & 7)) - 1;
+		mixed = mixed * 31 + word;
+	}
+	return mixed;
+}
+
+#define MODULE_NAME 0x3e656c75646f6d3cull /* "<module>" */
+
 /*
  * What tells this code object from others that had or will have its address:
  * its version where there is one (Objects/codeobject.c, init_code), else co_name's hash (kept in
- * the string: names are interned), and where its other names and its first line are.  `scratch` has
- * HEAD_BYTES.
+ * the string: names are interned), and where its other names and its first line are.  Modules all
+ * have the same name, and those made on the fly (a doctest's examples) file names at addresses
+ * used before: of them the file's name is read.  `scratch` has HEAD_BYTES.
  */
 static __always_inline u32 code_check(struct task_struct *other, const struct py_layout *l,
 				      u64 code, u8 *scratch)
 {
 	u32 bytes = l->code_head_bytes, start = l->code_head, version = 0;
-	u64 mixed;
+	u64 name, file, mixed;
 
 	if (l->code_version != LAYOUT_ABSENT &&
 	    !read_user(other, &version, sizeof(version), code + l->code_version) && version)
@@ -350,11 +377,20 @@ static __always_inline u32 code_check(struct task_struct *other, const struct py
 	barrier_var(bytes);
 	if (bytes > HEAD_BYTES || read_user(other, scratch, bytes, code + start))
 		return 0;
-	mixed = read_user_u64(other, head_u64(scratch, l->code_name - start) + l->unicode_hash);
-	mixed = mixed * 31 + head_u64(scratch, l->code_filename - start);
+	name = head_u64(scratch, l->code_name - start);
+	file = head_u64(scratch, l->code_filename - start);
+	mixed = file;
 	if (l->code_qualname != LAYOUT_ABSENT)
 		mixed = mixed * 31 + head_u64(scratch, l->code_qualname - start);
 	mixed = mixed * 31 + head_u32(scratch, l->code_firstlineno - start);
+
+	bytes = l->unicode_ascii_data + 8 - l->unicode_hash;
+	barrier_var(bytes);
+	if (bytes > HEAD_BYTES || read_user(other, scratch, bytes, name + l->unicode_hash))
+		return mixed;
+	mixed = mixed * 31 + head_u64(scratch, 0);
+	if (head_u64(scratch, bytes - 8) == MODULE_NAME)
+		mixed = mixed * 31 + text_check(other, l, file, scratch);
 	return mixed ^ mixed >> 32;
 }
 

@@ -4,6 +4,7 @@
     many.py COUNT     COUNT distinct functions, each called three times
     many.py names     names and files with every kind of character, and very long ones
     many.py reused    functions that die and leave their addresses to others
+    many.py modules   modules that do, and their file names as well
 """
 import gc
 import sys
@@ -76,12 +77,29 @@ def reused():
     target.done({"file": FILE, "calls": calls, "addresses": len(addresses)})
 
 
+def modules():
+    """As doctest has them: all are called <module>, and begin in line 1."""
+    target.ready()
+    addresses = set()
+    for i in range(300):
+        code = compile("x = 1", f"/made/example_{i:03}.py", "exec")
+        addresses.add((id(code), id(code.co_filename)))
+        for _ in range(i % 7 + 1):
+            exec(code)
+        del code
+        gc.collect()
+    calls = {f"/made/example_{i:03}.py": i % 7 + 1 for i in range(300)}
+    target.done({"calls": calls, "addresses": len(addresses)})
+
+
 def main():
     what = sys.argv[1]
     if what == "names":
         hard_names()
     if what == "reused":
         reused()
+    if what == "modules":
+        modules()
     distinct(int(what))
 
 
