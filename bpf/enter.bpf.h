@@ -17,8 +17,6 @@ enum entry_kind {
 	ENTRY_NONE, /* it does, but that is no call */
 };
 
-#define MAX_OWN_STATES 8 /* thread states of one thread that are tried */
-
 static __always_inline bool is_resume(const struct py_layout *l, u8 op)
 {
 	u64 found = 0;

@@ -205,6 +205,33 @@ static __always_inline enum ending ending_at_leave(struct hit *hit)
 	return op_at_lasti(l, t->head) == l->op_return_value ? ENDED_RETURN : ENDED_EXCEPTION;
 }
 
+/*
+ * The frame that runs now, if it is not the one expected to.  The thread state we know may be of
+ * an interpreter the thread has left since its last entry, or that is gone: all of its own are
+ * tried.
+ */
+__noinline u64 frame_by_any_state(struct thread *t, const struct py_layout *l, u64 expected)
+{
+	u64 known;
+
+	if (!t || !l)
+		return 0;
+	known = t->tstate;
+	for (u32 i = 0; i < MAX_OWN_STATES && !thread_find_nth(t, l, i); i++)
+		if (current_frame(NULL, l, t->tstate) == expected)
+			return expected;
+	t->tstate = known;
+	return current_frame(NULL, l, known);
+}
+
+/* Is there more than one interpreter in the process? */
+static __always_inline bool has_interpreters(const struct thread *t, const struct py_layout *l)
+{
+	u64 first = read_user_u64(NULL, t->runtime + l->runtime_interpreters_head);
+
+	return first && read_user_u64(NULL, first + l->interp_next);
+}
+
 /* An exception was raised in the current frame or arrived in it (PyTraceBack_Here). */
 static __always_inline void unwind(struct hit *hit)
 {
@@ -224,6 +251,10 @@ static __always_inline void unwind(struct hit *hit)
 		t->deep_state = DEEP_RAISED;
 		return;
 	}
+	if (f->frame != frame && (!frame || has_interpreters(t, hit->l)))
+		frame = frame_by_any_state(t, hit->l, f->frame);
+	if (!frame)
+		return;
 	if (f->frame != frame) {
 		reconcile(t, hit->l, frame, hit->now, ABOVE_RAISED);
 		if (!t->depth)

@@ -194,6 +194,8 @@ __noinline int thread_find_nth(struct thread *t, const struct py_layout *l, u32 
 	return search.found ? thread_adopt(NULL, t, l, search.found) : -1;
 }
 
+#define MAX_OWN_STATES 8 /* thread states of one thread that are tried */
+
 /* Its thread state as userspace listed it, or else the first there is.  0 if found. */
 static __always_inline int thread_find(struct thread *t, const struct py_layout *l)
 {
