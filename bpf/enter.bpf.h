@@ -41,6 +41,7 @@ static __always_inline enum entry_kind resume_kind(const struct py_layout *l, u8
  */
 __noinline int entry_kind(struct thread *t, const struct py_layout *l)
 {
+	struct task_struct *task = bpf_get_current_task_btf();
 	u8 units[4] = {};
 	u64 instr;
 
@@ -53,7 +54,11 @@ __noinline int entry_kind(struct thread *t, const struct py_layout *l)
 		return ENTRY_UNKNOWN;
 	if (is_resume(l, units[0]))
 		return resume_kind(l, units[1]);
-	if (is_resume(l, units[2]))
+	/*
+	 * What is after the instruction of a call that runs is not one but its cache, which may
+	 * look so by chance: if code of another interpreter begins, which that call has made
+	 */
+	if (is_resume(l, units[2]) && (!t->depth || !shadow_top_is(task, t, t->entering)))
 		return resume_kind(l, units[3]);
 	return ENTRY_UNKNOWN;
 }
@@ -87,7 +92,7 @@ static __always_inline enum entry_kind enter_quickly(struct hit *hit, u64 *frame
 	const struct py_layout *l = hit->l;
 	struct thread *t = hit->t;
 
-	*frame = site_frame(hit->ctx, hit->site);
+	*frame = t->entering = site_frame(hit->ctx, hit->site);
 	if (!*frame || !t->depth || read_frame(NULL, l, t->head, *frame) ||
 	    frame_is_entry(l, t->head) || !shadow_top_is(hit->task, t, frame_previous(l, t->head)))
 		return ENTRY_UNKNOWN;

@@ -2,7 +2,8 @@
 """Packages from PyPI in the interpreters' file systems.
 
 tests/packages has their versions. Each is fetched once, kept in the test cache, and linked from there
-into every interpreter's file system that needs it.
+into every interpreter's file system that needs it. Of a source package ("sdist") all of it is kept,
+its own tests too.
 """
 import collections
 import fcntl
@@ -23,7 +24,8 @@ PINNED = TREE / "tests/packages"
 LIBRARIES = ("libstdc++.so.6", "libgcc_s.so.1")  # what compiled modules are linked with
 TRIES = 2  # the network is not always there
 
-Package = collections.namedtuple("Package", "name version compiled")
+Package = collections.namedtuple("Package", "name version kind")  # kind: see KINDS
+KINDS = ("", "compiled", "sdist")
 
 
 def pinned():
@@ -33,22 +35,25 @@ def pinned():
         line = line.partition("#")[0].strip()
         if line:
             requirement, _, kind = line.partition(" ")
-            check(kind in ("", "compiled"), f"{PINNED.name}: {line!r}")
+            check(kind in KINDS, f"{PINNED.name}: {line!r}")
             name, version = requirement.split("==")
-            found[name] = Package(name, version, kind == "compiled")
+            found[name] = Package(name, version, kind)
     return found
 
 
 def folder_name(package, py):
-    minor = f"-3.{py.minor}" if package.compiled else ""
+    minor = f"-3.{py.minor}" if package.kind == "compiled" else ""
     return f"{package.name}-{package.version}{minor}"
 
 
 def download(packages, minor, into):
-    """{lower-case name: wheel}"""
-    argv = ["/usr/bin/python3", "-m", "pip", "download", "-q", "--no-deps", "--only-binary=:all:"]
-    argv += ["--python-version", f"3{minor}", "--implementation", "cp"]
-    argv += ["--platform", "manylinux2014_x86_64", "--platform", "manylinux_2_28_x86_64"]
+    """{lower-case name: wheel or source archive}; all are of one kind"""
+    argv = ["/usr/bin/python3", "-m", "pip", "download", "-q", "--no-deps"]
+    if packages[0].kind == "sdist":
+        argv += ["--no-binary=:all:"]
+    else:
+        argv += ["--only-binary=:all:", "--python-version", f"3{minor}", "--implementation", "cp"]
+        argv += ["--platform", "manylinux2014_x86_64", "--platform", "manylinux_2_28_x86_64"]
     argv += ["-d", str(into), *(f"{p.name}=={p.version}" for p in packages)]
     for _ in range(TRIES):
         out = subprocess.run(
@@ -60,7 +65,11 @@ def download(packages, minor, into):
             timeout=300,
         )
         if out.returncode == 0:
-            return {wheel.name.split("-")[0].lower(): wheel for wheel in into.glob("*.whl")}
+            return {
+                file.name.split("-")[0].lower(): file
+                for file in into.iterdir()
+                if file.name.endswith((".whl", ".tar.gz"))
+            }
     names = " ".join(p.name for p in packages)
     raise Failed(f"{names} cannot be fetched from PyPI: {out.stdout[-1000:]}")
 
@@ -68,17 +77,20 @@ def download(packages, minor, into):
 def fetch(packages, py):
     """The folders of these packages in the cache; those that are not there are downloaded."""
     folders = {p: CACHE / folder_name(p, py) for p in packages}
-    for compiled in (False, True):
-        missing = [p for p in packages if p.compiled == compiled and not folders[p].exists()]
+    for kind in KINDS:
+        missing = [p for p in packages if p.kind == kind and not folders[p].exists()]
         if not missing:
             continue
         with tempfile.TemporaryDirectory(prefix=".fetch.", dir=CACHE) as work:
             work = pathlib.Path(work)
             # a wheel for one CPython will do where the compiled modules in it are left out
-            wheels = download(missing, py.minor if compiled else 11, work)
+            found = download(missing, py.minor if kind == "compiled" else 11, work)
             for package in missing:
-                wheel = wheels[re.sub(r"[-_.]+", "_", package.name)]
-                unpack(wheel, work / package.name, compiled)
+                archive = found[re.sub(r"[-_.]+", "_", package.name)]
+                if kind == "sdist":
+                    unpack_source(archive, work / package.name)
+                else:
+                    unpack(archive, work / package.name, kind == "compiled")
                 (work / package.name).rename(folders[package])
     return folders.values()
 
@@ -87,6 +99,13 @@ def unpack(wheel, folder, compiled):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         archive.extractall(folder, [n for n in names if compiled or not n.endswith(".so")])
+
+
+def unpack_source(archive, folder):
+    """Without the folder all of it is in, so that what it is about can be imported from there."""
+    folder.mkdir()
+    argv = ["tar", "-xzf", archive, "-C", folder, "--strip-components=1", "--no-same-owner"]
+    subprocess.run(argv, stdin=subprocess.DEVNULL, check=True, timeout=60)
 
 
 def install(py, names):

@@ -9,29 +9,28 @@ from stress_check import stress
 SECONDS = 4
 THREADS = 20
 SEED = 1
+LIMIT = 150  # greenlet may have to be downloaded
 
 
-@limit(60)
-@over("debian-3.9", "debian-3.14", "pyenv-3.12")
-def test_uninstrumented_at_random(lab, py):
-    """All but what switches on the interpreter's own tracing."""
-    actions = """
-        catches catches_rethrown suppresses generators closes throws drops delegates awaits
-        async_ends callbacks dies comprehends makes_code new_thread deep
-    """.split()
-    calls, problems = stress(lab, py, SEED, SECONDS, THREADS, *actions)
-    check_none(problems, f"{len(problems)} figures differ after {calls} calls")
+def run(lab, py, *more):
+    calls, processes, problems = stress(lab, py, SEED, SECONDS, THREADS, *more)
+    told = f"{len(problems)} figures differ after {calls} calls in {processes} processes"
+    check_none(problems, told)
 
 
-@limit(60)
-@over("debian-3.11", "debian-3.13", "debian-3.14")
+@limit(LIMIT)
+@over("debian-3.9", "debian-3.13", "debian-3.15", "pyenv-3.12")
 def test_all_endings_at_random(lab, py):
-    calls, problems = stress(lab, py, SEED, SECONDS, THREADS)
-    check_none(problems, f"{len(problems)} figures differ after {calls} calls")
+    run(lab, py)
 
 
-@limit(60)
+@limit(LIMIT)
+@over("debian-3.11")
+def test_attached_in_the_middle(lab, py):
+    run(lab, py, "late")
+
+
+@limit(LIMIT)
 @over("debian-3.14")
 def test_hard_endings_at_random(lab, py):
-    calls, problems = stress(lab, py, SEED, SECONDS, THREADS, "hard")
-    check_none(problems, f"{len(problems)} figures differ after {calls} calls")
+    run(lab, py, "hard")
