@@ -14,7 +14,8 @@ enum entry_kind {
 	ENTRY_DOUBTED, /* it looks resumed, but it runs already */
 	ENTRY_START,
 	ENTRY_RESUME,
-	ENTRY_NONE, /* it does, but that is no call */
+	ENTRY_NONE,        /* it does, but that is no call */
+	ENTRY_PERHAPS = 8, /* a bit: it may run already */
 };
 
 static __always_inline bool is_resume(const struct py_layout *l, u8 op)
@@ -58,8 +59,9 @@ __noinline int entry_kind(struct thread *t, const struct py_layout *l)
 	 * What is after the instruction of a call that runs is not one but its cache, which may
 	 * look so by chance: if code of another interpreter begins, which that call has made
 	 */
-	if (is_resume(l, units[2]) && (!t->depth || !shadow_top_is(task, t, t->entering)))
-		return resume_kind(l, units[3]);
+	if (is_resume(l, units[2]))
+		return resume_kind(l, units[3]) |
+		       (t->depth && shadow_top_is(task, t, t->entering) ? ENTRY_PERHAPS : 0);
 	return ENTRY_UNKNOWN;
 }
 
@@ -97,7 +99,7 @@ static __always_inline enum entry_kind enter_quickly(struct hit *hit, u64 *frame
 	    frame_is_entry(l, t->head) || !shadow_top_is(hit->task, t, frame_previous(l, t->head)))
 		return ENTRY_UNKNOWN;
 	if (l->lasti_unit || l->resume_genexpr || frame_is_generator(l, t->head))
-		return entry_kind(t, l);
+		return entry_kind(t, l) & ~ENTRY_PERHAPS;
 	return ENTRY_START;
 }
 
@@ -117,8 +119,8 @@ __noinline int entry_by_state(struct thread *t, const struct py_layout *l, u32 f
 	if (!kind)
 		kind = entry_kind(t, l);
 	/* up to 3.10 any frame that runs looks resumed: also one of another interpreter */
-	if (l->lasti_unit && kind == ENTRY_RESUME && t->depth &&
-	    shadow_top_is(bpf_get_current_task_btf(), t, t->entering))
+	if (kind & ENTRY_PERHAPS || (l->lasti_unit && kind == ENTRY_RESUME && t->depth &&
+				     shadow_top_is(bpf_get_current_task_btf(), t, t->entering)))
 		return ENTRY_DOUBTED;
 	return kind;
 }
@@ -142,7 +144,7 @@ __noinline int entry_by_any_state(struct thread *t, const struct py_layout *l, u
 	}
 	t->tstate = known;
 	kind = entry_by_state(t, l, forced);
-	return kind == ENTRY_DOUBTED ? ENTRY_RESUME : kind;
+	return kind == ENTRY_DOUBTED ? entry_kind(t, l) & ~ENTRY_PERHAPS : kind;
 }
 
 /* Any entry: the frame from the thread state, proved by the instruction it stands at. */

@@ -127,12 +127,14 @@ static inline uint64_t reserve(size_t size)
 
 static inline uint64_t make_string(const char *text)
 {
-	uint64_t at = reserve(STR_DATA + strlen(text) + 1);
+	static const uint8_t rest[8]; /* memory comes in pieces of 16 bytes (Objects/obmalloc.c) */
+	uint64_t at = reserve(STR_DATA + strlen(text) + sizeof(rest));
 
 	put64(at + STR_LENGTH, strlen(text));
 	put64(at + STR_HASH, at * 31);
 	put32(at + STR_STATE, 1 << 2 | 1 << 5 | 1 << 6); /* kind 1, compact, ASCII */
 	image__write(py.image, at + STR_DATA, text, strlen(text));
+	image__write(py.image, at + STR_DATA + strlen(text), rest, sizeof(rest));
 	return at;
 }
 
