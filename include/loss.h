@@ -20,7 +20,7 @@
 	X(GENERATORS_FULL, "generators_full",     "generator calls not tracked: table full")      \
 	X(CALLBACKS_FULL,  "callbacks_full",      "event loop callbacks not recorded: table full") \
 	X(PARKED,          "greenlets_full",      "greenlets whose calls were let go: table full") \
-	X(STORAGE,         "thread_storage",      "events lost: no memory for thread state")      \
+	X(STORAGE,         "thread_storage",      "events lost: no thread state could be made")   \
 	X(DEPTH,           "depth",               "calls deeper than tracked: counted, not timed") \
 	X(UNREADABLE,      "unreadable_memory",   "target memory that could not be read")         \
 	X(UNKNOWN_THREAD,  "unknown_thread",      "calls in threads whose state was not found")   \

@@ -13,8 +13,10 @@ DEEP = {"descend", "trace_function", "on_tick", "on_event", "user_line", "user_r
 DEEP_RAISING = {"deep_thrower"}
 # what a child's tools were told of while it counted
 UNCOUNTED_IN_CHILDREN = {"trace_function", "on_event", "user_line", "user_return"}
-# a page that the kernel is moving cannot be read for a moment: what comes of it is in the figures
+# A page that the kernel is moving cannot be read for a moment, and task storage not be made while a
+# task is preempted in the middle of making it: what comes of it for calls is in the figures.
 NO_LOSS = {"began_before", "ended_unseen", "depth", "stack_mismatch", "unreadable_memory"}
+NO_LOSS |= {"thread_storage"}
 
 
 def counts_of(functions):

@@ -13,6 +13,7 @@ from harness import (
     over,
     short,
     thread_runtime_ns,
+    timing,
 )
 
 USAGE, UNWRITABLE = 2, 5
@@ -83,6 +84,7 @@ def test_what_each_thread_waits_for(lab, py):
     target.release().result()
 
 
+@timing
 @limit(30)
 @over("debian-3.9", "debian-3.11", "debian-3.14", "pyenv-3.12")
 def test_who_holds_the_gil(lab, py):
