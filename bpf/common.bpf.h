@@ -97,9 +97,20 @@ struct thread {
 	u64 off_stack;
 	u32 off_function;
 	s32 off_syscall;
-	u32 off_gil_switches;
-	u32 off_holder;
-	u64 waker_stack;
+	union { /* what it waits for */
+		struct {
+			u32 off_gil_switches;
+			u32 off_holder;
+		};
+		struct {                /* any class but `gil` */
+			u32 off_target; /* number of a target; 0: not known */
+			s32 off_number; /* of a child, -1: any; how many descriptors; 0: neither */
+		};
+	};
+	union {
+		u64 waker_stack; /* if there is a waker */
+		u64 off_file;    /* when it goes off-CPU: the struct file it waits on, or 0 */
+	};
 	u32 waker;
 	u32 waker_tid;
 	u8 off_class;
@@ -250,6 +261,21 @@ struct {
 	__type(key, struct gil_id);
 	__type(value, struct gil_stats);
 } gils SEC(".maps");
+/* What was waited for and has been told; what is in here no longer is told again. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, MAX_TARGETS);
+	__type(key, struct target_key);
+	__type(value, u32);
+} targets SEC(".maps");
+
+/* By parent. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, MAX_PROCESSES);
+	__type(key, u32);
+	__type(value, struct child_end);
+} child_ends SEC(".maps");
 
 /* Callbacks of event loops. */
 struct {
@@ -286,6 +312,9 @@ const volatile __s64 callback_least_ns = CALLBACK_LEAST_NS; /* shorter ones are 
 volatile __u32 process_epoch = 1;
 /* The window is over: hits of probes not yet taken out count no more. */
 volatile __u32 calls_over SEC(".data") = 0;
+/* Raised by userspace when it lets go of the targets it was told: they are told anew. */
+volatile __u32 target_generation SEC(".data") = 1;
+volatile __u32 target_last SEC(".data") = 0; /* the number given last */
 /* Raised before the callbacks of a report are read: what is read gains no more. */
 volatile __u32 callback_window SEC(".data") = 0;
 

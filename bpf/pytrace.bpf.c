@@ -5,5 +5,6 @@
 #include "sample.bpf.c"
 #include "gc.bpf.c"
 #include "life.bpf.c"
+#include "child.bpf.c"
 
 char LICENSE[] SEC("license") = "GPL";

@@ -45,24 +45,49 @@ static __always_inline struct thread *traced_thread(struct task_struct *task, u6
 	return t->flags & PROCESS_TRACED ? t : NULL;
 }
 
-/* What the thread, which is asleep or about to be, waits for; also its system call. */
-static __always_inline enum wait_class wait_class_of(struct task_struct *other,
-						     struct task_struct *task, struct thread *t,
-						     const struct py_layout *l, u32 state)
+/*
+ * What the thread, which is asleep or about to be, waits for: class, system call, and what the
+ * target is found by.  The programs' own stack is short, so this is a function of its own.
+ */
+static __noinline u32 wait_class_of(struct task_struct *other, struct task_struct *task,
+				    struct thread *t, const struct py_layout *l, u32 state)
 {
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
-	enum wait_class fallback = WAIT_OTHER;
-	u64 arg0;
+	bool iowait = BPF_CORE_READ_BITFIELD(task, in_iowait);
+	enum wait_class fallback = WAIT_OTHER, wait_class;
+	struct awaited on = {};
+	struct call call = {
+		.nr = (s32)regs->orig_ax,
+		.args = {regs->di, regs->si, regs->dx, regs->r10},
+	};
 
-	t->off_syscall = (s32)regs->orig_ax;
-	arg0 = regs->di;
-	if (t->off_syscall == __NR_futex && l && t->gil && arg0 >= t->gil &&
-	    arg0 < t->gil + l->gil_size)
+	t->off_syscall = call.nr;
+	if (call.nr == __NR_futex && l && t->gil && call.args[0] >= t->gil &&
+	    call.args[0] < t->gil + l->gil_size) {
+		t->off_gil_switches = 0;
+		t->off_holder = NO_FUNCTION;
 		return WAIT_GIL;
+	}
+	t->off_target = 0;
 	/* no call waits uninterruptibly for long but for storage */
-	if ((state & TASK_UNINTERRUPTIBLE) || BPF_CORE_READ_BITFIELD(task, in_iowait))
+	if ((state & TASK_UNINTERRUPTIBLE) || iowait)
 		fallback = WAIT_DISK;
-	return syscall_class(other, task, t->off_syscall, arg0, regs->si, fallback);
+	if (iowait)
+		t->off_flags |= WAIT_BLOCK_IO;
+	wait_class = syscall_class(other, task, &call, fallback, &on);
+	t->off_file = (u64)on.file;
+	t->off_number = waits_for_child(call.nr) ? awaited_child(&call) : on.number;
+	return wait_class;
+}
+
+/* The thread sleeps, or is about to. */
+static __always_inline void wait_begins(struct task_struct *other, struct task_struct *task,
+					struct thread *t, const struct py_layout *l, u32 state)
+{
+	t->off_class = wait_class_of(other, task, t, l, state);
+	if (class_has_target(t->off_class))
+		t->off_target = wait_target(task, t);
+	t->wake_ns = 0;
 }
 
 static __always_inline void switch_out(struct task_struct *task, struct thread *t, bool runnable,
@@ -80,17 +105,15 @@ static __always_inline void switch_out(struct task_struct *task, struct thread *
 		walk_here(t, l, WALKER_SCHEDULER, &walked);
 	t->off_stack = walked.stack;
 	t->off_function = walked.function;
-	t->off_holder = NO_FUNCTION;
 	t->off_flags = 0;
-	t->off_gil_switches = 0;
 	t->waker_tid = 0;
 	if (runnable) {
 		t->off_class = WAIT_RUNQ;
 		t->off_syscall = SYSCALL_NONE;
+		t->off_target = 0;
 		t->wake_ns = now;
 	} else {
-		t->off_class = wait_class_of(NULL, task, t, l, state);
-		t->wake_ns = 0;
+		wait_begins(NULL, task, t, l, state);
 		gil_switch_out(task, t, l, now);
 	}
 	t->off_begin = now;
@@ -220,22 +243,21 @@ static __always_inline void look_at_sleeper(struct task_struct *task, struct thr
 static __always_inline void thread_seed(struct task_struct *task, struct thread *t, u64 now,
 					bool look)
 {
+	t->off_flags = WAIT_AT_ATTACH;
 	if (task->on_cpu || BPF_CORE_READ(task, __state) == TASK_RUNNING) {
 		t->in_ns = task->on_cpu ? now : 0;
 		if (task->on_cpu)
 			return;
 		t->off_class = WAIT_RUNQ;
 		t->off_syscall = SYSCALL_NONE;
+		t->off_target = 0;
 		t->wake_ns = now;
 	} else {
 		if (look)
 			look_at_sleeper(task, t);
-		t->off_class = wait_class_of(look ? task : NULL, task, t,
-					     t->runtime ? layout_of(t->build) : NULL,
-					     BPF_CORE_READ(task, __state));
-		t->wake_ns = 0;
+		wait_begins(look ? task : NULL, task, t, t->runtime ? layout_of(t->build) : NULL,
+			    BPF_CORE_READ(task, __state));
 	}
-	t->off_flags = WAIT_AT_ATTACH;
 	t->off_begin = now;
 	exchange(&t->off_ns, now);
 }
@@ -257,7 +279,7 @@ static __always_inline int visit(struct task_struct *task, bool look)
 		t = traced_thread(task, now);
 		if (!t)
 			return 0;
-		t->off_function = t->off_holder = t->waker = NO_FUNCTION;
+		t->off_function = t->waker = NO_FUNCTION;
 		thread_seed(task, t, now, look);
 		return 0;
 	}

@@ -28,10 +28,10 @@ static __always_inline void wait_tell(struct task_struct *task, struct thread *t
 	record->oncpu_ns = exchange(&t->oncpu_ns, 0);
 	record->syscall = t->off_syscall;
 	record->wait_class = t->off_class;
-	record->flags = t->off_flags | (done ? WAIT_DONE : 0);
+	record->flags = t->off_flags | (done ? WAIT_DONE : 0) | (t->depth ? WAIT_IN_CALL : 0);
 	record->runq_done = done && record->runq_ns;
 	record->pad = 0;
-	record->gil_switches = t->off_gil_switches;
+	record->gil_switches = t->off_gil_switches; /* or the target */
 	record->holder = t->off_holder;
 	record->stack = t->off_stack;
 	record->waker_stack = t->waker_tid ? t->waker_stack : 0;
@@ -40,6 +40,19 @@ static __always_inline void wait_tell(struct task_struct *task, struct thread *t
 	record->gil = t->gil;
 	__builtin_memcpy(record->comm, task->comm, COMM_BYTES);
 	bpf_ringbuf_submit(record, ring_wake_flag());
+}
+
+/*
+ * Which child it was: not always known when the wait began, and its command may be what it was
+ * before its exec (a vfork() is over before that is).
+ */
+static __noinline int child_waited_for(struct thread *t, u32 tgid)
+{
+	struct child_end *end = bpf_map_lookup_elem(&child_ends, &tgid);
+
+	if (end && end->ns >= t->off_begin && (t->off_number < 0 || t->off_number == end->pid))
+		t->off_target = end->target;
+	return 0;
 }
 
 static __always_inline void switch_in(struct task_struct *task, struct thread *t, u64 now)
@@ -56,6 +69,8 @@ static __always_inline void switch_in(struct task_struct *task, struct thread *t
 		shadow_wait(task, t, t->off_class, wake - t->off_begin);
 	if (now > wake)
 		shadow_wait(task, t, WAIT_RUNQ, now - wake);
+	if (t->off_class == WAIT_CHILD && t->off_number)
+		child_waited_for(t, task->tgid);
 	wait_tell(task, t, since, now, true);
 }
 

@@ -12,6 +12,9 @@
 	X(RING_CODE,       "ring_full_code",      "function names delayed: ring buffer full")     \
 	X(RING_SAMPLE,     "ring_full_sample",    "samples not recorded: ring buffer full")       \
 	X(RING_STACK,      "ring_full_stack",     "stacks told later: ring buffer full")          \
+	X(RING_TARGET,     "ring_full_target",    "waits whose target was not told: ring buffer full") \
+	X(TARGETS_FULL,    "targets_full",        "waits told under other targets: too many of them") \
+	X(AWAITED_FULL,    "awaited_full",        "waits not counted per call: too many targets")    \
 	X(RING_LIFECYCLE,  "ring_full_lifecycle", "process events lost: ring buffer full")        \
 	X(FUNCTIONS_FULL,  "functions_full",      "calls not recorded: function table full")      \
 	X(PROCESSES_FULL,  "processes_full",      "events of processes beyond the process table") \

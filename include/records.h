@@ -30,12 +30,15 @@ enum record_kind {
 	RECORD_STACK,
 	RECORD_SAMPLE,
 	RECORD_GC,
+	RECORD_TARGET,
 };
 
 enum wait_flags {
 	WAIT_DONE = 1,        /* the wait is over; without it, a part of one still going on */
 	WAIT_AT_ATTACH = 2,   /* it had begun before we looked; its length is a lower bound */
 	WAIT_HOLDER_SURE = 4, /* the GIL was locked when its holder was looked up */
+	WAIT_BLOCK_IO = 8,    /* the kernel accounts it as waiting for a block device (in_iowait) */
+	WAIT_IN_CALL = 16,    /* call probes saw calls that it is in */
 };
 
 /* A stretch a thread was off-CPU, or the part of it not reported before. */
@@ -53,13 +56,21 @@ struct record_wait {
 	__u8 flags;      /* enum wait_flags */
 	__u8 runq_done;  /* one run queue stretch ended with this record */
 	__u8 pad;
-	__u32 gil_switches; /* low half of the GIL's switch count when a `gil` wait began */
-	__u32 holder;       /* `gil`: slot of the function that held it then, or NO_FUNCTION */
-	__u64 stack;        /* of the thread when it went off-CPU (record_stack), 0: no Python */
-	__u64 waker_stack;  /* of the thread that ended it, 0: none of ours, or no Python */
-	__u32 waker;        /* slot of the function on top there, or NO_FUNCTION */
-	__u32 waker_tid;    /* 0: nobody we know of */
-	__u64 gil;          /* `gil`: address of its struct */
+	union {
+		struct {                    /* `gil` */
+			__u32 gil_switches; /* low half of its switch count when the wait began */
+			__u32 holder; /* slot of the function that held it then, or NO_FUNCTION */
+		};
+		struct {              /* any other class */
+			__u32 target; /* as a struct record_target told it; 0: not known */
+			__u32 pad2;
+		};
+	};
+	__u64 stack;       /* of the thread when it went off-CPU (record_stack), 0: no Python */
+	__u64 waker_stack; /* of the thread that ended it, 0: none of ours, or no Python */
+	__u32 waker;       /* slot of the function on top there, or NO_FUNCTION */
+	__u32 waker_tid;   /* 0: nobody we know of */
+	__u64 gil;         /* `gil`: address of its struct */
 	char comm[COMM_BYTES];
 };
 _Static_assert(sizeof(struct record_wait) == 112, "ring-buffer ABI");
@@ -93,6 +104,66 @@ struct record_sample {
 	__u32 flags; /* enum sample_flags */
 };
 _Static_assert(sizeof(struct record_sample) == 40, "ring-buffer ABI");
+
+/* What a thread waits for, beside the class of the wait. */
+enum target_kind {
+	TARGET_NONE,
+	TARGET_INET,   /* id[0]: address; port in network order */
+	TARGET_INET6,  /* id[0], id[1]: address */
+	TARGET_UNIX,   /* id[0]: hash of its name, id[1]: bytes of it; the name is the text */
+	TARGET_SOCKET, /* of another family, `number` */
+	TARGET_FILE,   /* id: dentry, inode number, hash of the name; the path is the text */
+	TARGET_FIFO,   /* the same of a named pipe */
+	TARGET_PIPE,
+	TARGET_TTY,   /* `number`: device, as the kernel has it */
+	TARGET_ANON,  /* id[0], id[1]: name of an anonymous inode, "[eventfd]" */
+	TARGET_FDS,   /* poll() of `number` descriptors */
+	TARGET_EPOLL, /* descriptor `number` of the process id[0]; id[1]: which instance */
+	TARGET_CHILD, /* id[0], id[1]: its command */
+	TARGET_KINDS,
+};
+
+enum target_flags {
+	TARGET_LISTENS = 1,  /* address and port, or name, are the socket's own */
+	TARGET_ACCEPTED = 2, /* a client of our port `number`; its own port means nothing */
+	TARGET_LOCAL = 4,    /* it has no peer: address and port are its own */
+	TARGET_UDP = 8,
+};
+
+struct target_key {
+	__u8 kind;
+	__u8 flags;
+	__u16 port;
+	__u32 number;
+	__u32 generation; /* raised when userspace lets go of what it was told */
+	__u32 pad;
+	__u64 id[3];
+};
+_Static_assert(sizeof(struct target_key) == 40, "map ABI");
+
+/* The first wait for something: what it is. */
+struct record_target {
+	__u32 kind;
+	__u32 id; /* never 0 */
+	struct target_key key;
+	__u8 parts; /* a path's components, the last first */
+	__u8 cut;   /* there are more of them */
+	__u8 pad[6];
+	union {
+		char path[TARGET_PARTS][TARGET_PART_BYTES]; /* each ends with a NUL */
+		char name[TARGET_NAME_BYTES];               /* of a unix socket, id[1] bytes */
+	};
+};
+_Static_assert(sizeof(struct record_target) == 56 + TARGET_PARTS * TARGET_PART_BYTES,
+	       "ring-buffer ABI");
+
+/* The last child of a process that ended. */
+struct child_end {
+	__u64 ns;
+	__u32 target;
+	__s32 pid; /* as its parent sees it */
+};
+_Static_assert(sizeof(struct child_end) == 16, "map ABI");
 
 /* A function seen for the first time. */
 struct record_code {

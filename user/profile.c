@@ -58,6 +58,7 @@ void profile__free(struct profile *profile)
 	for (size_t i = 0; i < profile->function_count; i++) {
 		free(profile->functions[i].function);
 		free(profile->functions[i].file);
+		free(profile->functions[i].repeat.target);
 	}
 	for (size_t i = 0; i < profile->wait_count; i++) {
 		free(profile->waits[i].function);

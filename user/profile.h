@@ -84,6 +84,16 @@ struct profile_tail {
 #define STACK_ONCPU WAIT_CLASSES
 #define STACK_PARTS (WAIT_CLASSES + 1)
 
+#define NOTHING_BELOW SIZE_MAX
+
+/* What a function, or what it calls, waited for most often. */
+struct profile_repeat {
+	char *target; /* NULL: nothing that is known */
+	enum wait_class wait_class;
+	uint64_t count;
+	size_t below; /* most of them in what it calls: that function's place, or NOTHING_BELOW */
+};
+
 struct profile_function {
 	uint32_t tgid;
 	char *function;
@@ -97,6 +107,8 @@ struct profile_function {
 	uint64_t probe_ns; /* taken off wall and self: our probes, callees' included */
 	uint64_t probed_ns;
 	uint64_t wait_ns[WAIT_CLASSES]; /* inside wall.sum_ns, callees included */
+	uint64_t io_waits;              /* for sockets, files, pipes and children, callees' too */
+	struct profile_repeat repeat;
 	struct histogram wall;
 	/* from stacks: what threads did in it or below it, and with it on top */
 	uint64_t stack_ns[STACK_PARTS];
@@ -115,6 +127,7 @@ struct profile_wait {
 	const char *syscall; /* static name, or NULL: fault or run queue */
 	char *target;        /* what was waited for, or NULL */
 	char *waker;         /* function of this process in which it was ended, or NULL */
+	uint64_t block_io;   /* of those in `time`: were for a block device */
 	struct histogram time;
 };
 

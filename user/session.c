@@ -524,5 +524,5 @@ void session_losses(const struct session *session, uint64_t losses[LOSS_COUNT])
 	tracer__losses(session->tracer, losses);
 	for (int i = 0; i < LOSS_COUNT; i++)
 		losses[i] += session->losses[i];
-	losses[LOSS_STACKS_FULL] += collector__stacks_lost(session->collector);
+	collector__add_losses(session->collector, losses);
 }

@@ -372,6 +372,10 @@ static int follow(struct run *run)
 			command_poll(&run->command, look_at_held, run);
 		session_look_again(session);
 		session_resync(session);
+		if (collector__targets_full(session->collector)) {
+			tracer__renew_targets(session->tracer);
+			collector__renew_targets(session->collector);
+		}
 		now = monotonic_ns();
 		if (run->options->calls && now - run->tails_ns >= TAILS_NS)
 			drain(run, RING_UNREAD);

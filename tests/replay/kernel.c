@@ -37,6 +37,7 @@ struct host_map host_maps[] = {
 	MAP(generators),
 	MAP(generator_blank),
 	MAP(losses),
+	MAP(child_ends),
 	MAP(site_votes),
 	MAP(build_costs),
 	MAP(costs),

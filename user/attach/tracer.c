@@ -180,6 +180,7 @@ int tracer__attach_events(struct tracer *tracer)
 		struct bpf_link **link;
 	} events[] = {
 		{skel->progs.on_exit, &skel->links.on_exit},
+		{skel->progs.on_child_exit, &skel->links.on_child_exit},
 		{skel->progs.on_fork, &skel->links.on_fork},
 		{skel->progs.on_exec, &skel->links.on_exec},
 		{skel->progs.on_waking, &skel->links.on_waking},
@@ -477,6 +478,11 @@ void tracer__callbacks(struct tracer *tracer, pid_t tgid, callback_fn fn, void *
 			fn(arg, &key, &stats);
 		bpf_map_delete_elem(fd, &key);
 	}
+}
+
+void tracer__renew_targets(struct tracer *tracer)
+{
+	tracer->skel->data->target_generation++;
 }
 
 static uint64_t loss_count(struct tracer *tracer, uint32_t cause)

@@ -120,6 +120,8 @@ void tracer__callbacks(struct tracer *tracer, pid_t tgid, callback_fn fn, void *
 /* How long threads have waited for each GIL until now_ns; of one process (0: of all). */
 typedef void (*gil_fn)(void *arg, const struct gil_id *gil, uint64_t contended_ns);
 void tracer__gils(struct tracer *tracer, pid_t tgid, uint64_t now_ns, gil_fn fn, void *arg);
+/* Have what is waited for told anew: what was told before is to be forgotten some time. */
+void tracer__renew_targets(struct tracer *tracer);
 
 /* Losses so far, by cause. */
 void tracer__losses(struct tracer *tracer, uint64_t losses[LOSS_COUNT]);

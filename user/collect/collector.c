@@ -2,6 +2,7 @@
 /* Records from the ring buffer into totals. */
 #include "collector.h"
 #include "collector_internal.h"
+#include "awaited.h"
 #include "callbacks.h"
 
 #include <errno.h>
@@ -76,6 +77,7 @@ void collector__free(struct collector *collector)
 		next = total->next;
 		process_total__free(total);
 	}
+	targets__free(&collector->targets);
 	for (size_t i = 0; collector->slots && i < collector->slot_count; i++)
 		free(collector->slots[i].before);
 	free(collector->slots);
@@ -106,11 +108,6 @@ struct process_total *collector__find_any(const struct collector *collector, pid
 bool collector__knows(const struct collector *collector, pid_t tgid)
 {
 	return collector__find(collector, tgid) != NULL;
-}
-
-uint64_t collector__stacks_lost(const struct collector *collector)
-{
-	return collector->stacks_lost;
 }
 
 size_t collector__living(const struct collector *collector)
@@ -335,8 +332,24 @@ static void add_wait(struct collector *collector, struct process_total *process,
 		gil_wait_done(collector, process, thread, key, record);
 	} else {
 		histogram_add_bucket(&wait->time, record->total_ns);
+		wait->block_io += !!(record->flags & WAIT_BLOCK_IO);
 		thread->after_io = is_io(record->wait_class);
 	}
+}
+
+/* What the number in a record stands for; NULL: nothing, or it is not known. */
+static struct target_total *target_of(struct collector *collector, struct process_total *process,
+				      uint32_t id)
+{
+	const struct target_told *told = id ? targets__find(&collector->targets, id) : NULL;
+	struct target_total *target;
+	bool other;
+
+	if (!told)
+		return NULL;
+	target = process_total__target(process, told, &other);
+	collector->losses[LOSS_TARGETS_FULL] += other;
+	return target;
 }
 
 static void on_wait(struct collector *collector, const struct record_wait *record)
@@ -366,9 +379,12 @@ static void on_wait(struct collector *collector, const struct record_wait *recor
 		add_runq(process, &key, on.stack, record);
 	if (record->wait_class == WAIT_RUNQ)
 		return;
+	if (record->wait_class != WAIT_GIL)
+		key.target = target_of(collector, process, record->target);
 	if (!gil_goes_on(thread, record))
 		gil_settle(process, thread);
 	stacks_use(process, &on, record->new_ns, record->flags & WAIT_DONE);
+	awaited_add(collector, process, on.stack, key.target, record);
 	add_wait(collector, process, thread, &key, record);
 }
 
@@ -419,6 +435,22 @@ static void on_thread_exit(struct collector *collector, const struct record_task
 	thread->exited = true;
 }
 
+bool collector__targets_full(const struct collector *collector)
+{
+	return targets__full(&collector->targets);
+}
+
+void collector__renew_targets(struct collector *collector)
+{
+	targets__renew(&collector->targets);
+}
+
+void collector__add_losses(const struct collector *collector, uint64_t losses[LOSS_COUNT])
+{
+	for (int i = 0; i < LOSS_COUNT; i++)
+		losses[i] += collector->losses[i];
+}
+
 static void on_gc(struct collector *collector, const struct record_gc *record)
 {
 	struct process_total *process = process_of(collector, record->tgid);
@@ -438,6 +470,10 @@ int collector__record(void *arg, void *data, size_t size)
 	case RECORD_WAIT:
 		if (size >= sizeof(struct record_wait))
 			on_wait(collector, data);
+		break;
+	case RECORD_TARGET:
+		if (size >= sizeof(struct record_target))
+			targets__add(&collector->targets, data);
 		break;
 	case RECORD_CODE:
 		if (size >= sizeof(struct record_code))

@@ -78,15 +78,22 @@ void collector__drain(struct collector *collector, enum ring_state ring,
  */
 void collector__renew_tails(struct collector *collector, uint64_t now_ns);
 
+/*
+ * Has the kernel side told so many targets of waits that it should begin anew?  After
+ * tracer__renew_targets() those of long ago are forgotten.
+ */
+bool collector__targets_full(const struct collector *collector);
+void collector__renew_targets(struct collector *collector);
+
+/* Adds what was lost here, by cause. */
+void collector__add_losses(const struct collector *collector, uint64_t losses[LOSS_COUNT]);
+
 /* What an event loop called in this window (callback_fn of the tracer): before the drain. */
 void collector__callback(void *collector, const struct callback_key *key,
 			 const struct callback_stats *stats);
 
 /* How long threads have waited for a GIL so far (gil_fn of the tracer): before a profile. */
 void collector__gil(void *collector, const struct gil_id *gil, uint64_t contended_ns);
-
-/* Stacks that found no room so far. */
-uint64_t collector__stacks_lost(const struct collector *collector);
 
 /* What a profile says of itself and of the costs; the collector fills in the rest. */
 struct window {

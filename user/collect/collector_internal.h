@@ -31,10 +31,11 @@ struct collector {
 	lifecycle_fn lifecycle;
 	void *lifecycle_arg;
 	struct process_total *processes;
-	uint64_t stacks_lost; /* so far */
 	struct native *native;
 	struct cpu_hierarchy cpu_hierarchy;
 	struct throttle_cache throttle_cache;
+	struct targets targets;
+	uint64_t losses[LOSS_COUNT];
 };
 
 /* The function in a slot of the kernel side; NULL: there is no such slot, or no memory. */

@@ -26,7 +26,7 @@ static bool has_room(struct collector *collector, const struct process_total *pr
 {
 	if (HASH_COUNT(process->stacks) < MAX_PROCESS_STACKS)
 		return true;
-	collector->stacks_lost++;
+	collector->losses[LOSS_STACKS_FULL]++;
 	return false;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* Finding, making and forgetting what is added up per process. */
 #include "totals.h"
+#include "awaited.h"
 #include "hash.h"
 #include "pauses.h"
 
@@ -8,9 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define OTHER_TARGETS "(other targets)"
+
 static void function_free(struct function_total *function)
 {
 	free(function->history);
+	awaited_forget(function);
 	free(function->id);
 	free(function->name.function);
 	free(function->name.file);
@@ -30,7 +34,24 @@ static void window_free(struct process_total *total)
 	EMPTY(total->waits, free);
 	EMPTY(total->pauses, free);
 	EMPTY(total->stack_uses, free);
+	EMPTY(total->awaited, free);
 	EMPTY(total->gils, free);
+}
+
+static void targets_free(struct process_total *total, bool all)
+{
+	struct target_total *target, *next;
+
+	HASH_ITER(hh, total->targets, target, next)
+	{
+		if (target->kept && !all) {
+			target->kept = false;
+			continue;
+		}
+		HASH_DEL(total->targets, target);
+		free(target->id);
+		free(target);
+	}
 }
 
 void process_total__free(struct process_total *total)
@@ -38,6 +59,7 @@ void process_total__free(struct process_total *total)
 	if (!total)
 		return;
 	window_free(total);
+	targets_free(total, true);
 	EMPTY(total->stacks, stack_free);
 	EMPTY(total->contention, free);
 	EMPTY(total->threads, free);
@@ -89,6 +111,38 @@ struct thread_total *process_total__thread(struct process_total *total, uint32_t
 	return FIND_OR_MAKE(total->threads, tid, &tid);
 }
 
+struct target_total *process_total__target(struct process_total *total,
+					   const struct target_told *told, bool *other)
+{
+	struct target_total *found = NULL;
+	const char *id = told->text;
+
+	*other = false;
+	HASH_FIND_STR(total->targets, id, found);
+	if (!found && HASH_COUNT(total->targets) >= PROCESS_TARGETS) {
+		*other = true;
+		id = OTHER_TARGETS;
+		HASH_FIND_STR(total->targets, id, found);
+	}
+	if (found)
+		return found;
+	found = calloc(1, sizeof(*found));
+	if (!found)
+		return NULL;
+	found->id = strdup(id);
+	if (!found->id) {
+		free(found);
+		return NULL;
+	}
+	if (!*other) {
+		found->epoll = told->epoll;
+		found->fd = told->fd;
+		found->members = told->members;
+	}
+	HASH_ADD_KEYPTR(hh, total->targets, found->id, strlen(found->id), found);
+	return found;
+}
+
 struct wait_total *process_total__wait(struct process_total *total, const struct wait_key *key)
 {
 	return FIND_OR_MAKE(total->waits, key, key);
@@ -102,6 +156,18 @@ struct stack_total *process_total__stack(struct process_total *total, uint64_t i
 struct stack_use *process_total__stack_use(struct process_total *total, const struct stack_key *key)
 {
 	return FIND_OR_MAKE(total->stack_uses, key, key);
+}
+
+struct awaited_use *process_total__awaited(struct process_total *total,
+					   const struct awaited_use_key *key)
+{
+	return FIND_OR_MAKE(total->awaited, key, key);
+}
+
+struct awaited_total *function_total__awaited(struct function_total *function,
+					      const struct awaited_key *key)
+{
+	return FIND_OR_MAKE(function->awaited, key, key);
 }
 
 struct gil_total *process_total__gil(struct process_total *total, const struct gil_key *key)
@@ -186,8 +252,10 @@ static void waits_rename(struct process_total *total, const struct function_tota
 		if (!renamed(&key.waker, from, to) && !function)
 			continue;
 		into = process_total__wait(total, &key);
-		if (into)
+		if (into) {
 			histogram_merge(&into->time, &wait->time);
+			into->block_io += wait->block_io;
+		}
 		HASH_DEL(total->waits, wait);
 		free(wait);
 	}
@@ -259,6 +327,7 @@ void process_total__reset(struct process_total *total)
 		memset(&f->wall, 0, sizeof(f->wall));
 		f->hold_max_ns = 0;
 		f->tail_least_ns = f->tail_most_ns = 0;
+		awaited_forget(f);
 	}
 	HASH_ITER(hh, total->threads, thread, next_thread)
 	{
@@ -267,12 +336,15 @@ void process_total__reset(struct process_total *total)
 			free(thread);
 			continue;
 		}
+		if (thread->open && thread->open_key.target)
+			thread->open_key.target->kept = true;
 		thread->oncpu_ns = thread->preempted_ns = 0;
 		memset(thread->wait_ns, 0, sizeof(thread->wait_ns));
 	}
 	for (struct gil_contention *gil = total->contention; gil; gil = gil->hh.next)
 		gil->ns = 0;
 	window_free(total);
+	targets_free(total, false);
 	total->gil_after_io = total->gil_after_io_ns = 0;
 	total->samples = total->gil_samples = 0;
 	total->probed_ns = 0;

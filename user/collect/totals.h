@@ -14,6 +14,7 @@
 #include "profile.h"
 #include "records.h"
 #include "tail.h"
+#include "targets.h"
 
 /* A function by what it is called, whatever code objects it had. */
 struct function_name {
@@ -45,6 +46,25 @@ struct stack_sums {
 	const void *counted; /* scratch: the stack that was counted last, for recursion */
 };
 
+struct function_total;
+
+/* What a wait for I/O is for. */
+struct awaited_key {
+	const struct target_total *target; /* NULL: not known */
+	uint32_t wait_class;
+	uint32_t pad;
+};
+
+/* Waits for I/O that a function's calls were in: its own and those of what it calls. */
+struct awaited_total {
+	struct awaited_key key;
+	UT_hash_handle hh;
+	uint64_t count;
+	/* what it called that most of them came through, by majority vote; NULL: its own */
+	const struct function_total *below;
+	uint64_t votes;
+};
+
 struct function_total {
 	char *id; /* hash key: file, line and name in one string */
 	UT_hash_handle hh;
@@ -58,6 +78,10 @@ struct function_total {
 	struct tail_history *history; /* NULL: too few calls yet */
 	uint64_t tail_from_ns;        /* calls that take this long are slow; 0: not known yet */
 	uint64_t tail_least_ns, tail_most_ns; /* values of it calls of this window met; 0: none */
+	uint64_t io_waits;             /* of calls of the window, in it and below: at its end */
+	struct awaited_total *awaited; /* the same, by target */
+	const void *awaited_by;        /* scratch: the awaited_use counted last, for recursion */
+	size_t profile; /* where it is in the profile being made, + 1; 0: it is not */
 };
 
 /* A stack of functions of a process. */
@@ -85,9 +109,32 @@ struct stack_use {
 	uint64_t ns;
 };
 
+/* What threads of one process waited for. */
+struct target_total {
+	char *id; /* hash key: the text, but for an epoll instance */
+	UT_hash_handle hh;
+	bool epoll;            /* its text is epoll_text(members) */
+	bool kept;             /* a wait that goes on is for it */
+	uint32_t fd;           /* of the epoll instance */
+	unsigned long members; /* when last looked at; 0: not known */
+};
+
+/* Waits for I/O on a stack, in calls that probes saw. */
+struct awaited_use_key {
+	const struct stack_total *stack;
+	struct awaited_key on;
+};
+
+struct awaited_use {
+	struct awaited_use_key key;
+	UT_hash_handle hh;
+	uint64_t count;
+};
+
 struct wait_key {
 	const struct function_total *function; /* NULL: not known */
 	const struct function_total *waker; /* `lock`: in this one it was ended; NULL: not known */
+	struct target_total *target;        /* NULL: not known, or nothing in particular */
 	uint32_t wait_class;
 	int32_t syscall;
 };
@@ -96,6 +143,7 @@ struct wait_total {
 	struct wait_key key;
 	UT_hash_handle hh;
 	struct histogram time;
+	uint64_t block_io; /* of those counted: were for a block device */
 };
 
 /* 44 bytes of Latin-1 and an ellipsis are the most. */
@@ -196,6 +244,8 @@ struct process_total {
 	struct gil_contention *contention;
 	uint64_t samples, gil_samples; /* of the window; those by a thread that had the GIL */
 	uint64_t gil_after_io, gil_after_io_ns; /* waits for the GIL that followed one for I/O */
+	struct target_total *targets;
+	struct awaited_use *awaited;
 	struct callback_total *callbacks;
 	struct pause_total *pauses;
 	enum gc_method gc_method;
@@ -224,10 +274,20 @@ struct function_total *process_total__function(struct process_total *total, cons
 void function_total__tail_in_force(struct function_total *function, uint64_t least_ns,
 				   uint64_t most_ns);
 struct thread_total *process_total__thread(struct process_total *total, uint32_t tid);
+/*
+ * What was waited for, made if it is new; NULL without memory.  Beyond PROCESS_TARGETS it is one
+ * that stands for all others, and *other is set.
+ */
+struct target_total *process_total__target(struct process_total *total,
+					   const struct target_told *told, bool *other);
 struct wait_total *process_total__wait(struct process_total *total, const struct wait_key *key);
 struct stack_total *process_total__stack(struct process_total *total, uint64_t id);
 struct stack_use *process_total__stack_use(struct process_total *total,
 					   const struct stack_key *key);
+struct awaited_use *process_total__awaited(struct process_total *total,
+					   const struct awaited_use_key *key);
+struct awaited_total *function_total__awaited(struct function_total *function,
+					      const struct awaited_key *key);
 struct gil_total *process_total__gil(struct process_total *total, const struct gil_key *key);
 struct gil_contention *process_total__contention(struct process_total *total, uint64_t gil);
 /* How long its threads ran in this window; and the part that so many of its samples stand for. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* From totals to the profile of a window. */
+#include "awaited.h"
 #include "collector_internal.h"
 #include "pauses.h"
 
@@ -12,8 +13,10 @@
 #include <unistd.h>
 
 #include "discover/syscall.h"
+#include "discover/target.h"
 #include "gil.h"
 #include "stacks.h"
+#include "target_text.h"
 
 /* Resident bytes of a process (0: gone). */
 static uint64_t rss_of(pid_t tgid)
@@ -160,6 +163,31 @@ static uint64_t never_negative(uint64_t sum)
 	return (int64_t)sum < 0 ? 0 : sum;
 }
 
+static char *target_name(const struct target_total *target)
+{
+	if (!target)
+		return NULL;
+	return target->epoll ? epoll_text(target->members) : strdup(target->id);
+}
+
+/* What functions waited for, once it is known where each is in the profile. */
+static void add_repeats(struct profile *profile, const struct process_total *total)
+{
+	for (struct function_total *f = total->functions; f; f = f->hh.next) {
+		const struct awaited_total *most = awaited_most(f);
+		struct profile_repeat *out;
+
+		if (!f->profile || !most)
+			continue;
+		out = &profile->functions[f->profile - 1].repeat;
+		out->target = target_name(most->key.target);
+		out->wait_class = most->key.wait_class;
+		out->count = most->count;
+		out->below = most->below && most->below->profile ? most->below->profile - 1
+								 : NOTHING_BELOW;
+	}
+}
+
 static void fill_tail(struct profile_tail *out, const struct function_total *f)
 {
 	const struct tail_counts *tail = &f->window.tail;
@@ -183,11 +211,13 @@ static int add_functions(struct profile *profile, const struct process_total *to
 		bool called = f->window.segments || f->wall.count || f->begun != f->over ||
 			      f->window.self_ns;
 
+		f->profile = 0;
 		if (!called && !f->stack.inclusive_ns && !f->window.holds)
 			continue; /* quiet in this window */
 		out = profile__add_function(profile);
 		if (!out)
 			return -1;
+		f->profile = profile->function_count;
 		out->tgid = total->process.tgid;
 		out->function = strdup(f->name.function);
 		out->file = strdup(f->name.file);
@@ -213,7 +243,9 @@ static int add_functions(struct profile *profile, const struct process_total *to
 		out->hold_ns = f->window.hold_ns;
 		out->hold_max_ns = f->hold_max_ns;
 		fill_tail(&out->tail, f);
+		out->io_waits = f->io_waits;
 	}
+	add_repeats(profile, total);
 	return 0;
 }
 
@@ -228,6 +260,20 @@ static void count_open_waits(struct process_total *total)
 		wait = process_total__wait(total, &t->open_key);
 		if (wait)
 			wait->time.censored++;
+	}
+}
+
+/* How many members epoll instances have now, while they can be asked. */
+static void look_at_epolls(struct process_total *total)
+{
+	unsigned long members;
+
+	for (struct target_total *t = total->targets; t; t = t->hh.next) {
+		if (!t->epoll || !total->current)
+			continue;
+		members = epoll_members(total->process.tgid, (int)t->fd);
+		if (members)
+			t->members = members;
 	}
 }
 
@@ -249,6 +295,8 @@ static int add_waits(struct profile *profile, const struct process_total *total)
 		out->line = name ? name->line : 0;
 		out->syscall = syscall_name(w->key.syscall);
 		out->waker = w->key.waker ? strdup(w->key.waker->name.function) : NULL;
+		out->target = target_name(w->key.target);
+		out->block_io = w->block_io;
 		out->time = w->time;
 	}
 	return 0;
@@ -337,6 +385,8 @@ struct profile *collector__profile(struct collector *collector, const struct win
 			continue; /* it had become something else before it did anything */
 		count_open_waits(total);
 		stacks_add_up(total);
+		awaited_add_up(total);
+		look_at_epolls(total);
 		if (add_process(profile, collector, total, window))
 			goto no_memory;
 		probed = profile->processes[profile->process_count - 1].probed_ns;

@@ -76,8 +76,39 @@ bool wait_class_is_idle(enum wait_class wait_class)
 	return false;
 }
 
+/* Calls in which one thread waits for many things. */
+static bool is_selecting(const char *syscall)
+{
+	static const char *const names[] = {"epoll_wait", "epoll_pwait", "epoll_pwait2", "poll",
+					    "ppoll",      "select",      "pselect6"};
+
+	for (size_t i = 0; syscall && i < sizeof(names) / sizeof(*names); i++)
+		if (!strcmp(syscall, names[i]))
+			return true;
+	return false;
+}
+
+bool wait_is_event_loop(const struct profile_wait *wait)
+{
+	if (!is_selecting(wait->syscall) || !wait->file || !wait->function)
+		return false;
+	if (path_ends_with(wait->file, "selectors.py"))
+		return !strcmp(last_component(wait->function), "select");
+	/* uvloop is C: on top is who runs it */
+	return strstr(wait->file, "/asyncio/") || strstr(wait->file, "/uvloop/");
+}
+
+/* For somebody who connects, whatever the call (collect/target_text.c makes the text). */
+static bool is_listening(const struct profile_wait *wait)
+{
+	return wait->wait_class == WAIT_NET && wait->target &&
+	       !strncmp(wait->target, "listening on ", strlen("listening on "));
+}
+
 bool wait_is_idle(const struct profile_wait *wait)
 {
+	if (wait_is_event_loop(wait) || is_listening(wait))
+		return true;
 	for (size_t i = 0; i < sizeof(idle_rules) / sizeof(idle_rules[0]); i++) {
 		if (rule_matches(&idle_rules[i], wait))
 			return true;

@@ -11,4 +11,7 @@ bool wait_class_is_idle(enum wait_class wait_class);
 /* A thread waiting for work, or asleep because it was told to. */
 bool wait_is_idle(const struct profile_wait *wait);
 
+/* An event loop that waits for what comes next: idle, whatever it is class by class. */
+bool wait_is_event_loop(const struct profile_wait *wait);
+
 #endif

@@ -3,6 +3,7 @@
 #include "limit.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "idle.h"
@@ -178,20 +179,88 @@ static void find_busiest_function(const struct profile *profile, uint32_t tgid, 
 	limit->where_share = share(most, limit->busy_ns[LIMIT_ONCPU]);
 }
 
+static int compare_text(const char *a, const char *b)
+{
+	return strcmp(a ? a : "", b ? b : "");
+}
+
+static bool same_function(const struct profile_wait *a, const struct profile_wait *b)
+{
+	return a->line == b->line && !compare_text(a->function, b->function) &&
+	       !compare_text(a->file, b->file);
+}
+
+/* Those of one function together, and of these those on one target. */
+static int compare_waits(const void *left, const void *right)
+{
+	const struct profile_wait *a = *(const struct profile_wait *const *)left;
+	const struct profile_wait *b = *(const struct profile_wait *const *)right;
+	int order = compare_text(a->function, b->function);
+
+	if (!order)
+		order = compare_text(a->file, b->file);
+	if (!order)
+		order = (a->line > b->line) - (a->line < b->line);
+	return order ? order : compare_text(a->target, b->target);
+}
+
+/* The waits of one part, sorted: an array for free(); NULL without memory. */
+static const struct profile_wait **waits_of(const struct profile *profile, uint32_t tgid, int part,
+					    bool idle, size_t *count)
+{
+	const struct profile_wait **found = calloc(profile->wait_count + 1, sizeof(void *));
+	size_t n = 0;
+
+	for (size_t i = 0; found && i < profile->wait_count; i++) {
+		const struct profile_wait *wait = &profile->waits[i];
+
+		if (wait->tgid == tgid && wait->wait_class == (enum wait_class)part &&
+		    wait_is_idle(wait) == idle)
+			found[n++] = wait;
+	}
+	if (found)
+		qsort(found, n, sizeof(void *), compare_waits);
+	*count = n;
+	return found;
+}
+
+/* The target that most of these waits were for, if there is one. */
+static const char *main_target(const struct profile_wait *const *waits, size_t count, uint64_t all)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (i && compare_text(waits[i]->target, waits[i - 1]->target) != 0)
+			sum = 0;
+		sum += waits[i]->time.sum_ns;
+		if (2 * sum > all)
+			return waits[i]->target;
+	}
+	return NULL;
+}
+
+/* In which function the process waited longest, and there for what. */
 static void find_longest_wait(const struct profile *profile, uint32_t tgid, int part, bool idle,
 			      struct limit *limit)
 {
-	uint64_t most = 0;
+	const struct profile_wait **waits;
+	uint64_t most = 0, sum = 0;
+	size_t count, first = 0;
 
-	for (size_t i = 0; i < profile->wait_count; i++) {
-		const struct profile_wait *wait = &profile->waits[i];
-
-		if (wait->tgid != tgid || wait->wait_class != (enum wait_class)part ||
-		    wait_is_idle(wait) != idle || wait->time.sum_ns <= most)
+	waits = waits_of(profile, tgid, part, idle, &count);
+	for (size_t i = 0; waits && i < count; i++) {
+		if (!same_function(waits[first], waits[i])) {
+			first = i;
+			sum = 0;
+		}
+		sum += waits[i]->time.sum_ns;
+		if (sum <= most)
 			continue;
-		most = wait->time.sum_ns;
-		limit->wait = wait;
+		most = sum;
+		limit->wait = waits[i];
+		limit->target = main_target(waits + first, i - first + 1, sum);
 	}
+	free(waits);
 	if (limit->wait && limit->wait->function && *limit->wait->function)
 		limit->function = limit->wait->function;
 	limit->where_share = share(most, idle ? limit->idle_ns[part] : limit->busy_ns[part]);
@@ -331,8 +400,10 @@ static const struct limit_rule *rule_of(const struct limit *limit)
 }
 
 /* What a process does that is idle mostly in this part. */
-static const char *idle_text(int part)
+static const char *idle_text(int part, const struct profile_wait *wait)
 {
+	if (wait && wait_is_event_loop(wait))
+		return "in its event loop (poll)";
 	switch (part) {
 	case WAIT_SLEEP:
 		return "asleep (sleep)";
@@ -354,9 +425,9 @@ static void say_where(const struct limit *limit, char *out, size_t size)
 {
 	*out = '\0';
 	if (limit->function && limit->where_share >= 0.10)
-		snprintf(out, size, ", %s in %s()",
+		snprintf(out, size, ", %s in %s()%s%s",
 			 limit->where_share >= 0.5 ? "most of it" : "the largest part",
-			 limit->function);
+			 limit->function, limit->target ? ", for " : "", limit->target ?: "");
 }
 
 static void say_mixed(const struct limit *limit, char *line, size_t size)
@@ -392,7 +463,7 @@ const char *limit_line(const struct limit *limit, char *line, size_t size)
 		snprintf(line, size, "idle: active %.1f %% of the time, otherwise %s%s",
 			 active * 100,
 			 limit->idle_ns[largest(limit->idle_ns)]
-				 ? idle_text(largest(limit->idle_ns))
+				 ? idle_text(largest(limit->idle_ns), limit->wait)
 				 : "waiting",
 			 where);
 	} else if (!rule) {

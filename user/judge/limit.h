@@ -31,8 +31,9 @@ struct limit {
 	const char *cause;     /* static: what that means */
 	const char *next_step; /* static */
 	const struct profile_function *where; /* of an on-CPU limit, or NULL */
-	const struct profile_wait *wait;      /* the largest wait of that part, or NULL */
-	double where_share;                   /* how much of the part is in there, 0 to 1 */
+	const struct profile_wait *wait;      /* one of the largest of that part, or NULL */
+	const char *target;   /* what most waits there were for, the profile's own; or NULL */
+	double where_share;   /* how much of the part is in there, 0 to 1 */
 	const char *function; /* qualified name of either, the profile's own; or NULL */
 
 	char evidence[LIMIT_EVIDENCE][LIMIT_EVIDENCE_BYTES]; /* ASCII, plain; "" ends */

@@ -7,7 +7,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "../judge/idle.h"
 #include "../judge/limit.h"
+#include "../judge/repeat.h"
 #include "../judge/select.h"
 #include "json_stacks.h"
 #include "json_top.h"
@@ -36,6 +38,7 @@ static json_t *diagnosis(struct json_builder *b, const struct limit *limit)
 
 	json_put(b, object, "verdict", json_string(limit->verdict));
 	json_put(b, object, "function", json_name_or_null(limit->function));
+	json_put(b, object, "target", json_name_or_null(limit->target));
 	json_put(b, object, "cause", json_string(limit->cause));
 	for (int i = 0; i < LIMIT_EVIDENCE && *limit->evidence[i]; i++)
 		json_push(b, evidence, json_string(limit->evidence[i]));
@@ -172,7 +175,24 @@ static json_t *tail_json(struct json_builder *b, const struct profile_tail *tail
 	return object;
 }
 
-static json_t *function_json(struct json_builder *b, const struct profile_function *f)
+static json_t *repeated_target(struct json_builder *b, const struct profile *profile,
+			       const struct profile_function *f)
+{
+	json_t *object;
+
+	if (!f->repeat.target || !f->calls)
+		return json_null();
+	object = json_object();
+	json_put(b, object, "target", json_name(f->repeat.target));
+	json_put(b, object, "class", json_string(wait_class_name(f->repeat.wait_class)));
+	json_put(b, object, "count", json_count(f->repeat.count));
+	json_put(b, object, "per_call", json_number(repeats_per_call(f)));
+	json_put(b, object, "many", json_boolean(function_repeats(profile, f)));
+	return object;
+}
+
+static json_t *function_json(struct json_builder *b, const struct profile *profile,
+			     const struct profile_function *f)
 {
 	json_t *object = json_object();
 
@@ -194,6 +214,8 @@ static json_t *function_json(struct json_builder *b, const struct profile_functi
 	json_put(b, object, "stack_seconds", json_stack_seconds(b, f));
 	json_put(b, object, "gil_holds", gil_holds(b, f));
 	json_put(b, object, "tail", tail_json(b, &f->tail));
+	json_put(b, object, "waits_per_call", json_number(waits_per_call(f)));
+	json_put(b, object, "repeated_target", repeated_target(b, profile, f));
 	json_put(b, object, "probed_seconds", json_seconds((double)f->probed_ns));
 	return object;
 }
@@ -211,6 +233,9 @@ static json_t *wait_json(struct json_builder *b, const struct profile_wait *wait
 	json_put(b, object, "target", json_name_or_null(wait->target));
 	json_put(b, object, "waker", json_name_or_null(wait->waker));
 	json_put(b, object, "count", json_count(wait->time.count));
+	json_put(b, object, "block_io", json_count(wait->block_io));
+	json_put(b, object, "idle", json_boolean(wait_is_idle(wait)));
+	json_put(b, object, "event_loop", json_boolean(wait_is_event_loop(wait)));
 	json_put(b, object, "seconds", json_histogram(b, &wait->time));
 	return object;
 }
@@ -266,7 +291,7 @@ static int put_functions(struct json_builder *b, json_t *root, const struct prof
 	}
 	for (size_t i = 0; i < count; i++) {
 		if (json_top_takes(&top, functions[i]->tgid))
-			json_push(b, array, function_json(b, functions[i]));
+			json_push(b, array, function_json(b, profile, functions[i]));
 	}
 	free(functions);
 	json_put(b, root, "functions", array);

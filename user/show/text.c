@@ -159,6 +159,7 @@ static int put_report(const struct screen *screen, const struct profile *profile
 {
 	struct text_request request = {
 		.options = options,
+		.profile = profile,
 		.all_callbacks = !profile->callback_least_ns,
 	};
 	int err;

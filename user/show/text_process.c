@@ -14,6 +14,7 @@
 #include "../judge/glob.h"
 #include "../judge/idle.h"
 #include "../judge/quantile.h"
+#include "../judge/repeat.h"
 #include "breakdown.h"
 #include "escape.h"
 #include "table.h"
@@ -35,6 +36,7 @@
  * one. */
 #define THROTTLED_SHARE 0.001
 #define RUNQ_SHARE 0.05
+#define MOST_REPEATS 5
 
 static const struct table_spec function_table = {
 	.columns = {{.title = "calls"},
@@ -265,6 +267,34 @@ static int put_functions(const struct screen *screen, const struct profile_funct
 	return err;
 }
 
+/* Functions that wait for one thing many times in each call. */
+static int put_repeats(const struct screen *screen, const struct text_request *request,
+		       const struct profile_function **functions, size_t count)
+{
+	char line[1024];
+	int err = 0;
+
+	for (size_t i = 0, shown = 0; i < count && shown < MOST_REPEATS && !err; i++) {
+		if (!function_repeats(request->profile, functions[i]))
+			continue;
+		if (!shown++)
+			fputc('\n', screen->out);
+		err = text_put_line(screen, STYLE_TITLE, TEXT_INDENT, "%s",
+				    repeat_line(functions[i], line, sizeof(line)));
+	}
+	return err;
+}
+
+/* What it was for and who ended it, as far as that is known. */
+static void wait_on(const struct profile_wait *w, char *out, size_t size)
+{
+	/* more than half of them: a few may be the file system's own business */
+	bool block = w->target && w->time.count && 2 * w->block_io > w->time.count;
+
+	snprintf(out, size, "%s%s%s%s", w->target ? w->target : "", block ? ", block I/O" : "",
+		 w->waker ? ", ended by " : "", w->waker ? w->waker : "");
+}
+
 static int add_wait(struct table *table, const struct screen *screen, const struct profile_wait *w)
 {
 	char count[UNIT_BYTES], total[UNIT_BYTES], p50[UNIT_BYTES], p95[UNIT_BYTES];
@@ -281,19 +311,21 @@ static int add_wait(struct table *table, const struct screen *screen, const stru
 		.dim = wait_is_idle(w),
 	};
 	const char *file = w->file && *w->file ? w->file : "?";
-	const char *target = w->target ? w->target : "", *gap = *target ? " " : "";
-	const char *waker = w->waker ? w->waker : "", *by = *waker ? ", ended by " : "";
+	char on[TEXT_PLACE_BYTES / 2];
 
-	snprintf(class, sizeof(class), "%s%s", wait_class_name(w->wait_class),
-		 row.dim ? " idle" : "");
+	if (wait_is_event_loop(w))
+		snprintf(class, sizeof(class), "event loop");
+	else
+		snprintf(class, sizeof(class), "%s%s", wait_class_name(w->wait_class),
+			 row.dim ? " idle" : "");
 	snprintf(count, sizeof(count), "%llu", (unsigned long long)w->time.count);
+	wait_on(w, on, sizeof(on));
 	if (known) {
-		snprintf(place, sizeof(place), "%s:%u%s%s%s%s", file, w->line, gap, target, by,
-			 waker);
-		snprintf(short_place, sizeof(short_place), "%s:%u%s%s%s%s", file_base(file),
-			 w->line, gap, target, by, waker);
+		snprintf(place, sizeof(place), "%s:%u%s%s", file, w->line, *on ? " " : "", on);
+		snprintf(short_place, sizeof(short_place), "%s:%u%s%s", file_base(file), w->line,
+			 *on ? " " : "", on);
 	} else {
-		snprintf(place, sizeof(place), "%s", target);
+		snprintf(place, sizeof(place), "%s", on);
 	}
 	return text_add_named(table, screen, &row);
 }
@@ -466,6 +498,8 @@ int text_process(const struct screen *screen, const struct text_request *request
 					   top);
 	if (!err)
 		err = text_gils(screen, request, tgid, top_gils);
+	if (!err)
+		err = put_repeats(screen, request, request->functions + first_function, functions);
 	if (!err)
 		err = put_waits(screen, request->waits + first_wait, waits, top, top_idle);
 	if (!err)

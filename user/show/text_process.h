@@ -11,6 +11,7 @@
 /* What is to be shown: sorted by tgid, see judge/select.h. */
 struct text_request {
 	const struct show_options *options;
+	const struct profile *profile;
 	struct sort_key sort;
 	const struct profile_function **functions;
 	size_t function_count;

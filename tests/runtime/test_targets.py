@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+"""What waits are for: peers, paths, children; and how often a call waits for the same."""
+from harness import check, check_none, limit, near, over, timing
+
+MOST = ("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14", "debian-3.15")
+INSIDE = {  # the wait is in a function of the target's own, below
+    "ask_four": "ask",
+    "ask_six": "ask",
+    "ask_with_timeout": "ask",
+    "ask_unix": "ask",
+    "ask_abstract": "ask",
+    "ask_pair": "ask",
+    "accept_one": "accept",
+    "wait_child": None,  # another with each version
+}
+
+
+def is_target(got, want):
+    """Want is all of it, or "..." and its end."""
+    head, dots, tail = want.partition("...")
+    got = got or ""
+    return got == want if not dots else got.startswith(head) and got.endswith(tail)
+
+
+def for_target(waits, wait_class, want):
+    return [w for w in waits if w["class"] == wait_class and is_target(w["target"], want)]
+
+
+def target_problems(report, target, result):
+    for name, (wait_class, want) in result["targets"].items():
+        stamps = result["stamps"][name]
+        inside = INSIDE.get(name, name)
+        waits = [
+            w
+            for w in report.waits_of(target.tgid, inside, wait_class)
+            if w["syscall"] not in ("vfork", "clone", "clone3")
+        ]
+        found = for_target(waits, wait_class, want)
+        count, seconds = (sum(w["count"] for w in found), sum(w["seconds"]["sum"] for w in found))
+        told = sorted({(w["target"], w["syscall"], w["count"]) for w in waits}, key=str)
+        # one or two may have had no need to wait
+        if wait_class != "disk" and count < len(stamps) - 2:
+            yield f"{name}: {count} waits for {want} of {len(stamps)}; there are {told}"
+        if wait_class == "disk" and not count:
+            yield f"{name}: no wait for {want}; there are {told}"
+        # others that share the peer and the function's name are in there as well
+        if name not in INSIDE and seconds > 1.1 * sum(stamps) / 1e9:
+            yield f"{name}: {seconds:.4f} s for {want}, stamps say {sum(stamps) / 1e9:.4f}"
+
+
+@timing
+@limit(60)
+@over(*MOST)
+def test_each_target_is_named(lab, py):
+    target = lab.target(py, "io_waits.py", "targets")
+    result, report = lab.run(target, "--overhead", "0")
+    check_none(target_problems(report, target, result), f"losses {report['losses']}")
+    waits = report.waits_of(target.tgid)
+    listening = [w for w in waits if (w["target"] or "").startswith("listening on ")]
+    check(listening and all(w["idle"] for w in listening), f"not idle: {listening}")
+    synced = report.waits_of(target.tgid, "sync_file", "disk")
+    check(all(w["block_io"] <= w["count"] for w in waits), "more block I/O than waits")
+    check(not any(w["block_io"] for w in waits if w["class"] in ("net", "pipe", "child")), "block I/O")
+    check(synced, "no wait for the disk")
+    nothing = [w for w in waits if w["class"] in ("lock", "sleep", "runq", "gil") and w["target"]]
+    check(not nothing, f"these wait for nothing that has a name: {nothing}")
+
+
+@timing
+@limit(60)
+@over(*MOST)
+def test_the_slow_peer_of_four(lab, py):
+    target = lab.target(py, "io_waits.py", "peers")
+    result, report = lab.run(target, "--overhead", "0")
+    waits = report.waits_of(target.tgid, "ask", "net")
+    problems = []
+    for name in result["all"]:
+        found = for_target(waits, "net", name)
+        want = 0.020 if name == result["slow"] else 0.002
+        count, seconds = (sum(w["count"] for w in found), sum(w["seconds"]["sum"] for w in found))
+        if count < 38 or not near(seconds / count, want, 0.15, 0.0007):
+            problems.append(f"{name}: {count} waits, {seconds:.4f} s; 40 of {want} s each")
+    check_none(problems)
+    diagnosis = report.process(target.tgid)["diagnosis"]
+    check(diagnosis["verdict"] == "net", f"{diagnosis}")
+    check(diagnosis["target"] == result["slow"], f"not {result['slow']}: {diagnosis}")
+    check(result["slow"] in diagnosis["summary"], f"{diagnosis['summary']}")
+
+
+@timing
+@limit(60)
+@over(*MOST, "pyenv-3.8", "pyenv-3.12")
+def test_waits_in_a_call(lab, py):
+    """One query a row is found, in the function that makes them and not in what calls it."""
+    target = lab.target(py, "io_waits.py", "repeats")
+    result, report = lab.run(target)
+    problems = []
+    for name, want in result["waits"].items():
+        f = report.function(target, name)
+        got, repeated = f["waits_per_call"], f["repeated_target"]
+        # a peer that is fast enough is not waited for
+        if not near(got, want, 0.03, 0.05):
+            problems.append(f"{name}: {got} waits a call, it does {want}")
+        want = result["repeated"][name]
+        if not repeated or repeated["target"] != result["target"] or repeated["class"] != "net":
+            problems.append(f"{name}: {repeated}, it is {result['target']}")
+        elif not near(repeated["per_call"], want, 0.03, 0.05):
+            problems.append(f"{name}: {repeated['per_call']} for it a call, it does {want}")
+    many = {
+        f["function"].rsplit(".", 1)[-1]
+        for f in report.functions_of(target)
+        if f["repeated_target"] and f["repeated_target"]["many"]
+    }
+    if many != set(result["many"]):
+        problems.append(f"many: {many}, it is {result['many']}")
+    check_none(problems, f"losses {report['losses']}")
+
+
+@timing
+@limit(60)
+@over(*MOST)
+def test_event_loops_are_idle(lab, py):
+    target = lab.target(py, "io_waits.py", "loop")
+    result, report = lab.run(target, "--overhead", "0")
+    waits = [w for w in report.waits_of(target.tgid) if w["event_loop"]]
+    check(sum(w["count"] for w in waits) >= 20, f"{waits}")
+    check(all(w["idle"] for w in waits), f"not idle: {waits}")
+    # three connections and what wakes the loop, then one
+    names = {w["target"] for w in waits}
+    check({"epoll of 4 fds", result["peer"]} & names, f"{names}")
+    verdict = report.process(target.tgid)["diagnosis"]["verdict"]
+    check(verdict not in ("net", "lock"), f"the verdict is {verdict}")
+
+
+@limit(60)
+@over("debian-3.13")
+def test_targets_in_text(lab, py):
+    target = lab.target(py, "io_waits.py", "repeats")
+    tracer = lab.tracer("-p", target.tgid).attached()
+    target.release()
+    result = target.result()
+    text = tracer.finish().out.text()
+    line = f"list_orders() does 48 waits on {result['target']} per call (3 calls)"
+    check(line in text, text)
+    check(text.count(" per call (") == len(result["many"]), text)

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+#include "repeat.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* One call in which much is read is no pattern, and a few waits are none either. */
+#define LEAST_CALLS 2
+#define LEAST_WAITS 20
+#define LEAST_PER_CALL 5.0
+
+static double per_call(uint64_t count, const struct profile_function *function)
+{
+	return function->calls ? (double)count / (double)function->calls : NAN;
+}
+
+double waits_per_call(const struct profile_function *function)
+{
+	return per_call(function->io_waits, function);
+}
+
+double repeats_per_call(const struct profile_function *function)
+{
+	return function->repeat.target ? per_call(function->repeat.count, function) : NAN;
+}
+
+static bool is_many(const struct profile_function *function)
+{
+	return function->repeat.target && function->calls >= LEAST_CALLS &&
+	       function->repeat.count >= LEAST_WAITS &&
+	       repeats_per_call(function) >= LEAST_PER_CALL;
+}
+
+static bool same_target(const struct profile_repeat *a, const struct profile_repeat *b)
+{
+	return a->wait_class == b->wait_class && !strcmp(a->target, b->target);
+}
+
+bool function_repeats(const struct profile *profile, const struct profile_function *function)
+{
+	const struct profile_function *below;
+
+	if (!is_many(function))
+		return false;
+	if (function->repeat.below >= profile->function_count)
+		return true;
+	below = &profile->functions[function->repeat.below];
+	return below == function || !is_many(below) ||
+	       !same_target(&below->repeat, &function->repeat);
+}
+
+const char *repeat_line(const struct profile_function *function, char *line, size_t size)
+{
+	double repeats = repeats_per_call(function);
+
+	snprintf(line, size, "%s() does %.*f waits on %s per call (%llu calls)", function->function,
+		 repeats < 10 && repeats != floor(repeats), repeats, function->repeat.target,
+		 (unsigned long long)function->calls);
+	return line;
+}
