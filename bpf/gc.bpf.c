@@ -174,7 +174,8 @@ int gc_written(struct bpf_perf_event_data *ctx)
 			return 0; /* refused, in the middle of one */
 		}
 		pause->start_ns = 0; /* nothing was to be collected, or it was not this thread's */
-	} else if (!pause && !flag && (counts[0] | counts[1] | counts[2])) {
+	} else if (!pause && !flag && !l->nogil && (counts[0] | counts[1] | counts[2])) {
+		/* (without a GIL it was more likely refused by one that is over by now) */
 		lose(LOSS_GC_BEGAN_BEFORE);
 	}
 	if (!begins)
