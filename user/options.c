@@ -33,6 +33,7 @@ enum {
 	KEY_RING,
 	KEY_FUNCTIONS,
 	KEY_EMPTY,
+	KEY_EXPLAIN,
 };
 
 static const struct argp_option argp_options[] = {
@@ -70,6 +71,8 @@ static const struct argp_option argp_options[] = {
 	 4},
 	{"sort", KEY_SORT, "KEY", 0, "Sort functions by: " SORT_WORDS, 4},
 	{"top", KEY_TOP, "N", 0, "Rows a table and process (default: text 20, JSON all)", 4},
+	{"explain", KEY_EXPLAIN, NULL, 0,
+	 "With each verdict all rules, what was measured and what each takes", 4},
 	{"format", KEY_FORMAT, "text|json", 0, "Default: text", 4},
 	{"output", 'o', "FILE", 0, "Write the report to FILE", 4},
 	{NULL, 0, NULL, 0, "For special cases:", 5},
@@ -315,6 +318,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 		options->samples_hz =
 			strcmp(text, "0") ? parse_count(text, "--samples", MAX_SAMPLES_HZ, state)
 					  : 0;
+		break;
+	case KEY_EXPLAIN:
+		options->explain = true;
 		break;
 	case KEY_USER:
 		parse_user(text, options, state);

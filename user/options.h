@@ -46,7 +46,8 @@ struct options {
 	double interval;   /* seconds; 0: one report at the end */
 	const char *function_glob;
 	const char *sort;
-	int top; /* 0: default of the format */
+	bool explain; /* the numbers behind each verdict */
+	int top;      /* 0: default of the format */
 	enum report_format format;
 	const char *output; /* NULL: standard output */
 	bool calls;         /* false with --overhead 0 */

@@ -37,6 +37,7 @@ int output_report(struct output *output, const struct profile *profile,
 		  const struct options *options)
 {
 	struct show_options show = {
+		.explain = options->explain,
 		.top = options->top,
 		.sort = options->sort,
 		.function_glob = options->function_glob,

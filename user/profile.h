@@ -46,13 +46,16 @@ struct profile_process {
 	uint64_t probe_hits;
 	uint64_t probe_cost_ns; /* estimated time it lost to our probes */
 	uint64_t rss_bytes;
-	uint64_t samples;         /* of its threads */
-	uint64_t gil_samples;     /* of those, by a thread that had the GIL */
-	uint64_t gil_after_io;    /* waits for the GIL that came right after one for I/O */
-	uint64_t gil_after_io_ns; /* how long those took */
-	double rss_growth;        /* bytes a second */
-	uint64_t preempted_ns;    /* run queue time of threads that had the CPU before */
-	uint64_t woken_late_ns;   /* and of those that had waited */
+	uint64_t samples;          /* of its threads */
+	uint64_t gil_samples;      /* of those, by a thread that had the GIL */
+	uint64_t gil_after_io;     /* waits for the GIL that came right after one for I/O */
+	uint64_t gil_after_io_ns;  /* how long those took */
+	double rss_growth;         /* bytes a second */
+	uint64_t rss_begin_bytes;  /* at the window's begin */
+	unsigned int rss_readings; /* of its resident memory, begin and end included */
+	unsigned int rss_grown;    /* of those it was more than in the one before */
+	uint64_t preempted_ns;     /* run queue time of threads that had the CPU before */
+	uint64_t woken_late_ns;    /* and of those that had waited */
 	char *throttled_by;    /* control group with a CPU quota it is in; NULL: none, or unknown */
 	uint64_t throttled_ns; /* so long that stopped who is in there, CPUs added up */
 	uint64_t throttle_count; /* so often */

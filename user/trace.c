@@ -21,7 +21,8 @@
 #include "clock.h"
 
 #define POLL_MS 100
-#define TAILS_NS 1000000000ull /* so often it is judged anew which calls are slow */
+#define TAILS_NS 1000000000ull  /* so often it is judged anew which calls are slow */
+#define MEMORY_NS 1000000000ull /* so often resident memory is read, 10 us a process */
 
 static volatile sig_atomic_t stop_signal;
 
@@ -53,7 +54,7 @@ struct run {
 	struct command command;
 	struct output output;
 	uint64_t start_ns; /* of the program */
-	uint64_t attached_ns, window_start_ns, tails_ns;
+	uint64_t attached_ns, window_start_ns, tails_ns, memory_ns;
 	uint64_t losses_before[LOSS_COUNT];
 	double empty_probe_ns;
 	bool attached; /* and said so */
@@ -379,6 +380,10 @@ static int follow(struct run *run)
 		now = monotonic_ns();
 		if (run->options->calls && now - run->tails_ns >= TAILS_NS)
 			drain(run, RING_UNREAD);
+		if (now - run->memory_ns >= MEMORY_NS) {
+			collector__memory(session->collector, now);
+			run->memory_ns = now;
+		}
 		if (!interval || now - run->window_start_ns < interval)
 			continue;
 		status = report(run, RING_READ);

@@ -16,6 +16,7 @@
 #include "discover/procfs.h"
 #include "discover/syscall.h"
 #include "gil.h"
+#include "resident.h"
 #include "names.h"
 #include "pauses.h"
 #include "stacks.h"
@@ -160,9 +161,17 @@ int collector__add_process(struct collector *collector, const struct process *pr
 	total->current = true;
 	collector->throttle_cache.groups[0] = '\0'; /* that was another time */
 	collector__throttle(collector, process->tgid, &total->throttle);
+	resident_read(total, now_ns);
 	total->next = collector->processes;
 	collector->processes = total;
 	return 0;
+}
+
+void collector__memory(struct collector *collector, uint64_t now_ns)
+{
+	for (struct process_total *total = collector->processes; total; total = total->next)
+		if (total->current)
+			resident_read(total, now_ns);
 }
 
 void collector__update_process(struct collector *collector, const struct process *process)

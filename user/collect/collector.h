@@ -92,6 +92,9 @@ void collector__add_losses(const struct collector *collector, uint64_t losses[LO
 void collector__callback(void *collector, const struct callback_key *key,
 			 const struct callback_stats *stats);
 
+/* Reads the resident memory of every process: to be called about once a second. */
+void collector__memory(struct collector *collector, uint64_t now_ns);
+
 /* How long threads have waited for a GIL so far (gil_fn of the tracer): before a profile. */
 void collector__gil(void *collector, const struct gil_id *gil, uint64_t contended_ns);
 

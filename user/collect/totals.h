@@ -232,6 +232,13 @@ struct thread_total {
 	bool exited;
 };
 
+/* What was read of a process's resident memory in this window. */
+struct resident_total {
+	uint64_t begin_bytes, begin_ns;
+	uint64_t bytes, ns; /* last */
+	unsigned int readings, grown;
+};
+
 struct process_total {
 	struct process process;
 	struct process_total *next;
@@ -254,8 +261,7 @@ struct process_total {
 	uint64_t until_ns;               /* when it ended; 0: it lives */
 	uint64_t probed_since_ns;        /* call probes on since, in this window; 0: off */
 	uint64_t probed_ns;              /* in this window, before probed_since_ns */
-	uint64_t rss_bytes;              /* at the last window's end */
-	uint64_t rss_read_ns;
+	struct resident_total memory;
 	struct throttle throttle;      /* its CPU quota's counters at the window's begin */
 	struct throttle throttle_last; /* and when it ended */
 	bool current;                  /* the process that has this tgid now */

@@ -15,25 +15,9 @@
 #include "discover/syscall.h"
 #include "discover/target.h"
 #include "gil.h"
+#include "resident.h"
 #include "stacks.h"
 #include "target_text.h"
-
-/* Resident bytes of a process (0: gone). */
-static uint64_t rss_of(pid_t tgid)
-{
-	char path[64];
-	unsigned long size, resident = 0;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%d/statm", tgid);
-	file = fopen(path, "re");
-	if (!file)
-		return 0;
-	if (fscanf(file, "%lu %lu", &size, &resident) != 2)
-		resident = 0;
-	fclose(file);
-	return resident * (uint64_t)sysconf(_SC_PAGESIZE);
-}
 
 static char *hex(const uint8_t *bytes, size_t size)
 {
@@ -56,18 +40,6 @@ static uint64_t cost_of(const struct call_counts *counts, const struct window *w
 	double exits = hits_of(counts) - counts->segments;
 
 	return entries * window->entry_ns + exits * window->exit_ns;
-}
-
-static void fill_memory(struct profile_process *out, struct process_total *total, uint64_t now_ns)
-{
-	uint64_t rss = total->current ? rss_of(total->process.tgid) : total->rss_bytes;
-
-	out->rss_bytes = rss;
-	if (total->rss_read_ns && total->current && now_ns > total->rss_read_ns)
-		out->rss_growth = ((double)rss - (double)total->rss_bytes) /
-				  ((now_ns - total->rss_read_ns) / 1e9);
-	total->rss_bytes = rss;
-	total->rss_read_ns = now_ns;
 }
 
 /*
@@ -135,7 +107,7 @@ static int add_process(struct profile *profile, struct collector *collector,
 	out->gil_samples = total->gil_samples;
 	out->gil_after_io = total->gil_after_io;
 	out->gil_after_io_ns = total->gil_after_io_ns;
-	fill_memory(out, total, window->end_ns);
+	resident_profile(out, total, window->end_ns);
 	fill_throttling(out, collector, total);
 	return 0;
 }
@@ -349,7 +321,7 @@ static void fill_header(struct profile *profile, const struct window *window)
 		profile->own_cpu_ns =
 			(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000000ull +
 			(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000ull;
-	profile->own_rss_bytes = rss_of(getpid());
+	profile->own_rss_bytes = resident_bytes(getpid());
 }
 
 /* Go on into the next window, without those that have ended. */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "glob.h"
+#include "places.h"
 
 struct idle_rule {
 	enum wait_class wait_class;
@@ -42,15 +43,6 @@ static const struct idle_rule idle_rules[] = {
 	{WAIT_NET, NULL, NULL, "accept"},
 	{WAIT_NET, NULL, NULL, "accept4"},
 };
-
-static bool path_ends_with(const char *path, const char *end)
-{
-	size_t length = strlen(path), tail = strlen(end);
-
-	if (length < tail || strcmp(path + length - tail, end))
-		return false;
-	return length == tail || path[length - tail - 1] == '/';
-}
 
 static bool rule_matches(const struct idle_rule *rule, const struct profile_wait *wait)
 {
@@ -114,4 +106,12 @@ bool wait_is_idle(const struct profile_wait *wait)
 			return true;
 	}
 	return false;
+}
+
+bool stack_is_idle(const struct profile *profile, const struct profile_stack *stack)
+{
+	/* A server that keeps a connection: its client has sent no further request. */
+	return stack->part == WAIT_NET && stack->frame_count >= 2 &&
+	       frames_have(profile, stack->frames, 1, "readinto", "socket.py") &&
+	       frames_have(profile, stack->frames + 1, 1, "handle_one_request", "http/server.py");
 }

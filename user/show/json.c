@@ -10,6 +10,7 @@
 #include "../judge/idle.h"
 #include "../judge/limit.h"
 #include "../judge/repeat.h"
+#include "../judge/rules.h"
 #include "../judge/select.h"
 #include "json_stacks.h"
 #include "json_top.h"
@@ -31,6 +32,29 @@ static json_t *started(uint64_t realtime_ns)
 	return json_string(full);
 }
 
+/* Every rule in the order in which they are asked, with its number and what it takes. */
+static json_t *rules_json(struct json_builder *b, const struct limit *limit)
+{
+	json_t *array = json_array();
+
+	for (int i = 0; i < LIMIT_RULES; i++) {
+		const struct limit_check *check = &limit->checks[i];
+		json_t *object = json_object();
+
+		json_put(b, object, "rule", json_string(check->rule->name));
+		json_put(b, object, "verdict", json_string(check->rule->verdict));
+		json_put(b, object, "value", json_number(check->value));
+		json_put(b, object, "least", json_number(check->rule->least));
+		json_put(b, object, "of",
+			 json_string(check->rule->of ? check->rule->of : "bytes a second"));
+		json_put(b, object, "takes", json_name_or_null(check->rule->takes_text));
+		json_put(b, object, "state", json_string(limit_state_name(check->state)));
+		json_put(b, object, "decided", json_boolean(limit->decided == check));
+		json_push(b, array, object);
+	}
+	return array;
+}
+
 static json_t *diagnosis(struct json_builder *b, const struct limit *limit)
 {
 	json_t *object = json_object(), *evidence = json_array();
@@ -38,13 +62,17 @@ static json_t *diagnosis(struct json_builder *b, const struct limit *limit)
 
 	json_put(b, object, "verdict", json_string(limit->verdict));
 	json_put(b, object, "function", json_name_or_null(limit->function));
+	json_put(b, object, "caller", json_name_or_null(limit->caller));
 	json_put(b, object, "target", json_name_or_null(limit->target));
+	json_put(b, object, "holder", json_name_or_null(limit->holder));
+	json_put(b, object, "waker", json_name_or_null(limit->waker));
 	json_put(b, object, "cause", json_string(limit->cause));
 	for (int i = 0; i < LIMIT_EVIDENCE && *limit->evidence[i]; i++)
 		json_push(b, evidence, json_string(limit->evidence[i]));
 	json_put(b, object, "evidence", evidence);
 	json_put(b, object, "next_step", json_string(limit->next_step));
 	json_put(b, object, "summary", json_name(limit_line(limit, line, sizeof(line))));
+	json_put(b, object, "rules", rules_json(b, limit));
 	return object;
 }
 
@@ -79,6 +107,9 @@ static json_t *process_json(struct json_builder *b, const struct profile *profil
 	limit_of_process(profile, process, &limit);
 	json_put(b, memory, "rss_bytes", json_count(process->rss_bytes));
 	json_put(b, memory, "growth_bytes_per_second", json_number(process->rss_growth));
+	json_put(b, memory, "begin_bytes", json_count(process->rss_begin_bytes));
+	json_put(b, memory, "readings", json_integer(process->rss_readings));
+	json_put(b, memory, "grown", json_integer(process->rss_grown));
 
 	json_put(b, object, "tgid", json_integer(process->tgid));
 	json_put(b, object, "comm", json_name(process->comm));

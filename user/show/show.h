@@ -6,10 +6,11 @@
 #include <stdbool.h>
 
 struct show_options {
-	int width;  /* columns to fit; 0: not a terminal, nothing is cut or wrapped */
-	bool color; /* escape sequences for bold, dim and one warning colour */
-	bool utf8;  /* what is printed may hold UTF-8; else it is escaped to ASCII */
-	int top;    /* rows a table and process; 0: what suits the format (text 20, JSON all) */
+	int width;    /* columns to fit; 0: not a terminal, nothing is cut or wrapped */
+	bool color;   /* escape sequences for bold, dim and one warning colour */
+	bool utf8;    /* what is printed may hold UTF-8; else it is escaped to ASCII */
+	bool explain; /* text: the rules behind each verdict, with their numbers */
+	int top;      /* rows a table and process; 0: what suits the format (text 20, JSON all) */
 	const char *sort;          /* an argument of --sort (judge/select.h), or NULL */
 	const char *function_glob; /* which functions and waits to show; NULL: all */
 };

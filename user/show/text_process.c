@@ -18,6 +18,7 @@
 #include "breakdown.h"
 #include "escape.h"
 #include "table.h"
+#include "text_explain.h"
 #include "text_line.h"
 #include "text_stacks.h"
 #include "units.h"
@@ -487,6 +488,8 @@ int text_process(const struct screen *screen, const struct text_request *request
 	err = put_identity(screen, judged->process);
 	if (!err)
 		err = put_limit(screen, &judged->limit);
+	if (!err && request->options->explain)
+		err = text_explain(screen, &judged->limit);
 	if (!err)
 		err = put_runq(screen, judged);
 	if (!err && !functions && !request->options->function_glob && has_calls(judged->process))

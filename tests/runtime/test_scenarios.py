@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+"""The verdict on services in known trouble, whom it names, and none on services that are well."""
+import collections
+
+import packages
+from harness import DEBIAN, check, check_none, limit, over, alone, short
+from test_runq import Quota
+
+SECONDS = 3.2
+TRIES = 3  # of a scenario: others run on this machine as well
+VERDICTS = "cpu gil lock net disk pipe child gc memory loop runq fault mixed ok idle unknown".split()
+GEVENT = ("gevent", "greenlet", "zope.event", "zope.interface")
+
+Scenario = collections.namedtuple("Scenario", "verdicts names words", defaults=("",))
+
+
+def one(verdict, words="", **names):
+    return Scenario((verdict,), names, words)
+
+
+SCENARIOS = {
+    "cpu": one("cpu", "CPU-bound", function="burn"),
+    "spinners": one("gil", "GIL-bound", function="burn", holder="burn"),
+    "convoy": one("gil", "convoy", function="ask_echo", holder="burn"),
+    "regex": one("gil", "GIL-bound", function="nap", holder="backtrack"),
+    "pydll": one("gil", "GIL-bound", function="nap", holder="doze"),
+    "gc_storm": one("gc", "garbage collection", function="storm"),
+    "locks": one("lock", "lock-bound", function="take", waker="give"),
+    "slow_queue": one("lock", "on a queue", function="consume", waker="produce"),
+    "slow_peer": one("net", "I/O-bound", function="ask"),
+    "slow_disk": one("disk", "I/O-bound", function="save"),
+    "child": one("child", "child", caller="build"),
+    "memory": one("memory", "memory growth"),
+    "throttled": one("runq", "throttled by a CPU quota", function="burn"),
+    "blocked_loop": one("loop", "event loop held up", function="blocks", caller="serves"),
+    "gevent_busy": one("cpu", "CPU-bound", function="crunch"),
+    "idle": one("idle"),
+    "healthy": Scenario(("ok", "idle"), {}),
+    "healthy_loop": Scenario(("ok", "idle"), {}),
+}
+
+# those that leave each other the CPU are traced together
+GROUPS = (
+    ("pydll", "locks", "slow_queue", "slow_peer", "slow_disk", "child", "memory", "blocked_loop")
+    + ("idle", "healthy", "healthy_loop"),
+    ("cpu", "throttled"),
+    ("spinners",),
+    ("convoy",),
+    ("regex",),
+    ("gc_storm",),
+    ("gevent_busy",),
+)
+
+
+def begin(lab, py, name):
+    """Start the target of a scenario, and whom it talks to."""
+    arguments, prefix = [], []
+    if name == "slow_peer":
+        others = lab.target(py, "scenarios.py", "peers")
+        others.release()
+        arguments = others.told
+    if name == "slow_disk":
+        arguments = [lab.folder_in(py)[0] / "saved"]
+    if name == "throttled":
+        prefix = Quota(lab, 0.3).prefix()
+    if name == "gevent_busy":
+        prefix = ["env", *(f"{k}={v}" for k, v in packages.environment(py, GEVENT).items())]
+    target = lab.target(py, "scenarios.py", name, *arguments, prefix=prefix)
+    if name == "slow_peer":
+        target.slow = f":{arguments[0]}"
+    target.release()
+    if name == "healthy":
+        lab.target(py, "scenarios.py", "load", *target.told).release()
+    return target
+
+
+def problems_of(name, target, diagnosis):
+    wanted = SCENARIOS[name]
+    if diagnosis["verdict"] not in wanted.verdicts:
+        yield f"{diagnosis['verdict']}, not {'/'.join(wanted.verdicts)}"
+    if wanted.words not in diagnosis["summary"]:
+        yield f"it does not say {wanted.words!r}"
+    for key, value in wanted.names.items():
+        got = diagnosis[key] and short(diagnosis[key])
+        if got != value:
+            yield f"{key} {got}, not {value}"
+    if name == "slow_peer" and diagnosis["target"] is not None:
+        if not diagnosis["target"].endswith(target.slow):
+            yield f"peer {diagnosis['target']}, not {target.slow}"
+
+
+def look(lab, py, names, options):
+    """Trace those scenarios once: {name: (diagnosis, problems)}"""
+    targets = {name: begin(lab, py, name) for name in names}
+    tgids = ",".join(str(t.tgid) for t in targets.values())
+    tracer = lab.tracer("-p", tgids, "-d", SECONDS, "--format", "json", *options)
+    report = tracer.attached().report()
+    found = {}
+    for name, target in targets.items():
+        diagnosis = report.process(target.tgid)["diagnosis"]
+        found[name] = (diagnosis, list(problems_of(name, target, diagnosis)))
+        if found[name][1]:
+            lab.note(f"{name}: {found[name][1]}: {diagnosis}")
+    for process in lab.processes:
+        process.kill()
+    return found
+
+
+def matrix(py, found):
+    """Scenarios down, verdicts across."""
+    used = [v for v in VERDICTS if any(d["verdict"] == v for d, _ in found.values())]
+    lines = [f"{py.name:<13}" + "".join(f"{v:>8}" for v in used)]
+    for name, (diagnosis, problems) in found.items():
+        cells = ("x" if diagnosis["verdict"] == v else "." for v in used)
+        line = f"{name:<13}" + "".join(f"{cell:>8}" for cell in cells)
+        lines.append(f"{line}  {'WRONG: ' + '; '.join(problems) if problems else 'right'}")
+    return "\n".join(lines)
+
+
+def judged(lab, py, groups, *options):
+    found = {}
+    for group in groups:
+        left = group
+        for _ in range(TRIES):
+            found.update(look(lab, py, left, options))
+            left = [name for name in left if found[name][1]]
+            if not left:
+                break
+    print(matrix(py, found), flush=True)
+    check_none([f"{name}: {problems}" for name, (_, problems) in found.items() if problems])
+    return found
+
+
+@alone
+@limit(150)
+@over(*DEBIAN)
+def test_verdicts(lab, py):
+    groups = GROUPS if py.minor < 15 else GROUPS[:-1]  # there is no gevent for 3.15
+    judged(lab, py, groups)
+
+
+@alone
+@limit(90)
+@over("debian-3.13")
+def test_verdicts_without_call_probes(lab, py):
+    found = judged(lab, py, GROUPS[:3], "--overhead", "0")
+    check(len(found) == sum(map(len, GROUPS[:3])), f"{list(found)}")

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* What a place in a stack is part of. */
+#ifndef PYTRACE_PLACES_H
+#define PYTRACE_PLACES_H
+
+#include "../profile.h"
+
+/* Is the path `end`, or does it end with "/end"? */
+bool path_ends_with(const char *path, const char *end);
+
+/* Is it of the standard library or an installed package, and so seldom what its user can change? */
+bool place_is_library(const char *file);
+
+/* The i-th frame of a stack, the innermost being 0. */
+const struct profile_name *stack_frame(const struct profile *profile,
+				       const struct profile_stack *stack, size_t i);
+
+/* The innermost frame of `count` that is none of the library's; NULL if all are. */
+const struct profile_name *innermost_own(const struct profile *profile, const uint32_t *frames,
+					 size_t count);
+
+/* Is there a frame of that function (last component of its name), in a file that ends so? */
+bool frames_have(const struct profile *profile, const uint32_t *frames, size_t count,
+		 const char *function, const char *file);
+
+#endif
