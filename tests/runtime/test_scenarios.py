@@ -84,9 +84,8 @@ def problems_of(name, target, diagnosis):
         got = diagnosis[key] and short(diagnosis[key])
         if got != value:
             yield f"{key} {got}, not {value}"
-    if name == "slow_peer" and diagnosis["target"] is not None:
-        if not diagnosis["target"].endswith(target.slow):
-            yield f"peer {diagnosis['target']}, not {target.slow}"
+    if name == "slow_peer" and not (diagnosis["target"] or "").endswith(target.slow):
+        yield f"peer {diagnosis['target']}, not {target.slow}"
 
 
 def look(lab, py, names, options):

@@ -55,8 +55,16 @@ def ask_echo(echo):
     echo.stdout.read(1)
 
 
+ECHO = """
+import os
+while True:
+    os.write(1, os.read(0, 1) or os._exit(0))
+"""
+
+
 def asks_echo():
-    echo = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+    command, pipe = [sys.executable, "-Sc", ECHO], subprocess.PIPE
+    echo = subprocess.Popen(command, stdin=pipe, stdout=pipe, bufsize=0)
     while True:
         ask_echo(echo)
 
@@ -204,7 +212,7 @@ def slow_disk():
 
 
 def build():
-    subprocess.call(["sleep", "0.2"])
+    subprocess.call([sys.executable, "-Sc", "import time; time.sleep(0.2)"])
 
 
 def child():

@@ -16,6 +16,7 @@
 #include "../../user/judge/idle.h"
 #include "../../user/judge/limit.h"
 #include "../../user/judge/quantile.h"
+#include "../../user/judge/rules.h"
 #include "../../user/judge/select.h"
 #include "sample_profile.h"
 
@@ -255,7 +256,8 @@ static void judge_samples(void **state)
 
 	(void)state;
 	sample_web(profile);
-	judge(profile, "gil", "Cart.total", "GIL-bound: threads waited for the GIL 42 %");
+	judge(profile, "gil", "Cart.total",
+	      "GIL-bound: threads waited for the GIL 100 % of the time");
 	profile__free(profile);
 
 	profile = sample_empty();
@@ -270,14 +272,14 @@ static void judge_samples(void **state)
 
 	profile = sample_empty();
 	sample_process(profile, 1, "python3", 1);
-	judge(profile, "unknown", NULL, "nothing seen");
+	judge(profile, "unknown", NULL, "not enough data: no thread of it ran");
 	profile__free(profile);
 
 	/* Nobody knows how long it was watched: no division by zero. */
 	profile = sample_empty();
 	profile->duration_ns = 0;
 	sample_process(profile, 1, "python3", 1)->oncpu_ns = 5;
-	judge(profile, "idle", NULL, "idle");
+	judge(profile, "unknown", NULL, "not enough data");
 	profile__free(profile);
 }
 
@@ -293,7 +295,7 @@ static void two_spinning_threads_are_gil_bound(void **state)
 	histogram_add(&sample_wait(profile, 5, WAIT_GIL, "futex", "burn", "spin.py", 3)->time,
 		      10 * SECOND);
 	judge(profile, "gil", "burn",
-	      "GIL 50 % of active time, most of it in burn(); on-CPU 100 %");
+	      "100 % of the time, held by whom is not known; most waited in burn()");
 	profile__free(profile);
 }
 
@@ -348,7 +350,7 @@ static void a_little_work_is_mostly_idle(void **state)
 	(void)state;
 	process->oncpu_ns = thread->oncpu_ns;
 	thread->wait_ns[WAIT_POLL] = 9000 * MS;
-	judge(profile, "cpu", NULL, "mostly idle: active 10 % of the time, 100 % of that on-CPU");
+	judge(profile, "ok", NULL, "10 %");
 	profile__free(profile);
 }
 
@@ -384,7 +386,7 @@ static void run_queue(uint64_t throttled_ms, uint64_t preempted_ms, uint64_t wok
 	histogram_add(&sample_wait(profile, 5, WAIT_RUNQ, NULL, "burn", "x.py", 10)->time,
 		      6 * SECOND);
 	judge(profile, "runq", "burn", words);
-	judge(profile, "runq", "burn", "67 % of active time, most of it in burn()");
+	judge(profile, "runq", "burn", "most of it in burn()");
 	limit_of_process(profile, process, &limit);
 	if (!strstr(limit.next_step, next_step))
 		fail_msg("\"%s\" lacks \"%s\"", limit.next_step, next_step);
@@ -397,10 +399,148 @@ static void what_keeps_threads_from_running(void **state)
 	run_queue(0, 5500, 500, "short of CPU: preempted, runnable", "host's load");
 	run_queue(0, 500, 5500, "short of CPU: woken late, runnable", "priorities");
 	run_queue(1990, 5500, 500, "short of CPU: preempted, runnable", "host's load");
-	run_queue(2010, 5500, 500, "throttled by a CPU quota: runnable", "raise the quota");
-	run_queue(2010, 500, 5500, "throttled by a CPU quota: runnable", "raise the quota");
-	run_queue(19000, 5500, 500, "throttled by a CPU quota: runnable", "raise the quota");
+	run_queue(2010, 5500, 500, "throttled by a CPU quota: ", "raise the quota");
+	run_queue(2010, 500, 5500, "throttled by a CPU quota: ", "raise the quota");
+	run_queue(19000, 5500, 500, "throttled by a CPU quota: ", "raise the quota");
 	run_queue(0, 0, 0, "short of CPU: runnable", "CPU quota");
+}
+
+/* What became of a rule. */
+static enum limit_state state_of(struct profile *profile, const char *rule)
+{
+	struct limit limit;
+
+	limit_of_process(profile, &profile->processes[0], &limit);
+	for (int i = 0; i < LIMIT_RULES; i++)
+		if (!strcmp(limit.checks[i].rule->name, rule))
+			return limit.checks[i].state;
+	fail_msg("there is no rule %s", rule);
+	return LIMIT_UNKNOWN;
+}
+
+/* A thread that ran all of ten seconds, but for what another one took. */
+static struct profile *computing(uint64_t oncpu_ms)
+{
+	struct profile *profile = sample_empty();
+	struct profile_process *process = sample_process(profile, 5, "python3 x.py", 1);
+
+	process->oncpu_ns = sample_thread(profile, 5, 5, oncpu_ms * MS)->oncpu_ns;
+	return profile;
+}
+
+static void gil_contended(struct profile *profile, uint64_t ms, const char *holder)
+{
+	struct profile_contention *contention = profile__add_contention(profile);
+	struct profile_gil *gil = profile__add_gil(profile);
+
+	contention->tgid = gil->tgid = 5;
+	contention->ns = ms * MS;
+	gil->waiter = sample_text("handle");
+	gil->holder = sample_text(holder);
+	histogram_add(&gil->time, ms * MS);
+	sample_thread(profile, 5, 6, 1 * MS)->wait_ns[WAIT_GIL] = ms * MS;
+	histogram_add(&sample_wait(profile, 5, WAIT_GIL, "futex", "handle", "x.py", 9)->time,
+		      ms * MS);
+}
+
+/* From a fifth of elapsed time on, and before the CPU that its holder needs. */
+static void gil_outranks_the_cpu(void **state)
+{
+	struct profile *profile = computing(9900);
+
+	(void)state;
+	gil_contended(profile, 1950, "resize");
+	judge(profile, "cpu", NULL, "CPU-bound");
+	assert_int_equal(state_of(profile, "gil"), LIMIT_NEAR);
+	profile__free(profile);
+	profile = computing(9900);
+	gil_contended(profile, 2050, "resize");
+	judge(profile, "gil", "handle", "held by resize() in 100 % of that");
+	assert_int_equal(state_of(profile, "gil"), LIMIT_HOLDS);
+	assert_int_equal(state_of(profile, "cpu"), LIMIT_HOLDS);
+	profile->processes[0].gil_after_io = 19;
+	profile->processes[0].gil_after_io_ns = 2000 * MS;
+	judge(profile, "gil", "handle", "GIL-bound: ");
+	profile->processes[0].gil_after_io = 20;
+	judge(profile, "gil", "handle", "a convoy");
+	profile__free(profile);
+}
+
+static void collections(struct profile *profile, uint64_t ms)
+{
+	struct profile_gc *gc = profile__add_gc(profile);
+
+	gc->tgid = 5;
+	gc->generation = 2;
+	gc->function = sample_text("storm");
+	gc->file = sample_text("x.py");
+	gc->method = "usdt";
+	histogram_add(&gc->time, ms * MS);
+}
+
+static void much_garbage(void **state)
+{
+	struct profile *profile = computing(9000);
+
+	(void)state;
+	collections(profile, 2600);
+	judge(profile, "cpu", NULL, "CPU-bound");
+	collections(profile, 200);
+	judge(profile, "gc", "storm", "garbage collection: 31 %");
+	profile__free(profile);
+	/* most of what ran, but that was little */
+	profile = computing(1000);
+	collections(profile, 400);
+	assert_int_equal(state_of(profile, "gc"), LIMIT_HELD_BACK);
+	profile__free(profile);
+	/* nobody could see them */
+	profile = computing(9000);
+	assert_int_equal(state_of(profile, "gc"), LIMIT_UNKNOWN);
+	profile__free(profile);
+}
+
+static void growing_memory(void **state)
+{
+	struct profile *profile = computing(1000);
+	struct profile_process *process = &profile->processes[0];
+
+	(void)state;
+	process->rss_begin_bytes = 100 << 20;
+	process->rss_bytes = 130 << 20;
+	process->rss_growth = 3 << 20;
+	process->rss_readings = 10;
+	process->rss_grown = 9;
+	judge(profile, "memory", NULL, "memory growth: 3.1 MB a second, from 105 to 136 MB");
+	process->rss_grown = 6; /* up and down is no growth */
+	assert_int_equal(state_of(profile, "memory"), LIMIT_HELD_BACK);
+	process->rss_readings = 1;
+	assert_int_equal(state_of(profile, "memory"), LIMIT_UNKNOWN);
+	profile__free(profile);
+}
+
+static void held_up_event_loop(void **state)
+{
+	struct profile *profile = computing(3000);
+
+	(void)state;
+	sample_callback(profile, 5, "refresh", NULL, 20, 190 * MS);
+	judge(profile, "ok", NULL, "");
+	assert_int_equal(state_of(profile, "loop"), LIMIT_NEAR);
+	sample_callback(profile, 5, "expire", NULL, 2, 250 * MS);
+	judge(profile, "loop", "refresh", "event loop held up 22 % of the time");
+	profile__free(profile);
+}
+
+static void too_little_was_seen(void **state)
+{
+	struct profile *profile = computing(90);
+
+	(void)state;
+	profile->processes[0].observed_ns = 99 * MS;
+	judge(profile, "unknown", NULL, "not enough data");
+	profile->processes[0].observed_ns = 101 * MS;
+	judge(profile, "cpu", NULL, "CPU-bound");
+	profile__free(profile);
 }
 
 /* A quota that hardly matters changes no verdict. */
@@ -466,6 +606,11 @@ int main(void)
 		cmocka_unit_test(nothing_stands_out),
 		cmocka_unit_test(what_keeps_threads_from_running),
 		cmocka_unit_test(throttled_and_bound_by_something_else),
+		cmocka_unit_test(gil_outranks_the_cpu),
+		cmocka_unit_test(much_garbage),
+		cmocka_unit_test(growing_memory),
+		cmocka_unit_test(held_up_event_loop),
+		cmocka_unit_test(too_little_was_seen),
 		cmocka_unit_test(evidence_of_the_run_queue),
 	};
 
