@@ -19,7 +19,7 @@ __noinline u32 gil_holder_function(struct thread *t, const struct py_layout *l, 
 	struct function_key key = {.tgid = tgid};
 	struct walk *scratch = bpf_map_lookup_elem(&walks, &walker);
 	struct recent_function *recent;
-	u32 *slot;
+	u32 *slot, function;
 
 	if (!t || !l || !scratch || !tstate ||
 	    read_code_frame(l, scratch->head, current_frame(NULL, l, tstate)))
@@ -31,8 +31,10 @@ __noinline u32 gil_holder_function(struct thread *t, const struct py_layout *l, 
 	recent = &t->walked[recent_place(key.code)];
 	if (recent->code == key.code && recent->check == key.check)
 		return recent->slot;
-	if (sure)
-		return walk_new_function(l, &key, recent);
+	if (sure) {
+		function = walk_new_function(l, &key, t);
+		return function == NO_CODE ? NO_FUNCTION : function;
+	}
 	/* the thread state may be gone, and this be no code object */
 	slot = bpf_map_lookup_elem(&function_slots, &key);
 	return slot ? *slot : NO_FUNCTION;

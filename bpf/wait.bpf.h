@@ -11,7 +11,9 @@ static __always_inline void wait_tell(struct task_struct *task, struct thread *t
 				      u64 now, bool done)
 {
 	struct record_wait *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
-	u64 wake = t->wake_ns ?: now;
+	/* a visitor may have looked at the clock before it was woken */
+	u64 wake = t->wake_ns && t->wake_ns < now ? t->wake_ns : now;
+	u64 runnable_since = wake > since ? wake : since;
 
 	if (!record) {
 		if (done && t->off_class != WAIT_RUNQ)
@@ -24,13 +26,14 @@ static __always_inline void wait_tell(struct task_struct *task, struct thread *t
 	record->function = t->off_function;
 	record->total_ns = wake - t->off_begin;
 	record->new_ns = wake > since ? wake - since : 0;
-	record->runq_ns = now - (wake > since ? wake : since);
+	/* `since` is later if the run queue was told of and how it went on was missed */
+	record->runq_ns = now > runnable_since ? now - runnable_since : 0;
+	record->runq_total_ns = done ? now - wake : 0;
 	record->oncpu_ns = exchange(&t->oncpu_ns, 0);
 	record->syscall = t->off_syscall;
 	record->wait_class = t->off_class;
 	record->flags = t->off_flags | (done ? WAIT_DONE : 0) | (t->depth ? WAIT_IN_CALL : 0);
-	record->runq_done = done && record->runq_ns;
-	record->pad = 0;
+	record->pad[0] = record->pad[1] = 0;
 	record->gil_switches = t->off_gil_switches; /* or the target */
 	record->holder = t->off_holder;
 	record->stack = t->off_stack;

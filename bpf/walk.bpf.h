@@ -47,18 +47,42 @@ static __always_inline u64 hash_step(u64 hash, u64 value)
 	return hash ^ hash >> 29;
 }
 
+#define NO_CODE 0xfffffffe /* instead of a function's slot: there is no code object */
+
+#define CODE_TYPE_NAME 0x65646f63u /* "code" */
+
+/*
+ * Is it a code object?  A thread may be looked at while it links a frame: on 3.11 and 3.12 its
+ * new _PyCFrame is in place before that says which frame is the current one, and until then
+ * holds what was on the stack (Python/ceval.c, _PyEval_EvalFrameDefault).
+ */
+static __always_inline bool is_code(struct task_struct *other, const struct thread *t,
+				    const struct py_layout *l, u64 object)
+{
+	u64 type = read_user_u64(other, object + l->object_type), name = 0;
+
+	if (l->code_type_vaddr && type == t->runtime - l->runtime_vaddr + l->code_type_vaddr)
+		return true;
+	/* a program that is linked to a shared library's objects may have a copy of the type */
+	return !read_user(other, &name, sizeof("code"), read_user_u64(other, type + l->type_name)) &&
+	       name == CODE_TYPE_NAME;
+}
+
 /* A function that is not among those the thread walked over lately. */
 __noinline u32 walk_new_function(const struct py_layout *l, const struct function_key *key,
-				 struct recent_function *recent)
+				 struct thread *t)
 {
 	struct function_key own; /* 6.1 wants map keys on the program's own stack */
+	struct recent_function *recent;
 	struct function_stats *stats;
 	u32 *found, slot;
 
-	if (!l || !key || !recent)
+	if (!l || !key || !t)
 		return NO_FUNCTION;
 	own = *key;
 	found = bpf_map_lookup_elem(&function_slots, &own);
+	if (!found && !is_code(NULL, t, l, own.code))
+		return NO_CODE;
 	slot = found ? *found : function_new_here(l, &own);
 	stats = bpf_map_lookup_elem(&functions, &slot);
 	if (!stats)
@@ -66,6 +90,7 @@ __noinline u32 walk_new_function(const struct py_layout *l, const struct functio
 	if (!stats->told)
 		function_tell_again(l, stats, slot);
 	if (stats->told) {
+		recent = &t->walked[recent_place(own.code)];
 		recent->slot = slot;
 		recent->check = own.check;
 		recent->code = own.code;
@@ -73,6 +98,7 @@ __noinline u32 walk_new_function(const struct py_layout *l, const struct functio
 	return slot;
 }
 
+/* The slot of a function, NO_FUNCTION (the table is full) or NO_CODE. */
 static __always_inline u32 walk_function(struct task_struct *other, struct walking *s, u64 code)
 {
 	struct function_key key = {.code = code, .tgid = s->tgid};
@@ -84,9 +110,11 @@ static __always_inline u32 walk_function(struct task_struct *other, struct walki
 		recent = &s->t->walked[recent_place(code)];
 		if (recent->code == code && recent->check == key.check)
 			return recent->slot;
-		return walk_new_function(s->l, &key, recent);
+		return walk_new_function(s->l, &key, s->t);
 	}
 	slot = bpf_map_lookup_elem(&function_slots, &key);
+	if (!slot && !is_code(other, s->t, s->l, code))
+		return NO_CODE;
 	return slot ? *slot : function_new(other, s->l, &key);
 }
 
@@ -117,6 +145,8 @@ static __always_inline long walk_step(struct task_struct *other, struct walking 
 	if (!code)
 		return 1;
 	function = walk_function(other, s, code);
+	if (function == NO_CODE)
+		return 1;
 	walk->functions[place & (STACK_FRAMES - 1)] = function;
 	walk->frames = place + 1;
 	walk->id = hash_step(walk->id, function);

@@ -13,7 +13,8 @@
 #define LAYOUT_RESUME_OPS 6
 
 struct py_layout {
-	__u64 runtime_vaddr; /* link-time address of _PyRuntime */
+	__u64 runtime_vaddr;   /* link-time address of _PyRuntime */
+	__u64 code_type_vaddr; /* and of PyCode_Type; 0: not known */
 
 	__u32 runtime_interpreters_head;
 	__u32 runtime_gil; /* GIL struct inside _PyRuntime (up to 3.11) */
@@ -100,6 +101,6 @@ struct py_layout {
 	__u8 leaving_ops[32]; /* bit per opcode that returns or suspends, all their twins */
 };
 
-_Static_assert(sizeof(struct py_layout) == 280, "shared with the kernel side");
+_Static_assert(sizeof(struct py_layout) == 288, "shared with the kernel side");
 
 #endif

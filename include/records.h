@@ -50,12 +50,12 @@ struct record_wait {
 	__u64 total_ns;  /* the whole wait until now, without run queue time */
 	__u64 new_ns;    /* the part of it no earlier record told */
 	__u64 runq_ns;   /* runnable but not running, not told before */
+	__u64 runq_total_ns; /* the whole run queue stretch that ended with this record, 0: none */
 	__u64 oncpu_ns;  /* time the thread ran, not told before */
 	__s32 syscall;   /* number, or -1: page fault or interrupt */
 	__u8 wait_class; /* enum wait_class */
 	__u8 flags;      /* enum wait_flags */
-	__u8 runq_done;  /* one run queue stretch ended with this record */
-	__u8 pad;
+	__u8 pad[2];
 	union {
 		struct {                    /* `gil` */
 			__u32 gil_switches; /* low half of its switch count when the wait began */
@@ -73,7 +73,7 @@ struct record_wait {
 	__u64 gil;         /* `gil`: address of its struct */
 	char comm[COMM_BYTES];
 };
-_Static_assert(sizeof(struct record_wait) == 112, "ring-buffer ABI");
+_Static_assert(sizeof(struct record_wait) == 120, "ring-buffer ABI");
 
 /* A stack seen for the first time. */
 struct record_stack {

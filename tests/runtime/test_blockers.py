@@ -163,6 +163,18 @@ def test_samples(lab, py):
     check(held > 0.8 * process["cpu_seconds"] / process["observed_seconds"], f"held {held}")
 
 
+@over("debian-3.11", "pyenv-3.12")
+def test_samples_of_frames_in_the_making(lab, py):
+    """What a sample finds where a frame is being linked is no function unless it is one."""
+    target = lab.target(py, "blockers.py", "short_lived", 5)
+    _, report = lab.run(target, "--overhead", "0", "--samples", "4999")
+    samples = report.process(target.tgid)["samples"]
+    check(samples > 10000, f"{samples} samples")
+    strange = [f["function"] for f in report["functions"] if not f["file"] or not f["line"]]
+    check(not strange, f"functions that are none: {strange}")
+    check(not report.loss("string_truncated"), "what is no name was read for one")
+
+
 @timing
 @over("debian-3.9", "debian-3.13", "debian-3.14", "pyenv-3.12")
 def test_native_code(lab, py):

@@ -128,6 +128,19 @@ def native():
     run(compresses)
 
 
+def makes_code():
+    """Functions that C calls and that are soon gone, and junk where they were."""
+    while going_on():
+        made = {}
+        exec(compile("def made(x):\n    return x\n", __file__, "exec"), made)
+        sorted(range(60), key=made["made"])
+        [bytes(120 + i % 100) for i in range(50)]
+
+
+def short_lived():
+    run(makes_code)
+
+
 def run(*functions):
     global until
     until = time.monotonic() + float(sys.argv[2])
@@ -149,6 +162,7 @@ SECTIONS = {
     "locked": locked,
     "deep": deep,
     "native": native,
+    "short_lived": short_lived,
 }
 
 if __name__ == "__main__":

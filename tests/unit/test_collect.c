@@ -316,7 +316,7 @@ static void tell_wait(struct fixture *f, enum wait_class wait_class, uint64_t wa
 				     .runq_ns = runq_ns,
 				     .wait_class = wait_class,
 				     .flags = WAIT_DONE,
-				     .runq_done = runq_ns != 0};
+				     .runq_total_ns = runq_ns};
 
 	collector__record(f->collector, &record, sizeof(record));
 }

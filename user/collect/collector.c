@@ -298,13 +298,13 @@ static void add_runq(struct process_total *process, const struct wait_key *key,
 	struct wait_key runq = {.function = key->function, .wait_class = WAIT_RUNQ, .syscall = -1};
 	struct wait_total *wait;
 
-	stacks_use(process, &on, record->runq_ns, record->runq_done);
+	stacks_use(process, &on, record->runq_ns, record->runq_total_ns != 0);
 	wait = process_total__wait(process, &runq);
 	if (!wait)
 		return;
 	wait->time.sum_ns += record->runq_ns;
-	if (record->runq_done)
-		histogram_add_bucket(&wait->time, record->runq_ns);
+	if (record->runq_total_ns)
+		histogram_add_bucket(&wait->time, record->runq_total_ns);
 }
 
 /* Does a wait of this class end when a peer or a device has done something? */
@@ -384,7 +384,7 @@ static void on_wait(struct collector *collector, const struct record_wait *recor
 		key.waker = waker;
 		on.waker = stacks_find(collector, process, record->waker_stack, waker);
 	}
-	if (record->runq_ns || record->runq_done)
+	if (record->runq_ns || record->runq_total_ns)
 		add_runq(process, &key, on.stack, record);
 	if (record->wait_class == WAIT_RUNQ)
 		return;

@@ -415,6 +415,7 @@ int layout_identify(const struct elf_file *elf, const struct elf_symbol *runtime
 		    struct build *build, const struct py_version_row **row)
 {
 	struct version version = {0};
+	struct elf_symbol code_type;
 	int err;
 
 	*row = NULL;
@@ -443,6 +444,8 @@ int layout_identify(const struct elf_file *elf, const struct elf_symbol *runtime
 	*row = find_row(elf, runtime, &version, build);
 	if (!*row)
 		return 0;
+	if (!elf_file__symbol(elf, "PyCode_Type", &code_type))
+		build->layout.code_type_vaddr = code_type.vaddr;
 	build->layout_known = true;
 	build->reason[0] = '\0';
 	return 0;
