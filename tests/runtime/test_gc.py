@@ -67,7 +67,7 @@ def run_exactly(lab, target, method, *args):
         args = ("--watchpoints", "always", *args)
     result, report = lab.run(target, *args)
     check(not result["traps"], f"{result['traps']} traps whose reason this machine lost: tried again")
-    check(len(result["seen"]) > 40, f"only {len(result['seen'])} collections in the target")
+    check(len(result["seen"]) > 15, f"only {len(result['seen'])} collections in the target")
     check_method(report, target.tgid, method)
     check_none(differences(result["seen"], report, target.tgid))
     check(not report.loss("gc_began_before"), f"losses {report['losses']}")
@@ -100,7 +100,8 @@ def test_watchpoint(lab, py):
 @over(*WATCHED, "built-3.13t", "built-3.14t")
 def test_watchpoint_in_threads(lab, py):
     """Begun after the tracer: they inherit it. They are refused collections while another collects."""
-    target = lab.target(py, "collects.py", 2 * ROUNDS, "in_threads")
+    rounds = 8 * ROUNDS if py.name.startswith("built") else 2 * ROUNDS  # most are refused there
+    target = lab.target(py, "collects.py", rounds, "in_threads")
     run_exactly(lab, target, "watchpoint", "--overhead", "0")
 
 
