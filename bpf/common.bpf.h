@@ -119,7 +119,8 @@ struct thread {
 	u8 gil_wanted; /* it sleeps until another lets the GIL go (and not until it is taken, say)
 			*/
 	u8 searches;   /* for its thread state, that found none */
-	u8 pad[3];
+	u8 pad;
+	u16 gil_at;     /* if it waits for the GIL: where in it */
 	u64 told_stack; /* the last one that was told */
 	u64 gil_since;  /* if it has the GIL, then since then, after a wait; 0: not known */
 	u64 taken_in;   /* its process: tells it from one that had this tgid before */
@@ -378,16 +379,20 @@ static __always_inline void lose(enum loss_cause cause)
 /*
  * The only reads of a target's memory.  `other` is NULL for the current task;
  * only sleepable programs may pass another one, and it must be a constant NULL
- * elsewhere.  Returns 0 or a negative errno; counts what could not be read.
+ * elsewhere.  Returns 0 or a negative errno.  This one is for what need not be there.
  */
+static __always_inline int peek_user(struct task_struct *other, void *to, u32 size, u64 from)
+{
+	if (other)
+		return bpf_copy_from_user_task(to, size, (void *)from, other, 0);
+	return bpf_probe_read_user(to, size, (void *)from);
+}
+
+/* Counts what could not be read. */
 static __always_inline int read_user(struct task_struct *other, void *to, u32 size, u64 from)
 {
-	int err;
+	int err = peek_user(other, to, size, from);
 
-	if (other)
-		err = bpf_copy_from_user_task(to, size, (void *)from, other, 0);
-	else
-		err = bpf_probe_read_user(to, size, (void *)from);
 	if (err)
 		lose(LOSS_UNREADABLE);
 	return err;

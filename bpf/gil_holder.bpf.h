@@ -41,17 +41,16 @@ __noinline u32 gil_holder_function(struct thread *t, const struct py_layout *l, 
 }
 
 /* Is it in the condition variable that is signalled when the GIL is let go? */
-static __always_inline bool gil_is_wanted(const struct py_layout *l, u64 gil, u64 futex)
+static __always_inline bool gil_is_wanted(const struct py_layout *l, u32 at)
 {
-	return futex >= gil + l->gil_cond && futex < gil + l->gil_mutex;
+	return at >= l->gil_cond && at < l->gil_mutex;
 }
 
 /* The current thread goes off-CPU, and not because others want the CPU. */
 static __always_inline void gil_switch_out(struct task_struct *task, struct thread *t,
 					   const struct py_layout *l, u64 now)
 {
-	u64 futex = ((struct pt_regs *)bpf_task_pt_regs(task))->di, holder;
-	u64 since = exchange(&t->gil_since, 0);
+	u64 since = exchange(&t->gil_since, 0), holder;
 	u32 locked = 0;
 
 	t->gil_wanted = 0;
@@ -66,9 +65,9 @@ static __always_inline void gil_switch_out(struct task_struct *task, struct thre
 	if (l->gil_switch_number != LAYOUT_ABSENT)
 		bpf_probe_read_user(&t->off_gil_switches, sizeof(u32),
 				    (void *)(t->gil + l->gil_switch_number));
-	t->gil_wanted = gil_is_wanted(l, t->gil, futex);
+	t->gil_wanted = gil_is_wanted(l, t->gil_at);
 	/* where it waits that another takes what it has just let go, the last holder is itself */
-	if (futex >= t->gil + l->gil_switch_cond)
+	if (t->gil_at >= l->gil_switch_cond)
 		return;
 	holder = read_user_u64(NULL, t->gil + l->gil_last_holder);
 	read_user(NULL, &locked, sizeof(locked), t->gil + l->gil_locked);

@@ -5,6 +5,7 @@
  */
 #include "gc.bpf.h"
 #include "gil_holder.bpf.h"
+#include "musl.bpf.h"
 #include "python.bpf.h"
 #include "stack.bpf.h"
 #include "wait.bpf.h"
@@ -45,6 +46,20 @@ static __always_inline struct thread *traced_thread(struct task_struct *task, u6
 	return t->flags & PROCESS_TRACED ? t : NULL;
 }
 
+/* Does it wait for the GIL, in this futex?  Notes where in it. */
+static __always_inline bool waits_for_gil(struct task_struct *other, struct thread *t,
+					  const struct py_layout *l, u64 futex)
+{
+	u64 at = futex - t->gil;
+
+	if (at >= l->gil_size && l->musl)
+		at = musl_gil_cond(other, t->gil, l, futex) ?: at;
+	if (at >= l->gil_size)
+		return false;
+	t->gil_at = at;
+	return true;
+}
+
 /*
  * What the thread, which is asleep or about to be, waits for: class, system call, and what the
  * target is found by.  The programs' own stack is short, so this is a function of its own.
@@ -62,8 +77,7 @@ static __noinline u32 wait_class_of(struct task_struct *other, struct task_struc
 	};
 
 	t->off_syscall = call.nr;
-	if (call.nr == __NR_futex && l && t->gil && call.args[0] >= t->gil &&
-	    call.args[0] < t->gil + l->gil_size) {
+	if (call.nr == __NR_futex && l && t->gil && waits_for_gil(other, t, l, call.args[0])) {
 		t->off_gil_switches = 0;
 		t->off_holder = NO_FUNCTION;
 		return WAIT_GIL;

@@ -96,7 +96,8 @@ struct py_layout {
 	__u8 resume_genexpr; /* oparg of a RESUME that only makes a generator (3.15+), 0: none */
 	__u8 nogil;          /* free-threaded build: no GIL */
 	__u8 minor;          /* of the version: for messages, never for decisions */
-	__u8 pad[2];
+	__u8 musl;           /* its C library is musl: see musl.h */
+	__u8 pad;
 
 	__u8 leaving_ops[32]; /* bit per opcode that returns or suspends, all their twins */
 };

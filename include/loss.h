@@ -32,6 +32,7 @@
 	X(UNMATCHED_EXIT,  "unmatched_exit",      "exits whose entry was not seen")               \
 	X(EXIT_UNSEEN,     "ended_unseen",        "calls that ended without a seen exit")         \
 	X(GILS_FULL,       "gils_full",           "GILs not watched: table full")                 \
+	X(GIL_QUEUE,       "gil_queue",           "waits told as of locks that may be of the GIL: many wait") \
 	X(STACKS_FULL,     "stacks_full",         "waits whose stack was not kept: too many stacks") \
 	X(STRING,          "string_truncated",    "function names cut short")                     \
 	X(FORK_GAP,        "fork_unprobed",       "new processes whose first calls were missed") \

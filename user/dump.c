@@ -157,8 +157,8 @@ static void read_stacks(struct dumping *d, const struct task *task, struct momen
 		gil = gil_address(d->process->tgid, d->layout, d->process->runtime, tstate);
 		if (gil_holder(d->process->tgid, d->layout, gil) == tstate)
 			thread->holds_gil = true;
-		if (gil && task->syscall_known && thread->wait_class == WAIT_LOCK &&
-		    task->args[0] >= gil && task->args[0] < gil + d->layout->gil_size)
+		if (task->syscall_known && thread->wait_class == WAIT_LOCK &&
+		    gil_awaited(d->process->tgid, d->layout, gil, task->args[0]))
 			thread->wait_class = WAIT_GIL;
 		if (!thread->frame_count)
 			thread->quality = read_stack(d, tstate, thread);

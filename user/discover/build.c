@@ -11,6 +11,7 @@
 #include "elf_file.h"
 #include "hidden.h"
 #include "identify.h"
+#include "libc.h"
 #include "sites.h"
 
 const char *calls_method_name(enum calls_method method)
@@ -148,6 +149,10 @@ int build_analyse(int fd, const char *path, struct build *out)
 	err = layout_identify(elf, &runtime, out, &row);
 	if (err)
 		goto cleanup;
+	err = libc_is_musl(elf);
+	if (err < 0)
+		goto cleanup;
+	out->layout.musl = err;
 	err = sites_add_gc(elf, out);
 	if (err == -ENOENT || err == -E2BIG)
 		err = 0;

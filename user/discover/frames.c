@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 #include "frames.h"
 
-#include <stdbool.h>
-
 #include "memory.h"
+#include "musl.h"
 
 /* Frames of C functions have no code; a chain that never ends is not walked for ever. */
 #define MAX_STEPS 100000
@@ -78,6 +77,51 @@ uint64_t gil_address(pid_t tgid, const struct py_layout *l, uint64_t runtime, ui
 	    read_u64(tgid, interp + l->interp_gil, &gil))
 		return 0;
 	return gil;
+}
+
+/*
+ * The newest node of the list with this one, 0 if it is in no such list: whatever else a futex
+ * may be in fails one of these checks.
+ */
+static uint64_t musl_newest(pid_t tgid, uint64_t node)
+{
+	struct musl_waiter waiter;
+
+	if (memory_read(tgid, node, &waiter, sizeof(waiter)) ||
+	    waiter.barrier != MUSL_BARRIER_ASLEEP)
+		return 0;
+	for (int i = 0; waiter.prev && i < MAX_STEPS; i++) {
+		uint64_t newer = waiter.prev;
+
+		if (memory_read(tgid, newer, &waiter, sizeof(waiter)) || waiter.next != node)
+			return 0;
+		node = newer;
+	}
+	return node;
+}
+
+static bool musl_awaited(pid_t tgid, const struct py_layout *l, uint64_t gil, uint64_t futex)
+{
+	uint64_t node = futex - offsetof(struct musl_waiter, barrier), head;
+	const uint32_t conds[] = {l->gil_cond, l->gil_switch_cond};
+
+	for (int i = 0; i < MUSL_ATTEMPTS; i++) {
+		uint64_t newest = musl_newest(tgid, node);
+
+		for (size_t j = 0; newest && j < sizeof(conds) / sizeof(*conds); j++) {
+			if (!read_u64(tgid, gil + conds[j] + MUSL_COND_HEAD, &head) &&
+			    head == newest)
+				return true;
+		}
+	}
+	return false;
+}
+
+bool gil_awaited(pid_t tgid, const struct py_layout *l, uint64_t gil, uint64_t futex)
+{
+	if (!gil)
+		return false;
+	return futex - gil < l->gil_size || (l->musl && musl_awaited(tgid, l, gil, futex));
 }
 
 uint64_t gil_holder(pid_t tgid, const struct py_layout *l, uint64_t gil)

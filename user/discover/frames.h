@@ -3,6 +3,7 @@
 #ifndef PYTRACE_DISCOVER_FRAMES_H
 #define PYTRACE_DISCOVER_FRAMES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -29,6 +30,9 @@ enum walk_end frames_walk(pid_t tgid, const struct py_layout *layout, uint64_t t
  * it cannot be read.
  */
 uint64_t gil_address(pid_t tgid, const struct py_layout *layout, uint64_t runtime, uint64_t tstate);
+
+/* Does a thread that sleeps in this futex wait for the GIL?  The thread may wake up meanwhile. */
+bool gil_awaited(pid_t tgid, const struct py_layout *layout, uint64_t gil, uint64_t futex);
 
 /* The PyThreadState that holds this GIL now, 0: none, or it cannot be read. */
 uint64_t gil_holder(pid_t tgid, const struct py_layout *layout, uint64_t gil);

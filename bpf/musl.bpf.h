@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Waits for the GIL in a CPython built with musl, where the futex is not in the GIL's condition
+ * variables but in a node that hangs from them: see musl.h.
+ */
+#ifndef PYTRACE_MUSL_BPF_H
+#define PYTRACE_MUSL_BPF_H
+
+#include "common.bpf.h"
+#include "musl.h"
+
+/*
+ * The newest node of the list with this node, of which `waiter` is a copy, and then of that one.
+ * A thread that goes to sleep has just put its node in, so few come before it.  Each step is
+ * checked both ways.  0: it is not in a list as it should be.
+ */
+static __always_inline u64 musl_newest(struct task_struct *other, u64 node,
+				       struct musl_waiter *waiter)
+{
+	for (int i = 0; i < MUSL_WAITERS_MAX && waiter->prev; i++) {
+		u64 newer = waiter->prev;
+
+		if (peek_user(other, waiter, sizeof(*waiter), newer) || waiter->next != node)
+			return 0;
+		node = newer;
+	}
+	return node;
+}
+
+/*
+ * Where in the GIL the condition variable is that a thread with this futex waits in; 0: in none.
+ * Most futexes of others are told by the first read: what is before them is no node.
+ */
+static __noinline u32 musl_gil_cond(struct task_struct *other, u64 gil, const struct py_layout *l,
+				    u64 futex)
+{
+	u64 node = futex - __builtin_offsetof(struct musl_waiter, barrier), newest;
+	struct musl_waiter waiter = {};
+
+	for (int i = 0; i < MUSL_ATTEMPTS; i++) {
+		if (peek_user(other, &waiter, sizeof(waiter), node) ||
+		    waiter.barrier != MUSL_BARRIER_ASLEEP)
+			return 0;
+		newest = musl_newest(other, node, &waiter);
+		if (!newest)
+			continue;
+		if (waiter.prev) {
+			lose(LOSS_GIL_QUEUE);
+			return 0;
+		}
+		if (read_user_u64(other, gil + l->gil_cond + MUSL_COND_HEAD) == newest)
+			return l->gil_cond;
+		if (read_user_u64(other, gil + l->gil_switch_cond + MUSL_COND_HEAD) == newest)
+			return l->gil_switch_cond;
+	}
+	return 0;
+}
+
+#endif
