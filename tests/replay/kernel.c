@@ -4,6 +4,7 @@
 
 #include "calls.bpf.c"
 #include "life.bpf.c"
+#include "musl.bpf.h"
 
 #include "helpers.h"
 #include "kernel.h"
@@ -159,6 +160,11 @@ void kernel__look_around(struct kernel_task *task)
 				(u64)head_u32(t->head, l->frame_instr) * l->lasti_unit;
 		read_user(NULL, bytes, sizeof(bytes), units);
 	}
+}
+
+u32 kernel__musl_gil_cond(uint64_t gil, const struct py_layout *layout, uint64_t futex)
+{
+	return musl_gil_cond(NULL, gil, layout, futex);
 }
 
 uint64_t kernel__loss(enum loss_cause cause)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The kernel side (calls.bpf.c, life.bpf.c and what they include), compiled for the host: for
+ * The kernel side (calls.bpf.c, life.bpf.c, musl.bpf.h and what they include), compiled for the host: for
  * unit tests, which tell it what is hit and what the target's memory holds, and look at what it
  * makes of that.  There is one of it, and all state is in its maps.
  */
@@ -70,6 +70,9 @@ void kernel__task_free(struct kernel_task *task);
 void kernel__hit(struct kernel_task *task, uint64_t cookie, uint64_t ip,
 		 const uint64_t registers[REGISTERS]);
 void kernel__thread_exits(struct kernel_task *task);
+
+/* Where in the GIL a thread waits that sleeps in this futex, with musl; 0: not there. */
+uint32_t kernel__musl_gil_cond(uint64_t gil, const struct py_layout *layout, uint64_t futex);
 
 /* Read more of the thread's memory than a hit needs, for kernel sides to come. */
 void kernel__look_around(struct kernel_task *task);

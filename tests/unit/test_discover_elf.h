@@ -49,6 +49,7 @@ struct small_elf {
 	const struct py_version_row *row; /* table, debug offsets; NULL: none of these */
 	const char *strings[4];           /* into .rodata, NUL between them */
 	const char *extra_symbol;
+	const char *needs[2]; /* libraries */
 	bool usdt;
 	uint64_t sdt_shift; /* .stapsdt.base is so far from where the notes say */
 	uint8_t bytes[SMALL_BYTES];
@@ -322,6 +323,28 @@ static void small_build_id(struct small_elf *s)
 	small_section(s, ".note.gnu.build-id", SHT_NOTE, at, sizeof(note) + 24);
 }
 
+/* Which libraries it needs. */
+static void small_dynamic(struct small_elf *s)
+{
+	uint64_t at = small_meta(s, 3 * sizeof(Elf64_Dyn)), strings = small_meta(s, 64), used = 1;
+	unsigned int count = 0;
+	Elf64_Shdr *header;
+
+	for (; count < 2 && s->needs[count]; count++) {
+		Elf64_Dyn entry = {.d_tag = DT_NEEDED, .d_un.d_val = used};
+
+		small_put(s, at + count * sizeof(entry), &entry, sizeof(entry));
+		small_put(s, strings + used, s->needs[count], strlen(s->needs[count]));
+		used += strlen(s->needs[count]) + 1;
+	}
+	if (!count)
+		return;
+	small_section(s, ".libraries", SHT_STRTAB, strings, used);
+	header = small_section(s, ".dynamic", SHT_DYNAMIC, at, (count + 1) * sizeof(Elf64_Dyn));
+	header->sh_link = s->section_count - 2;
+	header->sh_entsize = sizeof(Elf64_Dyn);
+}
+
 /* Fill s->bytes from the fields before it. */
 static void small_elf_make(struct small_elf *s)
 {
@@ -362,6 +385,7 @@ static void small_elf_make(struct small_elf *s)
 	small_symbols(s);
 	small_notes(s);
 	small_build_id(s);
+	small_dynamic(s);
 	for (int i = 0; i < 4 && s->strings[i]; i++) {
 		small_put(s, at, s->strings[i], strlen(s->strings[i]));
 		at += strlen(s->strings[i]) + 1;
