@@ -15,6 +15,7 @@ MAIN = (
     "pyenv-3.10",
     "pyenv-3.12",
 )
+MUSL = "built-3.13-musl"
 SECONDS = 1.5
 
 
@@ -38,7 +39,7 @@ def check_sums(report, target):
 
 
 @timing
-@over(*MAIN)
+@over(*MAIN, MUSL)
 def test_who_holds_the_gil(lab, py):
     """Whoever comes back from a sleep waits for the thread that spins."""
     target, _, report = blocked(lab, py, "holder")
@@ -74,19 +75,19 @@ def check_spinners(lab, py, section, n):
 
 
 @timing
-@over("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14", "debian-3.15", "pyenv-3.12")
+@over("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14", "debian-3.15", "pyenv-3.12", MUSL)
 def test_two_spinners(lab, py):
     check_spinners(lab, py, "spinners2", 2)
 
 
 @timing
-@over("debian-3.11", "debian-3.13")
+@over("debian-3.11", "debian-3.13", MUSL)
 def test_eight_spinners(lab, py):
     check_spinners(lab, py, "spinners8", 8)
 
 
 @timing
-@over(*MAIN)
+@over(*MAIN, MUSL)
 def test_who_fills_a_queue(lab, py):
     """The wait for an item ends in the producer, and its stack says so."""
     target, result, report = blocked(lab, py, "producer")
@@ -101,7 +102,7 @@ def test_who_fills_a_queue(lab, py):
 
 
 @timing
-@over(*MAIN)
+@over(*MAIN, MUSL)
 def test_who_releases_a_lock(lab, py):
     target, _, report = blocked(lab, py, "locked")
     wakers = collections.Counter()
@@ -113,7 +114,7 @@ def test_who_releases_a_lock(lab, py):
     check(wakers["hold"] > 0.9 * total, f"waits ended by {dict(wakers)}")
 
 
-@over(*MAIN)
+@over(*MAIN, MUSL)
 def test_stacks_of_waits(lab, py):
     """Each sleep is on the stack it was made from, whole; seconds add up per function."""
     target, _, report = blocked(lab, py, "holder")

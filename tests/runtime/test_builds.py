@@ -42,6 +42,18 @@ def test_free_threaded(lab, py):
     check(reasons == [None], f"something is missing: {reasons}")
 
 
+@limit(120)
+@over("built-3.13-musl")
+def test_musl(lab, py):
+    """Another C library: in the list, all calls."""
+    target = lab.target(py, "greedy.py", 1000)
+    line = lab.listed().get(target.tgid, "not in the list")
+    check(py.version in line and "opcode" in line, f"{target.tgid}: {line}")
+    report = check_counts(lab, py)
+    reasons = [p["reason"] for p in report["processes"]]
+    check(reasons == [None], f"something is missing: {reasons}")
+
+
 @limit(60)
 @over("built-3.13t", "built-3.14t")
 def test_threads_of_free_threaded(lab, py):

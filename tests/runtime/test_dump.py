@@ -35,7 +35,7 @@ def functions(thread):
 
 
 @limit(30)
-@over(*DEBIAN, "pyenv-3.8", "pyenv-3.10", "pyenv-3.12")
+@over(*DEBIAN, "pyenv-3.8", "pyenv-3.10", "pyenv-3.12", "built-3.13-musl")
 def test_what_each_thread_waits_for(lab, py):
     target, said = hung(lab, py)
     time.sleep(1)
@@ -86,7 +86,7 @@ def test_what_each_thread_waits_for(lab, py):
 
 @timing
 @limit(30)
-@over("debian-3.9", "debian-3.11", "debian-3.14", "pyenv-3.12")
+@over("debian-3.9", "debian-3.11", "debian-3.14", "pyenv-3.12", "built-3.13-musl")
 def test_who_holds_the_gil(lab, py):
     """Of two threads that compute one holds the GIL nearly always; none of those that wait."""
     target, said = hung(lab, py, "spin")

@@ -75,7 +75,7 @@ def test_sleep_and_quantiles(lab, py):
 
 @timing
 @limit(60)
-@over("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14", "pyenv-3.8", "pyenv-3.12")
+@over("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14", "pyenv-3.8", "pyenv-3.12", "built-3.13-musl")
 def test_two_spinners_share_the_gil(lab, py):
     target = lab.target(py, "times.py", "spin")
     result, report = lab.run(target)
@@ -94,7 +94,7 @@ def test_two_spinners_share_the_gil(lab, py):
 
 @timing
 @limit(60)
-@over(*MAIN)
+@over(*MAIN, "built-3.13-musl")
 def test_classes_of_waits(lab, py):
     target = lab.target(py, "times.py", "classes")
     result, report = lab.run(target)
@@ -192,7 +192,7 @@ def test_waits_without_calls(lab, py):
 
 @timing
 @limit(60)
-@over("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14", "pyenv-3.10")
+@over("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14", "pyenv-3.10", "built-3.13-musl")
 def test_threads_add_up(lab, py):
     """Each thread's on-CPU time is the kernel's, and with its waits fills the elapsed time."""
     target = lab.target(py, "times.py", "threads")

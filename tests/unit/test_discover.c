@@ -118,34 +118,6 @@ static void opcode_sites_of_3_13(void **state)
 	assert_true(site && site->kind == SITE_THROW && !site->stepped);
 }
 
-static void musl_is_told_from_glibc(void **state)
-{
-	static const struct {
-		const char *needs[2], *text;
-		bool musl;
-	} cases[] = {
-		{{"libm.so.6", "libc.so.6"}, NULL, false},
-		{{"libc.so.6"}, "No error information", false}, /* it may have that text */
-		{{"libc.so"}, NULL, true},
-		{{"libpython3.13.so.1.0", "libc.musl-x86_64.so.1"}, NULL, true},
-		{{NULL}, NULL, false},
-		{{NULL}, "No error information", true},
-		{{NULL}, "No error information was given", false},
-	};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct small_elf s = small_3_13();
-
-		s.needs[0] = cases[i].needs[0];
-		s.needs[1] = cases[i].needs[1];
-		s.strings[0] = cases[i].text;
-		assert_int_equal(analyse(&s), 0);
-		assert_string_equal(build.reason, "");
-		assert_int_equal(build.layout.musl, cases[i].musl);
-	}
-}
-
 static void every_version_has_a_method(void **state)
 {
 	(void)state;
@@ -612,7 +584,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(other_files_are_not_cpython),
 		cmocka_unit_test(opcode_sites_of_3_13),
-		cmocka_unit_test(musl_is_told_from_glibc),
 		cmocka_unit_test(every_version_has_a_method),
 		cmocka_unit_test(unknown_versions_are_refused),
 		cmocka_unit_test(nonsense_offsets_are_refused),

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * Whom a thread waits for in a futex where musl is the C library: both sides that tell, the
- * kernel's and that of `dump`, look at lists of waiters in our own memory.
- * Links: user/discover/frames.c, tests/replay.
+ * CPython with musl: how that is told, and whom a thread waits for in a futex.  Both sides that
+ * tell that, the kernel's and that of `dump`, look at lists of waiters in our own memory.
+ * Links: user/discover, tests/replay; libelf, capstone.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,10 +16,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../../user/discover/build.h"
 #include "../../user/discover/frames.h"
 #include "../../user/discover/memory.h"
 #include "../replay/kernel.h"
 #include "musl.h"
+#include "test_discover_elf.h"
 
 #define WAITERS 40
 
@@ -176,6 +178,42 @@ static void glibc_is_not_searched(void **state)
 	assert_false(gil_awaited(getpid(), &other, 0, 0));
 }
 
+static void musl_is_told_from_glibc(void **state)
+{
+	static struct build build;
+	static const struct {
+		const char *needs[2], *text;
+		bool musl;
+	} cases[] = {
+		{{"libm.so.6", "libc.so.6"}, NULL, false},
+		{{"libc.so.6"}, "No error information", false}, /* it may have that text */
+		{{"libc.so"}, NULL, true},
+		{{"libpython3.13.so.1.0", "libc.musl-x86_64.so.1"}, NULL, true},
+		{{NULL}, NULL, false},
+		{{NULL}, "No error information", true},
+		{{NULL}, "No error information was given", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct small_elf s = {
+			.hex = 0x030d05f0,
+			.row = small_row(13, 0),
+			.needs = {cases[i].needs[0], cases[i].needs[1]},
+			.strings = {cases[i].text},
+		};
+		int fd;
+
+		small_elf_make(&s);
+		fd = small_elf_open(s.bytes, sizeof(s.bytes));
+		assert_true(fd >= 0);
+		assert_int_equal(build_analyse(fd, "small", &build), 0);
+		close(fd);
+		assert_string_equal(build.reason, "");
+		assert_int_equal(build.layout.musl, cases[i].musl);
+	}
+}
+
 static int end(void **state)
 {
 	(void)state;
@@ -192,6 +230,7 @@ int main(void)
 		cmocka_unit_test_setup(long_lists_end, begin),
 		cmocka_unit_test_setup(memory_before_a_futex_may_be_missing, begin),
 		cmocka_unit_test_setup(glibc_is_not_searched, begin),
+		cmocka_unit_test(musl_is_told_from_glibc),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, end);
