@@ -28,6 +28,23 @@ static __always_inline u64 musl_newest(struct task_struct *other, u64 node,
 }
 
 /*
+ * The node was signalled, and so is in no list, in the moment before its thread slept; who did it
+ * is about to wake that.  He has the mutex of the condition variable so long, as CPython's
+ * take_gil() and drop_gil() signal, and in the first case the other one as well.
+ */
+static __always_inline u32 musl_signalled(struct task_struct *other, u64 gil,
+					  const struct py_layout *l)
+{
+	u32 locked = 0;
+
+	read_user(other, &locked, sizeof(locked), gil + l->gil_switch_mutex + MUSL_MUTEX_LOCK);
+	if (locked)
+		return l->gil_switch_cond;
+	read_user(other, &locked, sizeof(locked), gil + l->gil_mutex + MUSL_MUTEX_LOCK);
+	return locked ? l->gil_cond : 0;
+}
+
+/*
  * Where in the GIL the condition variable is that a thread with this futex waits in; 0: in none.
  * Most futexes of others are told by the first read: what is before them is no node.
  */
@@ -38,8 +55,11 @@ static __noinline u32 musl_gil_cond(struct task_struct *other, u64 gil, const st
 	struct musl_waiter waiter = {};
 
 	for (int i = 0; i < MUSL_ATTEMPTS; i++) {
-		if (peek_user(other, &waiter, sizeof(waiter), node) ||
-		    waiter.barrier != MUSL_BARRIER_ASLEEP)
+		if (peek_user(other, &waiter, sizeof(waiter), node))
+			return 0;
+		if (waiter.state == MUSL_SIGNALED && !waiter.prev && !waiter.next)
+			return musl_signalled(other, gil, l);
+		if (waiter.barrier != MUSL_BARRIER_ASLEEP)
 			return 0;
 		newest = musl_newest(other, node, &waiter);
 		if (!newest)

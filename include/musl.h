@@ -9,8 +9,12 @@
 
 #include <linux/types.h>
 
-#define MUSL_COND_HEAD 8 /* in pthread_cond_t: pointer to the newest node (pthread_impl.h) */
+/* src/internal/pthread_impl.h */
+#define MUSL_COND_HEAD 8  /* in pthread_cond_t: pointer to the newest node */
+#define MUSL_MUTEX_LOCK 4 /* in pthread_mutex_t: int, 0 if nobody has it */
+
 #define MUSL_BARRIER_ASLEEP 2
+#define MUSL_SIGNALED 1
 
 struct musl_waiter {
 	__u64 prev; /* the next newer one, 0: none */

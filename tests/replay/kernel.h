@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The kernel side (calls.bpf.c, life.bpf.c, musl.bpf.h and what they include), compiled for the host: for
- * unit tests, which tell it what is hit and what the target's memory holds, and look at what it
- * makes of that.  There is one of it, and all state is in its maps.
+ * The kernel side (calls.bpf.c, life.bpf.c, musl.bpf.h and what they include), compiled for the
+ * host: for unit tests, which tell it what is hit and what the target's memory holds, and look at
+ * what it makes of that.  There is one of it, and all state is in its maps.
  */
 #ifndef PYTRACE_REPLAY_KERNEL_H
 #define PYTRACE_REPLAY_KERNEL_H

@@ -124,6 +124,44 @@ static void locks_are_no_gil(void **state)
 	assert_in(0, &semaphore[6]);
 }
 
+/* As pthread_cond_signal() does before it wakes the oldest. */
+static void is_signalled(struct cond *cond, struct musl_waiter *waiter)
+{
+	if (waiter->prev)
+		((struct musl_waiter *)(uintptr_t)waiter->prev)->next = 0;
+	else
+		cond->head = 0;
+	*waiter = (struct musl_waiter){.state = MUSL_SIGNALED};
+}
+
+static void locks_mutex(uint64_t *mutex, bool locked)
+{
+	mutex[0] = locked ? (uint64_t)EBUSY << (8 * MUSL_MUTEX_LOCK) : 0;
+}
+
+/* Between its being signalled and the wakeup, which whoever signals does with the mutex locked. */
+static void signalled_while_going_to_sleep(void **state)
+{
+	(void)state;
+	waits(&gil.cond, &waiters[0]);
+	waits(&gil.cond, &waiters[1]);
+	locks_mutex(gil.mutex, true);
+	is_signalled(&gil.cond, &waiters[0]);
+	assert_int_equal(kernel_says(&waiters[0].barrier), layout.gil_cond);
+	assert_in(layout.gil_cond, &waiters[1].barrier);
+
+	waits(&gil.switch_cond, &waiters[2]);
+	locks_mutex(gil.switch_mutex, true);
+	is_signalled(&gil.switch_cond, &waiters[2]);
+	assert_int_equal(kernel_says(&waiters[2].barrier), layout.gil_switch_cond);
+
+	locks_mutex(gil.mutex, false);
+	locks_mutex(gil.switch_mutex, false);
+	waits(&lock, &waiters[3]);
+	is_signalled(&lock, &waiters[3]);
+	assert_in(0, &waiters[3].barrier);
+}
+
 /* What is no longer in a list may still look like it. */
 static void left_over_nodes_are_no_gil(void **state)
 {
@@ -172,8 +210,8 @@ static void glibc_is_not_searched(void **state)
 	(void)state;
 	other.musl = 0;
 	waits(&gil.cond, &waiters[0]);
-	assert_false(gil_awaited(getpid(), &other, (uintptr_t)&gil,
-				 (uintptr_t)&waiters[0].barrier));
+	assert_false(
+		gil_awaited(getpid(), &other, (uintptr_t)&gil, (uintptr_t)&waiters[0].barrier));
 	assert_true(gil_awaited(getpid(), &other, (uintptr_t)&gil, (uintptr_t)&gil.cond));
 	assert_false(gil_awaited(getpid(), &other, 0, 0));
 }
@@ -226,6 +264,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(each_of_a_list_waits, begin),
 		cmocka_unit_test_setup(locks_are_no_gil, begin),
+		cmocka_unit_test_setup(signalled_while_going_to_sleep, begin),
 		cmocka_unit_test_setup(left_over_nodes_are_no_gil, begin),
 		cmocka_unit_test_setup(long_lists_end, begin),
 		cmocka_unit_test_setup(memory_before_a_futex_may_be_missing, begin),
