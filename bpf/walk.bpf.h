@@ -64,7 +64,8 @@ static __always_inline bool is_code(struct task_struct *other, const struct thre
 	if (l->code_type_vaddr && type == t->runtime - l->runtime_vaddr + l->code_type_vaddr)
 		return true;
 	/* a program that is linked to a shared library's objects may have a copy of the type */
-	return !read_user(other, &name, sizeof("code"), read_user_u64(other, type + l->type_name)) &&
+	return !read_user(other, &name, sizeof("code"),
+			  read_user_u64(other, type + l->type_name)) &&
 	       name == CODE_TYPE_NAME;
 }
 

@@ -46,15 +46,15 @@ struct record_wait {
 	__u32 kind;
 	__u32 tgid;
 	__u32 tid;
-	__u32 function;  /* slot of the Python function on top, or NO_FUNCTION */
-	__u64 total_ns;  /* the whole wait until now, without run queue time */
-	__u64 new_ns;    /* the part of it no earlier record told */
-	__u64 runq_ns;   /* runnable but not running, not told before */
+	__u32 function;      /* slot of the Python function on top, or NO_FUNCTION */
+	__u64 total_ns;      /* the whole wait until now, without run queue time */
+	__u64 new_ns;        /* the part of it no earlier record told */
+	__u64 runq_ns;       /* runnable but not running, not told before */
 	__u64 runq_total_ns; /* the whole run queue stretch that ended with this record, 0: none */
-	__u64 oncpu_ns;  /* time the thread ran, not told before */
-	__s32 syscall;   /* number, or -1: page fault or interrupt */
-	__u8 wait_class; /* enum wait_class */
-	__u8 flags;      /* enum wait_flags */
+	__u64 oncpu_ns;      /* time the thread ran, not told before */
+	__s32 syscall;       /* number, or -1: page fault or interrupt */
+	__u8 wait_class;     /* enum wait_class */
+	__u8 flags;          /* enum wait_flags */
 	__u8 pad[2];
 	union {
 		struct {                    /* `gil` */
