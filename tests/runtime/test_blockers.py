@@ -87,6 +87,24 @@ def test_eight_spinners(lab, py):
 
 
 @timing
+@over("debian-3.11", "debian-3.13", MUSL)
+def test_spinners_wait_for_the_gil_only(lab, py):
+    """They take no lock, and keep the GIL for a switch interval at least."""
+    target, result, report = blocked(lab, py, "spinners2")
+    seconds = collections.Counter()
+    for w in report["waits"]:
+        if w["tgid"] == target.tgid and short(w["function"]) in ("spins", "going_on"):
+            seconds[w["class"]] += w["seconds"]["sum"]
+    check(seconds["lock"] <= 0.01 * seconds["gil"], f"waits {dict(seconds)}")
+    holds = [report.function(target, name)["gil_holds"] for name in ("spins", "going_on")]
+    count = sum(h["count"] for h in holds)
+    held = sum(h["seconds"]["sum"] for h in holds)
+    words = f"held {count} times, {held:.3f} of {result['seconds']:.3f} s"
+    check(0.3 * result["seconds"] < held < 1.05 * result["seconds"], words)
+    check(held > 0.004 * count, words)
+
+
+@timing
 @over(*MAIN, MUSL)
 def test_who_fills_a_queue(lab, py):
     """The wait for an item ends in the producer, and its stack says so."""

@@ -6,6 +6,7 @@
 
 /* Frames of C functions have no code; a chain that never ends is not walked for ever. */
 #define MAX_STEPS 100000
+#define MAX_WAITERS 4096 /* for one GIL */
 
 static int read_u64(pid_t tgid, uint64_t address, uint64_t *value)
 {
@@ -90,7 +91,7 @@ static uint64_t musl_newest(pid_t tgid, uint64_t node)
 	if (memory_read(tgid, node, &waiter, sizeof(waiter)) ||
 	    waiter.barrier != MUSL_BARRIER_ASLEEP)
 		return 0;
-	for (int i = 0; waiter.prev && i < MAX_STEPS; i++) {
+	for (int i = 0; waiter.prev && i < MAX_WAITERS; i++) {
 		uint64_t newer = waiter.prev;
 
 		if (memory_read(tgid, newer, &waiter, sizeof(waiter)) || waiter.next != node)
