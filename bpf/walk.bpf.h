@@ -69,6 +69,12 @@ static __always_inline bool is_code(struct task_struct *other, const struct thre
 	       name == CODE_TYPE_NAME;
 }
 
+/* A function of its own: 6.1 has no more stack for all that leads here together. */
+static __noinline bool is_code_here(const struct thread *t, const struct py_layout *l, u64 object)
+{
+	return is_code(NULL, t, l, object);
+}
+
 /* A function that is not among those the thread walked over lately. */
 __noinline u32 walk_new_function(const struct py_layout *l, const struct function_key *key,
 				 struct thread *t)
@@ -82,7 +88,7 @@ __noinline u32 walk_new_function(const struct py_layout *l, const struct functio
 		return NO_FUNCTION;
 	own = *key;
 	found = bpf_map_lookup_elem(&function_slots, &own);
-	if (!found && !is_code(NULL, t, l, own.code))
+	if (!found && !is_code_here(t, l, own.code))
 		return NO_CODE;
 	slot = found ? *found : function_new_here(l, &own);
 	stats = bpf_map_lookup_elem(&functions, &slot);
