@@ -305,9 +305,9 @@ static __always_inline int visit(struct task_struct *task, bool look)
 	if (since && __sync_val_compare_and_swap(&t->in_ns, since, now) == since)
 		__sync_fetch_and_add(&t->oncpu_ns, now - since);
 	since = t->off_ns;
+	/* its switch-in was missed, or it went after `now`: its next event tells */
 	if (since && (task->on_cpu || since > now))
-		return 0; /* its switch-in was missed, or it went after `now`: its next event tells
-			   */
+		return 0;
 	if (since) {
 		if (__sync_val_compare_and_swap(&t->off_ns, since, now) == since)
 			wait_tell(task, t, since, now, false);
