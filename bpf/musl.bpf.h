@@ -55,11 +55,12 @@ static __noinline u32 musl_gil_cond(struct task_struct *other, u64 gil, const st
 	struct musl_waiter waiter = {};
 
 	for (int i = 0; i < MUSL_ATTEMPTS; i++) {
-		if (peek_user(other, &waiter, sizeof(waiter), node))
+		if (peek_user(other, &waiter, sizeof(waiter), node) ||
+		    (waiter.barrier != MUSL_BARRIER_ASLEEP && waiter.barrier))
 			return 0;
-		if (waiter.state == MUSL_SIGNALED && !waiter.prev && !waiter.next)
-			return musl_signalled(other, gil, l);
-		if (waiter.barrier != MUSL_BARRIER_ASLEEP)
+		if (waiter.state == MUSL_SIGNALED)
+			return waiter.prev || waiter.next ? 0 : musl_signalled(other, gil, l);
+		if (!waiter.barrier)
 			return 0;
 		newest = musl_newest(other, node, &waiter);
 		if (!newest)

@@ -13,7 +13,7 @@
 #define MUSL_COND_HEAD 8  /* in pthread_cond_t: pointer to the newest node */
 #define MUSL_MUTEX_LOCK 4 /* in pthread_mutex_t: int, 0 if nobody has it */
 
-#define MUSL_BARRIER_ASLEEP 2
+#define MUSL_BARRIER_ASLEEP 2 /* 0 once it is signalled */
 #define MUSL_SIGNALED 1
 
 struct musl_waiter {

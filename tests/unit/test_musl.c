@@ -155,6 +155,9 @@ static void signalled_while_going_to_sleep(void **state)
 	is_signalled(&gil.switch_cond, &waiters[2]);
 	assert_int_equal(kernel_says(&waiters[2].barrier), layout.gil_switch_cond);
 
+	waiters[2].barrier = -1; /* a semaphore that is waited for */
+	assert_int_equal(kernel_says(&waiters[2].barrier), 0);
+
 	locks_mutex(gil.mutex, false);
 	locks_mutex(gil.switch_mutex, false);
 	waits(&lock, &waiters[3]);
