@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Samples: what the Python thread on a CPU is doing when a timer goes off there. */
+/* Samples: what the Python thread on a CPU is doing when a timer goes off, or it faults. */
 #include "gc.bpf.h"
 #include "walk.bpf.h"
 
@@ -26,13 +26,12 @@ static __always_inline bool sampled_is_traced(const struct thread *t, u32 tgid)
 	return p && p->flags & PROCESS_TRACED;
 }
 
-SEC("perf_event")
-int on_sample(void *ctx)
+/* Tell where the current thread is, if it is one of a traced process.  1: it was told. */
+static __always_inline int sample(u32 walker, bool fault)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct thread *t = bpf_task_storage_get(&threads, task, NULL, 0);
 	struct walked walked = {.function = NO_FUNCTION};
-	u64 begin = bpf_ktime_get_ns();
 	struct record_sample *record;
 	const struct py_layout *l;
 	struct pt_regs *regs;
@@ -41,7 +40,7 @@ int on_sample(void *ctx)
 		return 0;
 	l = t->runtime ? layout_of(t->build) : NULL;
 	if (l)
-		walk_here(t, l, WALKER_SAMPLE, &walked);
+		walk_here(t, l, walker, &walked);
 	record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
 	if (!record) {
 		lose(LOSS_RING_SAMPLE);
@@ -55,8 +54,31 @@ int on_sample(void *ctx)
 	record->stack = walked.stack;
 	record->ip = regs->ip;
 	record->syscall = (s32)regs->orig_ax;
-	record->flags = l && t->tstate ? sample_flags(t, l, record->syscall) : 0;
+	if (fault)
+		record->flags = SAMPLE_FAULT;
+	else
+		record->flags = l && t->tstate ? sample_flags(t, l, record->syscall) : 0;
 	bpf_ringbuf_submit(record, ring_wake_flag());
-	cost_add(COST_SAMPLE, begin);
+	return 1;
+}
+
+SEC("perf_event")
+int on_sample(void *ctx)
+{
+	u64 begin = bpf_ktime_get_ns();
+
+	if (sample(WALKER_SAMPLE, false))
+		cost_add(COST_SAMPLE, begin);
+	return 0;
+}
+
+/* One in FAULTS_PER_SAMPLE page faults of this CPU. */
+SEC("perf_event")
+int on_fault(void *ctx)
+{
+	u64 begin = bpf_ktime_get_ns();
+
+	if (sample(WALKER_FAULT, true))
+		cost_add(COST_SAMPLE, begin);
 	return 0;
 }

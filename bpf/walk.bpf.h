@@ -22,7 +22,7 @@ struct walk {
 };
 
 /* Who walks: one may interrupt another on its CPU. */
-enum walker { WALKER_SCHEDULER, WALKER_SAMPLE, WALKER_VISIT, WALKERS };
+enum walker { WALKER_SCHEDULER, WALKER_SAMPLE, WALKER_FAULT, WALKER_VISIT, WALKERS };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -90,9 +90,10 @@ enum sample_flags {
 	SAMPLE_HAS_GIL = 1,
 	SAMPLE_IN_KERNEL = 2,  /* in the system call `syscall` */
 	SAMPLE_COLLECTING = 4, /* its interpreter collected garbage */
+	SAMPLE_FAULT = 8,      /* not a timer but a page fault: it has no other flags */
 };
 
-/* A timer found a thread running. */
+/* A timer found a thread running, or it took a page fault. */
 struct record_sample {
 	__u32 kind;
 	__u32 tgid;

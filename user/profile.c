@@ -36,6 +36,10 @@ static void free_stacks(struct profile *profile)
 		free(profile->stacks[i].waker_frames);
 		free(profile->stacks[i].native);
 	}
+	for (size_t i = 0; i < profile->fault_count; i++) {
+		free(profile->faults[i].frames);
+		free(profile->faults[i].native);
+	}
 	for (size_t i = 0; i < profile->gil_count; i++) {
 		free(profile->gils[i].waiter);
 		free(profile->gils[i].holder);
@@ -43,6 +47,7 @@ static void free_stacks(struct profile *profile)
 	}
 	free(profile->names);
 	free(profile->stacks);
+	free(profile->faults);
 	free(profile->gils);
 	free(profile->contentions);
 }
@@ -149,6 +154,11 @@ struct profile_name *profile__add_name(struct profile *profile)
 struct profile_stack *profile__add_stack(struct profile *profile)
 {
 	return ADD(profile, stacks, stack_count);
+}
+
+struct profile_fault *profile__add_fault(struct profile *profile)
+{
+	return ADD(profile, faults, fault_count);
 }
 
 struct profile_gil *profile__add_gil(struct profile *profile)

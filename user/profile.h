@@ -87,6 +87,9 @@ struct profile_tail {
 #define STACK_ONCPU WAIT_CLASSES
 #define STACK_PARTS (WAIT_CLASSES + 1)
 
+/* In the same place, where there is no time: it took page faults. */
+#define STACK_FAULTS STACK_PARTS
+
 #define NOTHING_BELOW SIZE_MAX
 
 /* What a function, or what it calls, waited for most often. */
@@ -116,6 +119,7 @@ struct profile_function {
 	/* from stacks: what threads did in it or below it, and with it on top */
 	uint64_t stack_ns[STACK_PARTS];
 	uint64_t stack_inclusive_ns, stack_exclusive_ns;
+	uint64_t faults_inclusive, faults_exclusive; /* page faults: an estimate */
 	/* it had waited for the GIL and kept it while others waited */
 	uint64_t holds, hold_ns, hold_max_ns;
 	struct profile_tail tail;
@@ -154,6 +158,16 @@ struct profile_stack {
 			   loop */
 	uint64_t count; /* waits that are over, or samples */
 	uint64_t ns;
+};
+
+/* Where threads of a process took page faults: their memory grew there, or came back. */
+struct profile_fault {
+	uint32_t tgid;
+	enum stack_quality quality;
+	size_t frame_count;
+	uint32_t *frames; /* as those of a stack */
+	char *native;     /* what it ran, as that of a stack */
+	uint64_t count;   /* an estimate: FAULTS_PER_SAMPLE for each that was looked at */
 };
 
 /* Waits for the GIL by who waited and who held it. */
@@ -231,6 +245,8 @@ struct profile {
 	size_t name_count;
 	struct profile_stack *stacks;
 	size_t stack_count;
+	struct profile_fault *faults;
+	size_t fault_count;
 	struct profile_gil *gils;
 	size_t gil_count;
 	struct profile_contention *contentions;
@@ -260,6 +276,7 @@ struct profile_wait *profile__add_wait(struct profile *profile);
 struct profile_callback *profile__add_callback(struct profile *profile);
 struct profile_name *profile__add_name(struct profile *profile);
 struct profile_stack *profile__add_stack(struct profile *profile);
+struct profile_fault *profile__add_fault(struct profile *profile);
 struct profile_gil *profile__add_gil(struct profile *profile);
 struct profile_contention *profile__add_contention(struct profile *profile);
 struct profile_gc *profile__add_gc(struct profile *profile);

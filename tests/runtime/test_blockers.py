@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """Because of whom threads wait, and on which stacks, in targets where that is known."""
 import collections
+import re
 
 from harness import check, limit, near, over, timing
 from report import short
@@ -192,6 +193,37 @@ def test_samples_of_frames_in_the_making(lab, py):
     strange = [f["function"] for f in report["functions"] if not f["file"] or not f["line"]]
     check(not strange, f"functions that are none: {strange}")
     check(not report.loss("string_truncated"), "what is no name was read for one")
+
+
+@over("debian-3.9", "debian-3.11", "debian-3.14", "pyenv-3.12", "built-3.13t")
+def test_page_faults(lab, py):
+    """By function, against the kernel's own count."""
+    target = lab.target(py, "blockers.py", "touching", 2)
+    result, report = lab.run(target, "--overhead", "0", "--samples", "99")
+    faults = {
+        short(f["function"]): f["page_faults"] for f in report["functions"] if f["tgid"] == target.tgid
+    }
+    lab.note(f"{faults} of {result['faults']}")
+    check(result["faults"] > 30000, f"only {result['faults']} page faults in the target")
+    stacks = [f for f in report["page_faults"] if f["tgid"] == target.tgid]
+    total = sum(f["count"] for f in stacks)
+    check(near(total, result["faults"], 0.25, 0), f"{total} page faults, the kernel: {result['faults']}")
+    check(near(faults["touch"]["exclusive"], total, 0.1, 0), f"touch() had {faults['touch']} of {total}")
+    share = faults["much"]["inclusive"] / total
+    check(0.65 < share < 0.85, f"much() had {share:.0%}, and touches 12 pages of 16")
+    check(not faults["much"]["exclusive"], f"much() itself touches none, and had {faults['much']}")
+    below = sum(f["count"] for f in stacks if "little" in names(f))
+    check(faults["little"]["inclusive"] == below, f"little(): {faults['little']}, its stacks {below}")
+
+
+@over("debian-3.13")
+def test_page_faults_in_text(lab, py):
+    target = lab.target(py, "blockers.py", "touching", 1)
+    tracer = lab.tracer("-p", target.tgid, "--overhead", "0").attached()
+    target.release()
+    target.result()
+    text = tracer.finish().out.text()
+    check(re.search(r"Page faults, about [0-9.]+ k: 100 % in touch\(\)", text), f"the report: {text}")
 
 
 @timing

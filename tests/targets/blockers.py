@@ -141,6 +141,41 @@ def short_lived():
     run(makes_code)
 
 
+def touch(megabytes):
+    """Writes into each page of new memory, which goes back at the end."""
+    import mmap
+
+    area = mmap.mmap(-1, megabytes << 20)
+    if hasattr(mmap, "MADV_NOHUGEPAGE"):
+        area.madvise(mmap.MADV_NOHUGEPAGE)
+    for page in range(0, megabytes << 20, 4096):
+        area[page] = 1
+    area.close()
+
+
+def much():
+    touch(12)
+
+
+def little():
+    touch(4)
+
+
+def touches():
+    import resource
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    while going_on():
+        much()
+        little()
+        time.sleep(0.001)
+    told["faults"] = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+def touching():
+    run(touches)
+
+
 def run(*functions):
     global until
     until = time.monotonic() + float(sys.argv[2])
@@ -163,6 +198,7 @@ SECTIONS = {
     "deep": deep,
     "native": native,
     "short_lived": short_lived,
+    "touching": touching,
 }
 
 if __name__ == "__main__":

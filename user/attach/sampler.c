@@ -13,18 +13,41 @@ struct sampler {
 	int fds[];
 };
 
-static int open_on(int cpu, unsigned int type, unsigned long long config, unsigned int hz)
+static int open_on(int cpu, struct perf_event_attr *attr)
 {
-	struct perf_event_attr attr = {
-		.size = sizeof(attr),
-		.type = type,
-		.config = config,
+	attr->size = sizeof(*attr);
+	attr->disabled = 1;
+	return (int)syscall(SYS_perf_event_open, attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+}
+
+static int open_clock(int cpu, unsigned int hz)
+{
+	struct perf_event_attr cycles = {
+		.type = PERF_TYPE_HARDWARE,
+		.config = PERF_COUNT_HW_CPU_CYCLES,
 		.freq = 1,
 		.sample_freq = hz,
-		.disabled = 1,
+	};
+	struct perf_event_attr clock = {
+		.type = PERF_TYPE_SOFTWARE,
+		.config = PERF_COUNT_SW_CPU_CLOCK,
+		.freq = 1,
+		.sample_freq = hz,
+	};
+	int fd = open_on(cpu, &cycles);
+
+	return fd < 0 ? open_on(cpu, &clock) : fd;
+}
+
+static int open_faults(int cpu, unsigned int every)
+{
+	struct perf_event_attr faults = {
+		.type = PERF_TYPE_SOFTWARE,
+		.config = PERF_COUNT_SW_PAGE_FAULTS,
+		.sample_period = every,
 	};
 
-	return (int)syscall(SYS_perf_event_open, &attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+	return open_on(cpu, &faults);
 }
 
 static int attach(int fd, int program_fd)
@@ -34,7 +57,9 @@ static int attach(int fd, int program_fd)
 	return 0;
 }
 
-int sampler__new(int program_fd, unsigned int hz, struct sampler **out)
+/* `open` gives the event of one CPU. */
+static int sampler_open(int program_fd, int (*open)(int cpu, unsigned int argument),
+			unsigned int argument, struct sampler **out)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_CONF);
 	struct sampler *sampler = calloc(1, sizeof(*sampler) + (size_t)cpus * sizeof(int));
@@ -43,10 +68,8 @@ int sampler__new(int program_fd, unsigned int hz, struct sampler **out)
 	if (!sampler)
 		return -ENOMEM;
 	for (long cpu = 0; cpu < cpus && !err; cpu++) {
-		int fd = open_on((int)cpu, PERF_TYPE_HARDWARE, PERF_COUNT_HW_CPU_CYCLES, hz);
+		int fd = open((int)cpu, argument);
 
-		if (fd < 0)
-			fd = open_on((int)cpu, PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_CLOCK, hz);
 		if (fd < 0 && errno == ENODEV)
 			continue; /* it is offline */
 		if (fd < 0) {
@@ -62,6 +85,16 @@ int sampler__new(int program_fd, unsigned int hz, struct sampler **out)
 	}
 	*out = sampler;
 	return 0;
+}
+
+int sampler__new(int program_fd, unsigned int hz, struct sampler **out)
+{
+	return sampler_open(program_fd, open_clock, hz, out);
+}
+
+int sampler__new_faults(int program_fd, unsigned int every, struct sampler **out)
+{
+	return sampler_open(program_fd, open_faults, every, out);
 }
 
 void sampler__free(struct sampler *sampler)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* A timer on every CPU that runs a BPF program. */
+/* A timer, or a counter of page faults, on every CPU that runs a BPF program. */
 #ifndef PYTRACE_SAMPLER_H
 #define PYTRACE_SAMPLER_H
 
@@ -12,6 +12,8 @@ struct sampler;
  * there is one, else the kernel's clock.  0 with *out, for sampler__free(), or a negative errno.
  */
 int sampler__new(int program_fd, unsigned int hz, struct sampler **out);
+/* At one in `every` page faults of each CPU, whoever takes them.  Returns the same. */
+int sampler__new_faults(int program_fd, unsigned int every, struct sampler **out);
 void sampler__free(struct sampler *sampler);
 
 #endif

@@ -162,6 +162,7 @@ void tracer__free(struct tracer *tracer)
 	if (!tracer)
 		return;
 	sampler__free(tracer->sampler);
+	sampler__free(tracer->fault_sampler);
 	probe_set_free(&tracer->probes);
 	watch_set__free(tracer->watches);
 	closer__free(tracer->closer);
@@ -197,7 +198,13 @@ int tracer__attach_events(struct tracer *tracer)
 
 int tracer__sample(struct tracer *tracer, unsigned int hz)
 {
-	return sampler__new(bpf_program__fd(tracer->skel->progs.on_sample), hz, &tracer->sampler);
+	int err = sampler__new(bpf_program__fd(tracer->skel->progs.on_sample), hz,
+			       &tracer->sampler);
+
+	if (err)
+		return err;
+	return sampler__new_faults(bpf_program__fd(tracer->skel->progs.on_fault), FAULTS_PER_SAMPLE,
+				   &tracer->fault_sampler);
 }
 
 /* What a probe costs on an instruction that is single-stepped: few builds have such sites. */

@@ -39,7 +39,10 @@ void tracer__free(struct tracer *tracer);
  */
 int tracer__attach_events(struct tracer *tracer);
 
-/* Sample threads that run, so many times a second of each CPU's time.  0 or negative errno. */
+/*
+ * Sample threads that run, so many times a second of each CPU's time, and one in
+ * FAULTS_PER_SAMPLE page faults.  0 or negative errno.
+ */
 int tracer__sample(struct tracer *tracer, unsigned int hz);
 
 /* Make a build's layout known to the kernel side.  0 or negative errno. */

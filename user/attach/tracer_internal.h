@@ -21,7 +21,7 @@ struct tracer {
 	record_fn record;
 	void *record_arg;
 	struct closer *closer;
-	struct sampler *sampler;
+	struct sampler *sampler, *fault_sampler;
 	struct probe_set probes;
 	struct watch_set *watches; /* NULL: not tried, or ... */
 	int no_watches;            /* why there are none, a negative errno */

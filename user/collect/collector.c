@@ -419,6 +419,11 @@ static void on_sample(struct collector *collector, const struct record_sample *r
 		on.native = native__leaf(collector->native, (pid_t)record->tgid, record->ip);
 	else
 		on.native = syscall_name(record->syscall);
+	if (record->flags & SAMPLE_FAULT) {
+		on.part = STACK_FAULTS;
+		stacks_use(process, &on, 0, FAULTS_PER_SAMPLE);
+		return;
+	}
 	stacks_use(process, &on, 0, 1);
 	process->samples++;
 	process->gil_samples += record->flags & SAMPLE_HAS_GIL;

@@ -94,9 +94,13 @@ static void add_up(const struct stack_use *use)
 {
 	const struct stack_total *stack = use->key.stack;
 
+	bool faults = use->key.part == STACK_FAULTS;
+
 	if (!stack || !stack->count)
 		return;
-	if (stack->functions[0])
+	if (stack->functions[0] && faults)
+		stack->functions[0]->stack.faults_exclusive += use->count;
+	else if (stack->functions[0])
 		stack->functions[0]->stack.exclusive_ns += use->ns;
 	for (size_t i = 0; i < stack->count; i++) {
 		struct function_total *function = stack->functions[i];
@@ -104,6 +108,10 @@ static void add_up(const struct stack_use *use)
 		if (!function || function->stack.counted == use)
 			continue; /* a recursion counts once */
 		function->stack.counted = use;
+		if (faults) {
+			function->stack.faults_inclusive += use->count;
+			continue;
+		}
 		function->stack.inclusive_ns += use->ns;
 		function->stack.ns[use->key.part] += use->ns;
 	}
@@ -186,6 +194,20 @@ static int add_stack(struct profile *profile, uint32_t tgid, const struct stack_
 	return fill_frames(profile, key->waker, &out->waker_frames, &out->waker_count);
 }
 
+static int add_fault(struct profile *profile, uint32_t tgid, const struct stack_use *use)
+{
+	struct profile_fault *out = profile__add_fault(profile);
+	const struct stack_key *key = &use->key;
+
+	if (!out)
+		return -1;
+	out->tgid = tgid;
+	out->quality = key->stack ? key->stack->quality : STACK_NONE;
+	out->count = use->count;
+	out->native = key->native ? strdup(key->native) : NULL;
+	return fill_frames(profile, key->stack, &out->frames, &out->frame_count);
+}
+
 static char *name_or_null(const struct function_total *function)
 {
 	return function ? strdup(function->name.function) : NULL;
@@ -233,7 +255,8 @@ int stacks_profile(struct profile *profile, struct process_total *process)
 	for (struct function_total *f = process->functions; f; f = f->hh.next)
 		f->name_index = 0;
 	for (struct stack_use *use = process->stack_uses; use; use = use->hh.next)
-		if (add_stack(profile, process->process.tgid, use))
+		if (use->key.part == STACK_FAULTS ? add_fault(profile, process->process.tgid, use)
+						  : add_stack(profile, process->process.tgid, use))
 			return -1;
 	return add_gils(profile, process);
 }

@@ -43,6 +43,7 @@ struct call_counts {
 struct stack_sums {
 	uint64_t ns[STACK_PARTS];
 	uint64_t inclusive_ns, exclusive_ns;
+	uint64_t faults_inclusive, faults_exclusive;
 	const void *counted; /* scratch: the stack that was counted last, for recursion */
 };
 
@@ -97,8 +98,8 @@ struct stack_total {
 struct stack_key {
 	const struct stack_total *stack;
 	const struct stack_total *waker; /* `lock`: who ended it was there; NULL: not known */
-	const char *native; /* STACK_ONCPU: the code it ran that is not Python's own, or NULL */
-	uint32_t part;      /* enum wait_class, or STACK_ONCPU */
+	const char *native; /* the code it ran that is not Python's own; NULL: none, or it waited */
+	uint32_t part;      /* enum wait_class, STACK_ONCPU or STACK_FAULTS */
 	uint32_t pad;
 };
 

@@ -184,7 +184,8 @@ static int add_functions(struct profile *profile, const struct process_total *to
 			      f->window.self_ns;
 
 		f->profile = 0;
-		if (!called && !f->stack.inclusive_ns && !f->window.holds)
+		if (!called && !f->stack.inclusive_ns && !f->stack.faults_inclusive &&
+		    !f->window.holds)
 			continue; /* quiet in this window */
 		out = profile__add_function(profile);
 		if (!out)
@@ -211,6 +212,8 @@ static int add_functions(struct profile *profile, const struct process_total *to
 		memcpy(out->stack_ns, f->stack.ns, sizeof(out->stack_ns));
 		out->stack_inclusive_ns = f->stack.inclusive_ns;
 		out->stack_exclusive_ns = f->stack.exclusive_ns;
+		out->faults_inclusive = f->stack.faults_inclusive;
+		out->faults_exclusive = f->stack.faults_exclusive;
 		out->holds = f->window.holds;
 		out->hold_ns = f->window.hold_ns;
 		out->hold_max_ns = f->hold_max_ns;

@@ -133,7 +133,7 @@ static void find_target(const struct facts *facts, int part, const struct profil
 			tally_add(&targets, &target, wait->time.sum_ns);
 	}
 	most = tally_most(&targets, &ns);
-	if (most && 2 * ns > targets.all_ns)
+	if (most && 2 * ns > targets.all)
 		limit->target = most->function;
 }
 
@@ -192,7 +192,7 @@ static void blame_gil(const struct facts *facts, struct limit *limit)
 	if (!most)
 		return;
 	limit->holder = most->function;
-	limit->holder_share = share_of(ns, holders.all_ns);
+	limit->holder_share = share_of(ns, holders.all);
 	for (size_t i = 0; i < profile->function_count; i++) {
 		const struct profile_function *f = &profile->functions[i];
 
@@ -219,7 +219,7 @@ static void blame_gc(const struct facts *facts, struct limit *limit)
 	most = tally_most(&functions, &ns);
 	if (most)
 		limit->function = most->function;
-	limit->where_share = share_of(ns, functions.all_ns);
+	limit->where_share = share_of(ns, functions.all);
 }
 
 static void blame_loop(const struct facts *facts, struct limit *limit)
@@ -238,6 +238,40 @@ static void blame_loop(const struct facts *facts, struct limit *limit)
 	limit->caller = limit->function;
 	limit->function = waits->function;
 	limit->where_share = share_of(ns, facts->loop_ns);
+}
+
+const struct profile_name *faults_most(const struct profile *profile, uint32_t tgid,
+				       struct tally *faults, uint64_t *count)
+{
+	*faults = (struct tally){.count = 0};
+	for (size_t i = 0; i < profile->fault_count; i++) {
+		const struct profile_fault *fault = &profile->faults[i];
+		const struct profile_name *own;
+
+		if (fault->tgid != tgid)
+			continue;
+		own = innermost_own(profile, fault->frames, fault->frame_count);
+		if (!own && fault->frame_count)
+			own = &profile->names[fault->frames[0]];
+		tally_add(faults, own, fault->count);
+	}
+	return tally_most(faults, count);
+}
+
+static void blame_memory(const struct facts *facts, struct limit *limit)
+{
+	struct tally faults;
+	uint64_t count;
+	const struct profile_name *most =
+		faults_most(facts->profile, facts->process->tgid, &faults, &count);
+
+	if (!most) {
+		blame_cpu(facts, limit);
+		return;
+	}
+	limit->function = most->function;
+	limit->where_share = share_of(count, faults.all);
+	limit->faults = faults.all;
 }
 
 static void blame_queue(const struct facts *facts, struct limit *limit)
@@ -267,6 +301,9 @@ void blame(const struct facts *facts, const struct limit_rule *rule, struct limi
 		break;
 	case BLAME_QUEUE:
 		blame_queue(facts, limit);
+		break;
+	case BLAME_MEMORY:
+		blame_memory(facts, limit);
 		break;
 	}
 }

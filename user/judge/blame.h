@@ -11,4 +11,12 @@ void blame(const struct facts *facts, const struct limit_rule *rule, struct limi
 /* What waits longest in that class: held up, or idle. */
 void blame_wait(const struct facts *facts, int part, bool idle, struct limit *limit);
 
+/*
+ * The function in which a process took most page faults: of each stack the innermost that is none
+ * of the library's, if there is one.  NULL: none is known.  `*faults` is all of them, `*count`
+ * that function's.
+ */
+const struct profile_name *faults_most(const struct profile *profile, uint32_t tgid,
+				       struct tally *faults, uint64_t *count);
+
 #endif

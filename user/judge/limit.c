@@ -124,7 +124,7 @@ static void add_details(const struct facts *facts, struct limit *limit)
 		snprintf(out, LIMIT_EVIDENCE_BYTES,
 			 "event loop: held up %.3f s in %.3f s, %.3f s of it in waits",
 			 (double)facts->loop_ns / 1e9, (double)limit->observed_ns / 1e9,
-			 (double)facts->loop_waits.all_ns / 1e9);
+			 (double)facts->loop_waits.all / 1e9);
 		break;
 	case BLAME_QUEUE:
 		snprintf(out, LIMIT_EVIDENCE_BYTES,
@@ -133,9 +133,7 @@ static void add_details(const struct facts *facts, struct limit *limit)
 			 (double)facts->queue_ns / 1e6 / (double)facts->queue_count,
 			 limit_part_name(facts->producer_part));
 		break;
-	default:
-		if (strcmp(limit->verdict, "memory") != 0)
-			break;
+	case BLAME_MEMORY:
 		snprintf(out, LIMIT_EVIDENCE_BYTES,
 			 "resident: %.1f MB, then %.1f MB; it grew in %u of %u readings",
 			 (double)process->rss_begin_bytes / 1e6, (double)process->rss_bytes / 1e6,

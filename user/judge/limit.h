@@ -61,6 +61,7 @@ struct limit {
 	double holder_share;  /* of waits for the GIL */
 	uint64_t longest_ns;  /* that an event loop was held up; or the GIL held */
 	uint64_t rss_begin_bytes, rss_bytes;
+	uint64_t faults; /* page faults, where `function` is who takes them; an estimate */
 
 	char evidence[LIMIT_EVIDENCE][LIMIT_EVIDENCE_BYTES]; /* ASCII, plain; "" ends */
 };

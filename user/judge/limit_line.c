@@ -127,7 +127,12 @@ static void say_memory(struct sentence *s, const struct limit *limit)
 	say(s, "%s %.1f MB a second, from %.0f to %.0f MB", limit->lead,
 	    limit->decided->value / 1e6, (double)limit->rss_begin_bytes / 1e6,
 	    (double)limit->rss_bytes / 1e6);
-	if (limit->function && limit->where_share >= 0.10)
+	if (!limit->function || limit->where_share < 0.10)
+		return;
+	if (limit->faults)
+		say(s, "; %.0f %% of its page faults were in %s()", limit->where_share * 100,
+		    limit->function);
+	else
 		say(s, "; it ran mostly in %s()", limit->function);
 }
 

@@ -155,8 +155,8 @@ static void measure_loop(struct facts *facts)
 		if (stack->tgid == tgid && holds_up_a_loop(profile, stack))
 			tally_add(&facts->loop_waits, stack_frame(profile, stack, 0), stack->ns);
 	}
-	if (facts->loop_waits.all_ns > facts->loop_ns)
-		facts->loop_ns = facts->loop_waits.all_ns;
+	if (facts->loop_waits.all > facts->loop_ns)
+		facts->loop_ns = facts->loop_waits.all;
 }
 
 static bool is_queue_wait(const struct profile *profile, const struct profile_stack *stack)

@@ -136,7 +136,7 @@ const struct limit_rule limit_rules[LIMIT_RULES] = {
 	 "await an asynchronous call instead, or move it to a thread: asyncio.to_thread(), "
 	 "loop.run_in_executor()"},
 	{"memory", "memory", memory_growth, 1 << 20, grows_steadily,
-	 "8 MiB more, in three of four readings", NULL, LIMIT_ONCPU, BLAME_CPU,
+	 "8 MiB more, in three of four readings", NULL, LIMIT_ONCPU, BLAME_MEMORY,
 	 "memory growth:", "its resident memory grew all the time it was watched",
 	 "watch it for longer; if it goes on, look at what keeps objects: tracemalloc tells where "
 	 "they were made"},

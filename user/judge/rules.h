@@ -20,6 +20,7 @@ enum blame {
 	BLAME_GC,
 	BLAME_LOOP,
 	BLAME_QUEUE,
+	BLAME_MEMORY, /* where pages were first touched */
 };
 
 struct limit_rule {

@@ -186,6 +186,22 @@ int select_stacks(const struct profile *profile, const struct profile_stack ***o
 	return *out ? 0 : -ENOMEM;
 }
 
+int select_faults(const struct profile *profile, const struct profile_fault ***out, size_t *count)
+{
+	struct ranked *ranked = calloc(profile->fault_count + 1, sizeof(*ranked));
+
+	if (!ranked)
+		return -ENOMEM;
+	for (size_t i = 0; i < profile->fault_count; i++) {
+		const struct profile_fault *f = &profile->faults[i];
+
+		ranked[i] = (struct ranked){.tgid = f->tgid, .value = (double)f->count, .entry = f};
+	}
+	*count = profile->fault_count;
+	*out = sorted_entries(ranked, *count);
+	return *out ? 0 : -ENOMEM;
+}
+
 int select_gils(const struct profile *profile, const struct profile_gil ***out, size_t *count)
 {
 	struct ranked *ranked = calloc(profile->gil_count + 1, sizeof(*ranked));

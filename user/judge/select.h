@@ -44,8 +44,9 @@ int select_functions(const struct profile *profile, const char *glob, const stru
 int select_waits(const struct profile *profile, const char *glob, const struct profile_wait ***out,
 		 size_t *count);
 
-/* All stacks: by tgid, the longest first.  The same of waits for the GIL. */
+/* All stacks: by tgid, the largest first.  The same of page faults and of waits for the GIL. */
 int select_stacks(const struct profile *profile, const struct profile_stack ***out, size_t *count);
+int select_faults(const struct profile *profile, const struct profile_fault ***out, size_t *count);
 int select_gils(const struct profile *profile, const struct profile_gil ***out, size_t *count);
 
 /* The same for what event loops called: by tgid, the longest single call first. */

@@ -13,16 +13,16 @@ static size_t smallest(const struct tally *tally)
 	size_t least = 0;
 
 	for (size_t i = 1; i < tally->count; i++)
-		if (tally->entries[i].ns < tally->entries[least].ns)
+		if (tally->entries[i].amount < tally->entries[least].amount)
 			least = i;
 	return least;
 }
 
-void tally_add(struct tally *tally, const struct profile_name *name, uint64_t ns)
+void tally_add(struct tally *tally, const struct profile_name *name, uint64_t amount)
 {
 	size_t i;
 
-	tally->all_ns += ns;
+	tally->all += amount;
 	if (!name || !name->function || !*name->function)
 		return;
 	for (i = 0; i < tally->count; i++) {
@@ -37,21 +37,21 @@ void tally_add(struct tally *tally, const struct profile_name *name, uint64_t ns
 		tally->entries[i].name = *name;
 	} else if (i == tally->count) {
 		tally->entries[i].name = *name;
-		tally->entries[i].ns = 0;
+		tally->entries[i].amount = 0;
 		tally->count++;
 	}
-	tally->entries[i].ns += ns;
+	tally->entries[i].amount += amount;
 }
 
-const struct profile_name *tally_most(const struct tally *tally, uint64_t *ns)
+const struct profile_name *tally_most(const struct tally *tally, uint64_t *amount)
 {
 	const struct profile_name *most = NULL;
 
-	*ns = 0;
+	*amount = 0;
 	for (size_t i = 0; i < tally->count; i++) {
-		if (tally->entries[i].ns <= *ns)
+		if (tally->entries[i].amount <= *amount)
 			continue;
-		*ns = tally->entries[i].ns;
+		*amount = tally->entries[i].amount;
 		most = &tally->entries[i].name;
 	}
 	return most;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Time by function, of the few that matter. */
+/* An amount (of time, of page faults) by function, of the few that matter. */
 #ifndef PYTRACE_TALLY_H
 #define PYTRACE_TALLY_H
 
@@ -11,16 +11,16 @@
 struct tally {
 	struct {
 		struct profile_name name; /* points into the profile */
-		uint64_t ns;
+		uint64_t amount;
 	} entries[TALLY_ENTRIES];
 	size_t count;
-	uint64_t all_ns; /* those left out too */
+	uint64_t all; /* those left out too */
 };
 
 /* `name` NULL: it is not known which. */
-void tally_add(struct tally *tally, const struct profile_name *name, uint64_t ns);
+void tally_add(struct tally *tally, const struct profile_name *name, uint64_t amount);
 
-/* The function with most time and how much that is; NULL if none is known. */
-const struct profile_name *tally_most(const struct tally *tally, uint64_t *ns);
+/* The function with most and how much that is; NULL if none is known. */
+const struct profile_name *tally_most(const struct tally *tally, uint64_t *amount);
 
 #endif

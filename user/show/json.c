@@ -243,6 +243,7 @@ static json_t *function_json(struct json_builder *b, const struct profile *profi
 	json_put(b, object, "probe_hits", json_count(f->probe_hits));
 	json_put(b, object, "breakdown_seconds", breakdown(b, f->wall.sum_ns, f->wait_ns));
 	json_put(b, object, "stack_seconds", json_stack_seconds(b, f));
+	json_put(b, object, "page_faults", json_page_faults(b, f));
 	json_put(b, object, "gil_holds", gil_holds(b, f));
 	json_put(b, object, "tail", tail_json(b, &f->tail));
 	json_put(b, object, "waits_per_call", json_number(waits_per_call(f)));
@@ -451,6 +452,7 @@ static int build(struct json_builder *b, json_t *root, const struct profile *pro
 		err = put_asyncio(b, root, profile, options);
 	json_put(b, root, "gil", json_gils(b, profile, options->top));
 	json_put(b, root, "stacks", json_stacks(b, profile, options->top));
+	json_put(b, root, "page_faults", json_faults(b, profile, options->top));
 	if (!err)
 		err = put_gcs(b, root, profile, options);
 	json_put(b, root, "losses", losses(b, profile));

@@ -63,6 +63,36 @@ json_t *json_stacks(struct json_builder *b, const struct profile *profile, int t
 	return array;
 }
 
+static json_t *fault_json(struct json_builder *b, const struct profile *profile,
+			  const struct profile_fault *fault)
+{
+	json_t *object = json_object();
+
+	json_put(b, object, "tgid", json_integer(fault->tgid));
+	json_put(b, object, "frames", frames(b, profile, fault->frames, fault->frame_count));
+	json_put(b, object, "quality", json_string(stack_quality_name(fault->quality)));
+	json_put(b, object, "count", json_count(fault->count));
+	json_put(b, object, "native", json_name_or_null(fault->native));
+	return object;
+}
+
+json_t *json_faults(struct json_builder *b, const struct profile *profile, int top)
+{
+	const struct profile_fault **faults;
+	struct json_top at = JSON_TOP(top);
+	json_t *array;
+	size_t count;
+
+	if (select_faults(profile, &faults, &count))
+		return NULL;
+	array = json_array();
+	for (size_t i = 0; i < count; i++)
+		if (json_top_takes(&at, faults[i]->tgid))
+			json_push(b, array, fault_json(b, profile, faults[i]));
+	free(faults);
+	return array;
+}
+
 static json_t *name_or_unknown(const char *name)
 {
 	return name ? json_name(name) : json_string("unknown");
@@ -133,6 +163,15 @@ json_t *json_process_gil(struct json_builder *b, const struct profile *profile,
 	json_put(b, after_io, "count", json_count(process->gil_after_io));
 	json_put(b, after_io, "seconds", json_seconds((double)process->gil_after_io_ns));
 	json_put(b, object, "after_io", after_io);
+	return object;
+}
+
+json_t *json_page_faults(struct json_builder *b, const struct profile_function *function)
+{
+	json_t *object = json_object();
+
+	json_put(b, object, "inclusive", json_count(function->faults_inclusive));
+	json_put(b, object, "exclusive", json_count(function->faults_exclusive));
 	return object;
 }
 

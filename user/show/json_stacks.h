@@ -5,13 +5,17 @@
 
 #include "json_value.h"
 
-/* The longest `top` of each process (0: all); NULL without memory. */
+/* The largest `top` of each process (0: all); NULL without memory. */
 json_t *json_stacks(struct json_builder *b, const struct profile *profile, int top);
+json_t *json_faults(struct json_builder *b, const struct profile *profile, int top);
 json_t *json_gils(struct json_builder *b, const struct profile *profile, int top);
 
 /* {held_share, wanted_share, ...} of one process. */
 json_t *json_process_gil(struct json_builder *b, const struct profile *profile,
 			 const struct profile_process *process);
+
+/* {inclusive, exclusive} of one function. */
+json_t *json_page_faults(struct json_builder *b, const struct profile_function *function);
 
 /* {inclusive, exclusive, and inclusive by part} of one function. */
 json_t *json_stack_seconds(struct json_builder *b, const struct profile_function *function);

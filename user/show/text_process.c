@@ -20,6 +20,7 @@
 #include "table.h"
 #include "text_explain.h"
 #include "text_line.h"
+#include "text_machine.h"
 #include "text_stacks.h"
 #include "units.h"
 
@@ -33,10 +34,6 @@
 /* Slow calls are told of where they are so many, and take so much of their function's time. */
 #define TAIL_CALLS 5
 #define TAIL_SHARE 0.10
-/* Throttling is told of from this share of the time on, what the run queue is made of from this
- * one. */
-#define THROTTLED_SHARE 0.001
-#define RUNQ_SHARE 0.05
 #define MOST_REPEATS 5
 
 static const struct table_spec function_table = {
@@ -114,33 +111,6 @@ static int put_identity(const struct screen *screen, const struct profile_proces
 		process->threads, process->threads == 1 ? "" : "s",
 		method_text(process->calls_method), cost, process->exited ? ", has ended" : "",
 		process->reason && *process->reason ? ": " : "", process->reason ?: "");
-}
-
-/* What stopped threads that could have run, where that is worth a word. */
-static int put_runq(const struct screen *screen, const struct judged *judged)
-{
-	const struct profile_process *process = judged->process;
-	const struct limit *limit = &judged->limit;
-	uint64_t runq = limit->busy_ns[WAIT_RUNQ];
-	char time[UNIT_BYTES], other[UNIT_BYTES], whole[UNIT_BYTES];
-	int err = 0;
-
-	if (process->throttled_by &&
-	    (double)process->throttled_ns >= THROTTLED_SHARE * (double)limit->observed_ns &&
-	    process->throttled_ns)
-		err = text_put_line(screen, STYLE_PLAIN, TEXT_INDENT,
-				    "Throttled %s (%llu times) in %s by the CPU quota of %s",
-				    format_duration(time, (double)process->throttled_ns),
-				    (unsigned long long)process->throttle_count,
-				    format_duration(whole, (double)limit->observed_ns),
-				    process->throttled_by);
-	if (err || !runq || (double)runq < RUNQ_SHARE * (double)limit->active_ns)
-		return err;
-	return text_put_line(screen, STYLE_PLAIN, TEXT_INDENT,
-			     "Run queue %s: preempted %s, woken late %s",
-			     format_duration(whole, (double)runq),
-			     format_duration(time, (double)process->preempted_ns),
-			     format_duration(other, (double)process->woken_late_ns));
 }
 
 static int put_limit(const struct screen *screen, const struct limit *limit)
@@ -491,7 +461,7 @@ int text_process(const struct screen *screen, const struct text_request *request
 	if (!err && request->options->explain)
 		err = text_explain(screen, &judged->limit);
 	if (!err)
-		err = put_runq(screen, judged);
+		err = text_put_machine(screen, request->profile, judged);
 	if (!err && !functions && !request->options->function_glob && has_calls(judged->process))
 		err = text_put_line(screen, STYLE_PLAIN, TEXT_INDENT, "No call was seen.");
 	if (!err)

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* What the machine did to one process: run queue, quota, page faults. */
+#ifndef PYTRACE_TEXT_MACHINE_H
+#define PYTRACE_TEXT_MACHINE_H
+
+#include "screen.h"
+#include "text_process.h"
+
+/* What of it is worth a line.  0 or -ENOMEM. */
+int text_put_machine(const struct screen *screen, const struct profile *profile,
+		     const struct judged *judged);
+
+#endif
