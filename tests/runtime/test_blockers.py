@@ -195,7 +195,7 @@ def test_samples_of_frames_in_the_making(lab, py):
     check(not report.loss("string_truncated"), "what is no name was read for one")
 
 
-@over("debian-3.9", "debian-3.11", "debian-3.14", "pyenv-3.12", "built-3.13t")
+@over("debian-3.9", "debian-3.11", "debian-3.14", "pyenv-3.12")
 def test_page_faults(lab, py):
     """By function, against the kernel's own count."""
     target = lab.target(py, "blockers.py", "touching", 2)

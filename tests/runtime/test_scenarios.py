@@ -30,7 +30,7 @@ SCENARIOS = {
     "slow_peer": one("net", "I/O-bound", function="ask"),
     "slow_disk": one("disk", "I/O-bound", function="save"),
     "child": one("child", "child", caller="build"),
-    "memory": one("memory", "memory growth"),
+    "memory": one("memory", "memory growth", function="grow"),
     "throttled": one("runq", "throttled by a CPU quota", function="burn"),
     "blocked_loop": one("loop", "event loop held up", function="blocks", caller="serves"),
     "gevent_busy": one("cpu", "CPU-bound", function="crunch"),

@@ -138,6 +138,10 @@ static void add_details(const struct facts *facts, struct limit *limit)
 			 "resident: %.1f MB, then %.1f MB; it grew in %u of %u readings",
 			 (double)process->rss_begin_bytes / 1e6, (double)process->rss_bytes / 1e6,
 			 process->rss_grown, process->rss_readings - 1);
+		break;
+	case BLAME_CPU:
+	case BLAME_WAIT:
+		break;
 	}
 }
 
