@@ -18,6 +18,16 @@ enum segment {
 	SEGMENT_BEFORE, /* it was open before we looked */
 };
 
+/*
+ * What most of some waiting was for: a vote weighted by time (Boyer and Moore), right if one thing
+ * has more than half of it.
+ */
+struct cause {
+	u64 ns; /* by so much it leads; 0: no candidate */
+	u32 wait_class;
+	u32 what; /* as in struct record_slow */
+};
+
 /* A frame of a thread's shadow stack: one segment of one call, not ended yet. */
 struct shadow_frame {
 	u64 frame;    /* address of the interpreter's frame */
@@ -29,6 +39,7 @@ struct shadow_frame {
 	u16 waited;    /* bit per wait class: only those of wait_ns[] are valid */
 	u16 segment;   /* enum segment */
 	u64 raised_ns; /* when an exception last was raised in it or passed through, 0: never */
+	struct cause cause; /* of its waits */
 	u64 wait_ns[WAIT_CLASSES];
 };
 
@@ -217,6 +228,7 @@ struct generator {
 	u32 function; /* NO_FUNCTION: it is over, and kept for who finds it later */
 	u16 waited;
 	u16 heir; /* it was found where another one had been */
+	struct cause cause;
 	u64 wait_ns[WAIT_CLASSES];
 };
 

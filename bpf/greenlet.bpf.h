@@ -245,7 +245,7 @@ __noinline s64 stack_change(struct thread *t, u64 frame, u64 now, u32 gone)
 		bpf_map_delete_elem(&parked_below, &key);
 	}
 	if (!gone)
-		shadow_wait(task, t, WAIT_OTHER, now - m.since);
+		shadow_wait(task, t, WAIT_OTHER, 0, now - m.since);
 	return m.since;
 }
 

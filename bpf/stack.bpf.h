@@ -73,6 +73,7 @@ static __always_inline void shadow_fill(struct shadow_frame *f, const struct thr
 	f->probe_at = t->probe_ns;
 	f->function = function;
 	f->waited = 0;
+	f->cause.ns = 0;
 	f->segment = segment;
 	f->raised_ns = 0;
 	f->start_ns = now;
@@ -115,9 +116,31 @@ static __always_inline struct shadow_frame *shadow_top(struct task_struct *task,
 	return kept;
 }
 
-/* Add one wait to the call on top; callers get it when the call ends. */
+static __always_inline void cause_vote(struct cause *leads, u32 wait_class, u32 what, u64 ns)
+{
+	if (leads->ns && leads->wait_class == wait_class && leads->what == what) {
+		leads->ns += ns;
+	} else if (leads->ns >= ns) {
+		leads->ns -= ns;
+	} else {
+		leads->ns = ns - leads->ns;
+		leads->wait_class = wait_class;
+		leads->what = what;
+	}
+}
+
+static __always_inline void causes_merge(struct cause *into, const struct cause *from)
+{
+	if (from->ns)
+		cause_vote(into, from->wait_class, from->what, from->ns);
+}
+
+/*
+ * Add one wait to the call on top; callers get it when the call ends.  `what` as in struct
+ * record_slow.
+ */
 static __always_inline void shadow_wait(struct task_struct *task, struct thread *t,
-					enum wait_class wait_class, u64 ns)
+					enum wait_class wait_class, u32 what, u64 ns)
 {
 	struct shadow_frame *f;
 
@@ -130,6 +153,7 @@ static __always_inline void shadow_wait(struct task_struct *task, struct thread 
 		f->wait_ns[wait_class] = 0;
 	f->waited |= 1 << wait_class;
 	f->wait_ns[wait_class] += ns;
+	cause_vote(&f->cause, wait_class, what, ns);
 }
 
 /* ns if the class is in the set, else 0, without a branch: eleven would be 2048 paths to verify. */
@@ -145,6 +169,7 @@ static __always_inline void waits_to_parent(struct shadow_frame *parent,
 		parent->wait_ns[c] = if_waited(parent->waited, c, parent->wait_ns[c]) +
 				     if_waited(f->waited, c, f->wait_ns[c]);
 	parent->waited |= f->waited;
+	causes_merge(&parent->cause, &f->cause);
 }
 
 static __always_inline void waits_to_generator(struct generator *g, const struct shadow_frame *f)
@@ -152,6 +177,7 @@ static __always_inline void waits_to_generator(struct generator *g, const struct
 	for (u32 c = 0; c < WAIT_CLASSES; c++)
 		g->wait_ns[c] += if_waited(f->waited, c, f->wait_ns[c]);
 	g->waited |= f->waited;
+	causes_merge(&g->cause, &f->cause);
 }
 
 static __always_inline void waits_account(__u64 *sums, u32 waited, const u64 *wait_ns)
@@ -160,13 +186,40 @@ static __always_inline void waits_account(__u64 *sums, u32 waited, const u64 *wa
 		__sync_fetch_and_add(&sums[c], if_waited(waited, c, wait_ns[c]));
 }
 
+#define SLOW_CAUSE_PART 4 /* of its wall time: less is no cause */
+
+/* A slow call waited for something. */
+__noinline int slow_tell(u32 function, const struct cause *cause, u64 wall)
+{
+	struct record_slow *record;
+
+	if (!cause || cause->ns < wall / SLOW_CAUSE_PART)
+		return 0;
+	record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
+	if (!record) {
+		lose(LOSS_RING_SLOW);
+		return 0;
+	}
+	record->kind = RECORD_SLOW;
+	record->tgid = bpf_get_current_task_btf()->tgid;
+	record->function = function;
+	record->wait_class = cause->wait_class;
+	record->what = cause->what;
+	record->pad = 0;
+	record->ns = cause->ns;
+	record->wall_ns = wall;
+	bpf_ringbuf_submit(record, ring_wake_flag());
+	return 0;
+}
+
 /*
  * A call is over, seen from its entry on: into the function's histogram, and if it was one of
  * the slow ones, into its tail.  What is left of its wall time without our probes may be less
  * than nothing, for their cost is an estimate: the sum is to come out right.
  */
-static __always_inline void call_account(struct function_stats *stats, s64 left, bool raised,
-					 u32 waited, const u64 *wait_ns)
+static __always_inline void call_account(struct function_stats *stats, u32 function, s64 left,
+					 bool raised, u32 waited, const u64 *wait_ns,
+					 const struct cause *cause)
 {
 	u64 wall = left > 0 ? left : 1;
 	u32 bucket = bucket_of(wall);
@@ -188,6 +241,8 @@ static __always_inline void call_account(struct function_stats *stats, s64 left,
 	__sync_fetch_and_add(&stats->tail.calls, 1);
 	__sync_fetch_and_add(&stats->tail.wall_ns, left);
 	waits_account(stats->tail.wait_ns, waited, wait_ns);
+	if (waited && stats->tail_from_ns)
+		slow_tell(function, cause, wall);
 }
 
 /*
@@ -207,7 +262,7 @@ static __always_inline bool generator_gone(const struct frame_key *key)
 	stats = bpf_map_lookup_elem(&functions, &function);
 	if (stats) {
 		__sync_fetch_and_add(&stats->suspended_ns, g->suspended_ns);
-		call_account(stats, g->wall_ns, false, g->waited, g->wait_ns);
+		call_account(stats, function, g->wall_ns, false, g->waited, g->wait_ns, &g->cause);
 	}
 	return true;
 }
@@ -292,7 +347,8 @@ static __always_inline int generator_finish(const struct shadow_frame *f,
 	}
 	waits_to_generator(g, f);
 	__sync_fetch_and_add(&stats->suspended_ns, g->suspended_ns + f->start_ns - g->yield_ns);
-	call_account(stats, g->wall_ns + wall, raised, g->waited, g->wait_ns);
+	call_account(stats, f->function, g->wall_ns + wall, raised, g->waited, g->wait_ns,
+		     &g->cause);
 	if (g->heir)
 		g->function = NO_FUNCTION;
 	else
@@ -364,7 +420,8 @@ __noinline int shadow_pop(struct thread *t, enum ending how, u64 now)
 	} else if (f->segment == SEGMENT_RESUMED) {
 		generator_finish(f, stats, tgid, wall, how == ENDED_EXCEPTION);
 	} else {
-		call_account(stats, wall, how == ENDED_EXCEPTION, f->waited, f->wait_ns);
+		call_account(stats, function, wall, how == ENDED_EXCEPTION, f->waited, f->wait_ns,
+			     &f->cause);
 		if (stats->role == ROLE_LOOP_CALL)
 			loop_leave(t, f, index, wall);
 	}

@@ -58,6 +58,16 @@ static __noinline int child_waited_for(struct thread *t, u32 tgid)
 	return 0;
 }
 
+/* Because of whom, or what, it waited: as in struct record_slow. */
+static __always_inline u32 waited_for(const struct thread *t)
+{
+	if (t->off_class == WAIT_GIL)
+		return t->off_holder;
+	if (t->off_class == WAIT_LOCK)
+		return t->waker_tid ? t->waker : NO_FUNCTION;
+	return t->off_target;
+}
+
 static __always_inline void switch_in(struct task_struct *task, struct thread *t, u64 now)
 {
 	u64 since = exchange(&t->off_ns, 0);
@@ -68,12 +78,12 @@ static __always_inline void switch_in(struct task_struct *task, struct thread *t
 		return;
 	gil_switch_in(t, now);
 	wake = t->wake_ns ?: now;
-	if (wake > t->off_begin)
-		shadow_wait(task, t, t->off_class, wake - t->off_begin);
-	if (now > wake)
-		shadow_wait(task, t, WAIT_RUNQ, now - wake);
 	if (t->off_class == WAIT_CHILD && t->off_number)
 		child_waited_for(t, task->tgid);
+	if (wake > t->off_begin)
+		shadow_wait(task, t, t->off_class, waited_for(t), wake - t->off_begin);
+	if (now > wake)
+		shadow_wait(task, t, WAIT_RUNQ, 0, now - wake);
 	wait_tell(task, t, since, now, true);
 }
 

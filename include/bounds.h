@@ -38,9 +38,9 @@
  * about 64 KB, so it comes in chunks that are allocated when first needed.
  */
 #define STACK_CHUNK0 48
-#define STACK_CHUNK1 144
+#define STACK_CHUNK1 176
 #define STACK_CHUNK2 400
-#define STACK_CHUNK3 432
+#define STACK_CHUNK3 400
 #define STACK_MAX (STACK_CHUNK0 + STACK_CHUNK1 + STACK_CHUNK2 + STACK_CHUNK3)
 
 #endif

@@ -31,6 +31,7 @@ enum record_kind {
 	RECORD_SAMPLE,
 	RECORD_GC,
 	RECORD_TARGET,
+	RECORD_SLOW,
 };
 
 enum wait_flags {
@@ -105,6 +106,19 @@ struct record_sample {
 	__u32 flags; /* enum sample_flags */
 };
 _Static_assert(sizeof(struct record_sample) == 40, "ring-buffer ABI");
+
+/* A slow call that waited mostly for one thing. */
+struct record_slow {
+	__u32 kind;
+	__u32 tgid;
+	__u32 function;   /* slot */
+	__u32 wait_class; /* enum wait_class */
+	__u32 what;       /* slot of the holder (`gil`) or waker (`lock`), else a target; or unknown */
+	__u32 pad;
+	__u64 ns; /* it waited that much longer for this than for all else */
+	__u64 wall_ns;
+};
+_Static_assert(sizeof(struct record_slow) == 40, "ring-buffer ABI");
 
 /* What a thread waits for, beside the class of the wait. */
 enum target_kind {

@@ -52,6 +52,15 @@ static void free_stacks(struct profile *profile)
 	free(profile->contentions);
 }
 
+static void free_causes(struct profile_tail *tail)
+{
+	for (size_t i = 0; i < tail->cause_count; i++) {
+		free(tail->causes[i].function);
+		free(tail->causes[i].target);
+	}
+	free(tail->causes);
+}
+
 void profile__free(struct profile *profile)
 {
 	if (!profile)
@@ -64,6 +73,7 @@ void profile__free(struct profile *profile)
 		free(profile->functions[i].function);
 		free(profile->functions[i].file);
 		free(profile->functions[i].repeat.target);
+		free_causes(&profile->functions[i].tail);
 	}
 	for (size_t i = 0; i < profile->wait_count; i++) {
 		free(profile->waits[i].function);

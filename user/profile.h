@@ -71,6 +71,15 @@ struct profile_thread {
 	uint64_t preempted_ns; /* of its run queue time; the rest is after waits */
 };
 
+/* What slow calls waited for. */
+struct profile_cause {
+	enum wait_class wait_class;
+	char *function; /* that held the GIL, or ended a wait for a lock; NULL: else, or unknown */
+	char *target;   /* of other waits; NULL: unknown */
+	uint64_t calls;
+	uint64_t ns; /* they waited so much longer for it than for all else */
+};
+
 /*
  * The slow calls of a function: those above a threshold near its p95, which follows what its
  * calls took lately.  Each is judged by the one in force when it ends.
@@ -81,6 +90,8 @@ struct profile_tail {
 	uint64_t above_ns, above_most_ns; /* the lowest and the highest threshold of this window */
 	uint64_t wall_ns;
 	uint64_t wait_ns[WAIT_CLASSES]; /* inside wall_ns, callees included */
+	struct profile_cause *causes;   /* of slow calls that waited mostly for one thing */
+	size_t cause_count;
 };
 
 /* What a thread does on a stack: it waits, of a wait class, or it runs. */

@@ -3,6 +3,7 @@
 #include "collector.h"
 #include "collector_internal.h"
 #include "awaited.h"
+#include "causes.h"
 #include "callbacks.h"
 
 #include <errno.h>
@@ -397,6 +398,24 @@ static void on_wait(struct collector *collector, const struct record_wait *recor
 	add_wait(collector, process, thread, &key, record);
 }
 
+static void on_slow(struct collector *collector, const struct record_slow *record)
+{
+	struct process_total *process = process_of(collector, record->tgid);
+	struct cause cause = {.wait_class = record->wait_class};
+	struct function_total *function;
+
+	if (!process || record->wait_class >= WAIT_CLASSES)
+		return;
+	function = collector__slot_function(collector, record->function, process);
+	if (!function)
+		return;
+	if (cause.wait_class == WAIT_GIL || cause.wait_class == WAIT_LOCK)
+		cause.who = collector__slot_function(collector, record->what, process);
+	else
+		cause.target = target_of(collector, process, record->what);
+	causes_add(function, &cause, record->ns);
+}
+
 static void on_stack(struct collector *collector, const struct record_stack *record)
 {
 	struct process_total *process = process_of(collector, record->tgid);
@@ -500,6 +519,10 @@ int collector__record(void *arg, void *data, size_t size)
 	case RECORD_SAMPLE:
 		if (size >= sizeof(struct record_sample))
 			on_sample(collector, data);
+		break;
+	case RECORD_SLOW:
+		if (size >= sizeof(struct record_slow))
+			on_slow(collector, data);
 		break;
 	case RECORD_GC:
 		if (size >= sizeof(struct record_gc))

@@ -2,8 +2,10 @@
 /* Finding, making and forgetting what is added up per process. */
 #include "totals.h"
 #include "awaited.h"
+#include "causes.h"
 #include "hash.h"
 #include "pauses.h"
+#include "target_text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +17,7 @@ static void function_free(struct function_total *function)
 {
 	free(function->history);
 	awaited_forget(function);
+	causes_forget(function);
 	free(function->id);
 	free(function->name.function);
 	free(function->name.file);
@@ -141,6 +144,13 @@ struct target_total *process_total__target(struct process_total *total,
 	}
 	HASH_ADD_KEYPTR(hh, total->targets, found->id, strlen(found->id), found);
 	return found;
+}
+
+char *target_total__name(const struct target_total *target)
+{
+	if (!target)
+		return NULL;
+	return target->epoll ? epoll_text(target->members) : strdup(target->id);
 }
 
 struct wait_total *process_total__wait(struct process_total *total, const struct wait_key *key)
@@ -313,6 +323,9 @@ void process_total__rename(struct process_total *total, struct function_total *f
 	stacks_rename(total, from, to);
 	callbacks_rename(total, from, to);
 	pauses_move(total, to, from);
+	for (struct function_total *f = total->functions; f; f = f->hh.next)
+		causes_rename(f, from, to);
+	causes_move(to, from);
 	counts_move(to, from);
 	HASH_DEL(total->functions, from);
 	function_free(from);
@@ -328,6 +341,7 @@ void process_total__reset(struct process_total *total)
 		f->hold_max_ns = 0;
 		f->tail_least_ns = f->tail_most_ns = 0;
 		awaited_forget(f);
+		causes_forget(f);
 	}
 	HASH_ITER(hh, total->threads, thread, next_thread)
 	{

@@ -79,6 +79,8 @@ struct function_total {
 	struct tail_history *history; /* NULL: too few calls yet */
 	uint64_t tail_from_ns;        /* calls that take this long are slow; 0: not known yet */
 	uint64_t tail_least_ns, tail_most_ns; /* values of it calls of this window met; 0: none */
+	struct cause_total *causes;    /* of the window's slow calls; NULL: none */
+	size_t cause_count;
 	uint64_t io_waits;             /* of calls of the window, in it and below: at its end */
 	struct awaited_total *awaited; /* the same, by target */
 	const void *awaited_by;        /* scratch: the awaited_use counted last, for recursion */
@@ -287,6 +289,8 @@ struct thread_total *process_total__thread(struct process_total *total, uint32_t
  */
 struct target_total *process_total__target(struct process_total *total,
 					   const struct target_told *told, bool *other);
+/* Its text, malloc'd; NULL without memory, and of NULL. */
+char *target_total__name(const struct target_total *target);
 struct wait_total *process_total__wait(struct process_total *total, const struct wait_key *key);
 struct stack_total *process_total__stack(struct process_total *total, uint64_t id);
 struct stack_use *process_total__stack_use(struct process_total *total,

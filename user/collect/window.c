@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* From totals to the profile of a window. */
 #include "awaited.h"
+#include "causes.h"
 #include "collector_internal.h"
 #include "pauses.h"
 
@@ -17,7 +18,6 @@
 #include "gil.h"
 #include "resident.h"
 #include "stacks.h"
-#include "target_text.h"
 
 static char *hex(const uint8_t *bytes, size_t size)
 {
@@ -135,13 +135,6 @@ static uint64_t never_negative(uint64_t sum)
 	return (int64_t)sum < 0 ? 0 : sum;
 }
 
-static char *target_name(const struct target_total *target)
-{
-	if (!target)
-		return NULL;
-	return target->epoll ? epoll_text(target->members) : strdup(target->id);
-}
-
 /* What functions waited for, once it is known where each is in the profile. */
 static void add_repeats(struct profile *profile, const struct process_total *total)
 {
@@ -152,7 +145,7 @@ static void add_repeats(struct profile *profile, const struct process_total *tot
 		if (!f->profile || !most)
 			continue;
 		out = &profile->functions[f->profile - 1].repeat;
-		out->target = target_name(most->key.target);
+		out->target = target_total__name(most->key.target);
 		out->wait_class = most->key.wait_class;
 		out->count = most->count;
 		out->below = most->below && most->below->profile ? most->below->profile - 1
@@ -160,18 +153,19 @@ static void add_repeats(struct profile *profile, const struct process_total *tot
 	}
 }
 
-static void fill_tail(struct profile_tail *out, const struct function_total *f)
+static int fill_tail(struct profile_tail *out, const struct function_total *f)
 {
 	const struct tail_counts *tail = &f->window.tail;
 
 	if (!f->tail_least_ns)
-		return;
+		return 0;
 	out->of_calls = tail->of_calls;
 	out->calls = tail->calls;
 	out->above_ns = f->tail_least_ns - 1;
 	out->above_most_ns = f->tail_most_ns - 1;
 	out->wall_ns = never_negative(tail->wall_ns);
 	memcpy(out->wait_ns, tail->wait_ns, sizeof(out->wait_ns));
+	return causes_profile(out, f);
 }
 
 static int add_functions(struct profile *profile, const struct process_total *total,
@@ -217,7 +211,8 @@ static int add_functions(struct profile *profile, const struct process_total *to
 		out->holds = f->window.holds;
 		out->hold_ns = f->window.hold_ns;
 		out->hold_max_ns = f->hold_max_ns;
-		fill_tail(&out->tail, f);
+		if (fill_tail(&out->tail, f))
+			return -1;
 		out->io_waits = f->io_waits;
 	}
 	add_repeats(profile, total);
@@ -270,7 +265,7 @@ static int add_waits(struct profile *profile, const struct process_total *total)
 		out->line = name ? name->line : 0;
 		out->syscall = syscall_name(w->key.syscall);
 		out->waker = w->key.waker ? strdup(w->key.waker->name.function) : NULL;
-		out->target = target_name(w->key.target);
+		out->target = target_total__name(w->key.target);
 		out->block_io = w->block_io;
 		out->time = w->time;
 	}

@@ -190,19 +190,35 @@ static json_t *gil_holds(struct json_builder *b, const struct profile_function *
 	return object;
 }
 
+static json_t *cause_json(struct json_builder *b, const struct profile_cause *cause)
+{
+	json_t *object = json_object();
+
+	json_put(b, object, "class", json_string(wait_class_name(cause->wait_class)));
+	json_put(b, object, "function", json_name_or_null(cause->function));
+	json_put(b, object, "target", json_name_or_null(cause->target));
+	json_put(b, object, "calls", json_count(cause->calls));
+	json_put(b, object, "seconds", json_seconds((double)cause->ns));
+	return object;
+}
+
 static json_t *tail_json(struct json_builder *b, const struct profile_tail *tail)
 {
-	json_t *object;
+	json_t *object, *causes;
 
 	if (!tail->of_calls)
 		return json_null();
 	object = json_object();
+	causes = json_array();
+	for (size_t i = 0; i < tail->cause_count; i++)
+		json_push(b, causes, cause_json(b, &tail->causes[i]));
 	json_put(b, object, "above_seconds", json_seconds((double)tail->above_ns));
 	json_put(b, object, "above_seconds_max", json_seconds((double)tail->above_most_ns));
 	json_put(b, object, "calls", json_count(tail->calls));
 	json_put(b, object, "of_calls", json_count(tail->of_calls));
 	json_put(b, object, "wall_seconds", json_seconds((double)tail->wall_ns));
 	json_put(b, object, "breakdown_seconds", breakdown(b, tail->wall_ns, tail->wait_ns));
+	json_put(b, object, "causes", causes);
 	return object;
 }
 

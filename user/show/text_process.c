@@ -35,6 +35,7 @@
 #define TAIL_CALLS 5
 #define TAIL_SHARE 0.10
 #define MOST_REPEATS 5
+#define MOST_CAUSES 2
 
 static const struct table_spec function_table = {
 	.columns = {{.title = "calls"},
@@ -178,19 +179,41 @@ static const char *longest(char *buffer, const struct histogram *histogram)
 	return histogram->count ? format_duration(buffer, (double)histogram->max_ns) : "-";
 }
 
-/* "slow 4.1 % (41 calls above 12.1 ms): gil 71% net 18%", or "". */
+/* ", 31 for the GIL held by resize()" */
+static size_t say_cause(char *out, size_t size, const struct profile_cause *cause)
+{
+	unsigned long long calls = cause->calls;
+
+	if (cause->wait_class == WAIT_GIL && cause->function)
+		return snprintf(out, size, ", %llu for the GIL held by %s()", calls,
+				cause->function);
+	if (cause->wait_class == WAIT_LOCK && cause->function)
+		return snprintf(out, size, ", %llu for a lock or queue ended by %s()", calls,
+				cause->function);
+	if (cause->target)
+		return snprintf(out, size, ", %llu for %s", calls, cause->target);
+	return 0;
+}
+
+/*
+ * "slow 4.1 % (41 calls above 12.1 ms): gil 71% net 18%, 31 for the GIL held by resize()", or "".
+ */
 static const char *say_tail(char *out, size_t size, const struct profile_function *f)
 {
 	const struct profile_tail *tail = &f->tail;
 	char share[UNIT_BYTES], above[UNIT_BYTES], parts[128];
+	size_t used;
 
 	*out = '\0';
 	if (tail->calls < TAIL_CALLS || (double)tail->wall_ns < TAIL_SHARE * (double)f->wall.sum_ns)
 		return out;
-	snprintf(out, size, "slow %s (%llu calls above %s): %s",
-		 format_share(share, (double)tail->calls / (double)tail->of_calls),
-		 (unsigned long long)tail->calls, format_duration(above, (double)tail->above_ns),
-		 tail_breakdown(parts, sizeof(parts), tail));
+	used = snprintf(out, size, "slow %s (%llu calls above %s): %s",
+			format_share(share, (double)tail->calls / (double)tail->of_calls),
+			(unsigned long long)tail->calls,
+			format_duration(above, (double)tail->above_ns),
+			tail_breakdown(parts, sizeof(parts), tail));
+	for (size_t i = 0; i < tail->cause_count && i < MOST_CAUSES && used < size; i++)
+		used += say_cause(out + used, size - used, &tail->causes[i]);
 	return out;
 }
 
@@ -199,7 +222,7 @@ static int add_function(struct table *table, const struct screen *screen,
 {
 	char calls[UNIT_BYTES], p50[UNIT_BYTES], p95[UNIT_BYTES], p99[UNIT_BYTES];
 	char most[UNIT_BYTES], total[UNIT_BYTES], self[UNIT_BYTES], shares[128];
-	char place[TEXT_PLACE_BYTES], short_place[TEXT_PLACE_BYTES], tail[256];
+	char place[TEXT_PLACE_BYTES], short_place[TEXT_PLACE_BYTES], tail[1024];
 	const char *file = f->file && *f->file ? f->file : "?";
 	bool ended = f->wall.count || f->wall.sum_ns || f->self_ns;
 	struct table_row row = {
