@@ -192,12 +192,13 @@ static __always_inline int enter(struct hit *hit, enum entry_kind forced)
 			reconcile(t, l, 0, hit->now, ABOVE_ENDED);
 		else
 			stack_begin(t, frame, hit->now);
-	} else if (surely && !t->depth) {
-		stack_resume(t, l, previous, hit->now);
+	} else if (surely) {
+		if (!t->depth)
+			stack_resume(t, l, previous, hit->now);
 		if (!t->depth)
 			stack_seed(t, l, previous, hit->now);
-	} else if (surely && !shadow_top_near(t, l, previous)) {
-		reconcile(t, l, previous, hit->now, ABOVE_ENDED);
+		else if (!shadow_top_near(t, l, previous))
+			reconcile(t, l, previous, hit->now, ABOVE_ENDED);
 	}
 	if (function == NO_FUNCTION)
 		lose(LOSS_FUNCTIONS_FULL);

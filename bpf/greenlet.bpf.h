@@ -28,7 +28,8 @@ struct {
 
 /*
  * By the frame below the topmost: at an exit site where the interpreter has already gone
- * down to that one, it is all there is to see.
+ * down to that one, it is all there is to see.  Where the topmost has raised it may be gone, and
+ * the thread goes on in the one below, so the next below that is here as well, and so on.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -45,6 +46,33 @@ struct {
 	__type(key, u32);
 	__type(value, struct parked_stack);
 } parked_blank SEC(".maps");
+
+#define PARKED_RAISED 4 /* frames from the topmost down that are looked at, while they have raised */
+
+/* Put the parked stack's topmost frame under those below it, or (`top` 0) take it away. */
+__noinline int parked_put_below(struct thread *t, u64 top)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct frame_key key = {.tgid = task->tgid};
+	u64 frame = top; /* 6.1 wants map keys and values on the stack */
+
+	if (!t)
+		return 0;
+	for (u32 i = 0; i < PARKED_RAISED && i < t->depth; i++) {
+		struct shadow_frame *f = shadow_at(task, t, t->depth - 1 - i);
+
+		if (!f || !f->previous)
+			break;
+		key.frame = f->previous;
+		if (top)
+			bpf_map_update_elem(&parked_below, &key, &frame, BPF_ANY);
+		else
+			bpf_map_delete_elem(&parked_below, &key);
+		if (!f->raised_ns)
+			break;
+	}
+	return 0;
+}
 
 struct moving {
 	struct task_struct *task;
@@ -94,7 +122,6 @@ static __always_inline int stack_park(struct task_struct *task, struct thread *t
 	struct shadow_frame *top;
 	void *blank;
 	u32 zero = 0;
-	u64 frame;
 
 	if (!t->depth)
 		return 0;
@@ -102,15 +129,13 @@ static __always_inline int stack_park(struct task_struct *task, struct thread *t
 	blank = bpf_map_lookup_elem(&parked_blank, &zero);
 	if (!top || !blank || t->depth > PARKED_FRAMES)
 		return -1;
-	key.frame = frame = top->frame; /* 6.1 wants map keys and values on the stack */
+	key.frame = top->frame;
 	if (bpf_map_update_elem(&parked, &key, blank, BPF_ANY))
 		return -1;
 	m.stack = bpf_map_lookup_elem(&parked, &key);
 	if (!m.stack)
 		return -1;
-	key.frame = top->previous;
-	if (key.frame)
-		bpf_map_update_elem(&parked_below, &key, &frame, BPF_ANY);
+	parked_put_below(t, key.frame);
 	m.stack->since = now;
 	m.stack->probe_at = t->probe_ns;
 	m.stack->depth = t->depth;
@@ -128,18 +153,54 @@ static __always_inline bool stack_is_parked(u32 tgid, u64 frame)
 }
 
 /*
- * The parked stack that goes on with a call made by `frame`: that frame is on top of it, or
- * one a little below it is.  Its topmost frame, or 0.
+ * The parked stack in which this frame is not topmost, but all above it may be gone: they have
+ * raised, but for the one right above it.  Its topmost frame, or 0.
+ */
+__noinline u64 parked_over(u32 tgid, u64 frame)
+{
+	struct frame_key key = {.frame = frame, .tgid = tgid};
+	u64 *found = bpf_map_lookup_elem(&parked_below, &key);
+	struct parked_stack *stack;
+	u64 top;
+	u32 at;
+
+	if (!found)
+		return 0;
+	key.frame = top = *found;
+	stack = bpf_map_lookup_elem(&parked, &key);
+	if (!stack)
+		return 0;
+	at = stack->depth - 1;
+	for (int i = 0; i < PARKED_RAISED; i++) {
+		barrier_var(at);
+		if (!at || at >= PARKED_FRAMES)
+			return 0;
+		if (stack->frames[at - 1].frame == frame)
+			return top;
+		if (!stack->frames[at].raised_ns)
+			return 0;
+		at--;
+	}
+	return 0;
+}
+
+/*
+ * The parked stack that goes on with a call made by `frame`: that frame is on top of it (but for
+ * those that are gone), or one a little below it is.  Its topmost frame, or 0.
  */
 __noinline u64 parked_near(const struct py_layout *l, u64 frame)
 {
 	u32 tgid = bpf_get_current_task_btf()->tgid;
+	u64 top;
 
 	if (!l)
 		return 0;
 	for (int i = 0; i < 4 && frame; i++) {
 		if (stack_is_parked(tgid, frame))
 			return frame;
+		top = parked_over(tgid, frame);
+		if (top)
+			return top;
 		frame = read_user_u64(NULL, frame + l->frame_previous);
 	}
 	return 0;
@@ -153,14 +214,24 @@ __noinline u64 parked_near(const struct py_layout *l, u64 frame)
 static __always_inline u64 parked_leaving(u32 tgid, u64 own, u64 current, bool early)
 {
 	struct frame_key key = {.frame = current, .tgid = tgid};
-	u64 *top;
+	struct parked_stack *stack;
+	u64 *found, top;
+	u32 at;
 
 	if (stack_is_parked(tgid, own))
 		return own;
 	if (early)
 		return stack_is_parked(tgid, current) ? current : 0;
-	top = current ? bpf_map_lookup_elem(&parked_below, &key) : NULL;
-	return top && stack_is_parked(tgid, *top) ? *top : 0;
+	found = current ? bpf_map_lookup_elem(&parked_below, &key) : NULL;
+	if (!found)
+		return 0;
+	key.frame = top = *found;
+	stack = bpf_map_lookup_elem(&parked, &key);
+	if (!stack)
+		return 0;
+	at = stack->depth - 1;
+	barrier_var(at);
+	return at < PARKED_FRAMES && stack->frames[at].previous == current ? top : 0;
 }
 
 /*
@@ -222,7 +293,6 @@ __noinline s64 stack_change(struct thread *t, u64 frame, u64 now, u32 gone)
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct frame_key key = {.frame = frame, .tgid = task->tgid};
 	struct moving m = {.task = task, .t = t};
-	struct shadow_frame *top;
 
 	if (!t)
 		return -1;
@@ -239,11 +309,7 @@ __noinline s64 stack_change(struct thread *t, u64 frame, u64 now, u32 gone)
 	t->depth = m.count;
 	m.since = m.stack->since;
 	bpf_map_delete_elem(&parked, &key);
-	top = t->depth ? shadow_at(task, t, t->depth - 1) : NULL;
-	if (top) {
-		key.frame = top->previous;
-		bpf_map_delete_elem(&parked_below, &key);
-	}
+	parked_put_below(t, 0);
 	if (!gone)
 		shadow_wait(task, t, WAIT_OTHER, 0, now - m.since);
 	return m.since;

@@ -20,6 +20,8 @@ static __always_inline int leave_unexpected(struct hit *hit, enum ending how, u6
 			shadow_pop(t, how, hit->now);
 		return 0;
 	}
+	if (!t->depth)
+		stack_resume(t, hit->l, frame, hit->now);
 	if (!t->depth) {
 		lose(LOSS_BEGAN_BEFORE);
 		return 0;

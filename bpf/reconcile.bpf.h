@@ -163,9 +163,12 @@ __noinline int reconcile(struct thread *t, const struct py_layout *l, u64 frame,
 	u.task = bpf_get_current_task_btf();
 	u.found = shadow_find_nearest(t, l, frame);
 	if (!u.found && frame && !shadow_rests_on(t, frame)) {
-		if (!stack_switch(t, parked_near(l, frame), now))
+		if (stack_switch(t, parked_near(l, frame), now))
+			u.lost = 1;
+		else
+			u.found = shadow_find_nearest(t, l, frame);
+		if (!u.lost && !u.found)
 			return -1;
-		u.lost = 1;
 	}
 	bpf_loop(STACK_MAX * 4, unwinding_pop, &u, 0);
 	if (u.unseen)

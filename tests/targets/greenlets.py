@@ -6,6 +6,7 @@
 The result is {"truth": {function: [calls, segments, exceptions, ended_unseen]}, "seconds": what each
 function's calls took by our own clock, first to last, switches in between included}.
 """
+import gc
 import sys
 import time
 
@@ -153,6 +154,41 @@ def kill():
     g.throw()  # GreenletExit, which ends quietly
 
 
+# --- the collector closes a generator, whose exception C code swallows, and then kills a greenlet
+
+
+def guarded_generator():
+    try:
+        yield 1
+    except GeneratorExit:
+        raise
+
+
+def parked_inner(hub):
+    hub.switch()
+
+
+def make_garbage():
+    hub = greenlet.getcurrent()
+    g = greenlet.greenlet(lambda: parked_inner(hub))
+    g.switch()
+    generator = guarded_generator()
+    next(generator)
+    cycle = [generator, g]
+    cycle.append(cycle)
+
+
+def collects_then_calls():
+    make_garbage()
+    gc.collect()
+    return leaf(1)
+
+
+def collects_last():
+    make_garbage()
+    gc.collect()
+
+
 # --- many at once, as a server has
 
 
@@ -178,6 +214,7 @@ def many(count, steps):
 
 
 def main():
+    gc.disable()
     target.ready()
     for _ in range(ROUNDS):
         take_turns()
@@ -185,8 +222,15 @@ def main():
         for function in (consumes, catches_inside, passes_up):
             run_to_end(function)
         kill()
+        collects_then_calls()
+        collects_last()
         many(20, 5)
     n = ROUNDS
+    for name in ("collects_then_calls", "collects_last"):
+        expect(name, n)
+    expect("make_garbage", 2 * n)
+    expect("guarded_generator", 2 * n, 4 * n, exceptions=2 * n)
+    expect("parked_inner", 2 * n, exceptions=2 * n)
     for name in ("turns_outer", "turns_middle", "turns_inner"):
         expect(name, 2 * n)
     expect("waits", n)
@@ -205,9 +249,9 @@ def main():
     expect("many", n)
     expect("request", 20 * n)
     expect("step", 100 * n)
-    # turns: 2 + 20, waits 1, generator 3, catches 1, killed 1, requests 20 + 200;
+    # turns: 2 + 20, waits 1, generator 3, catches 1, killed 1, collects 1, requests 20 + 200;
     # run_to_end: after 7, 3 and 1 switches that came back, and for the exception
-    leaves = 22 + 1 + 3 + 1 + 1 + 220 + (7 + 3 + 1) + 1
+    leaves = 22 + 1 + 3 + 1 + 1 + 1 + 220 + (7 + 3 + 1) + 1
     expect("leaf", leaves * n)
     sys.stdout.flush()
     target.done({"truth": truth, "seconds": seconds})

@@ -278,4 +278,5 @@ def greenlets(t, r, depth):
                 g.throw(*r.choice(((), (ValueError,))))
             except ValueError:
                 leaf(t)
+    g = None  # a debugger may keep this frame
     alive.clear()
