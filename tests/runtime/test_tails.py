@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """The slow calls of a function: how many, and what they waited for, against what it counts itself."""
-from harness import check, check_none, limit, near, over, timing
+from harness import check, check_none, limit, near, over, short, timing
 
 BUCKET = 0.09  # relative width of a bucket: 2^(1/8) - 1
 SLACK = 0.0003  # what a probe, a timer or a wakeup may add
@@ -47,6 +47,27 @@ def run(lab, py, mode, seconds, *args):
     return result, report.function(target, "work")
 
 
+# the function that is to blame for the slow calls' waits: none for sleeping
+BLAMED = {"sleep": None, "lock": "disturb", "gil": "compute"}
+
+
+def check_causes(result, tail, mode):
+    """Most slow calls waited for one thing, and longer than for anything else: not for a CPU."""
+    slow = sum(is_slow for _, is_slow in judged_calls(result, tail))
+    wait_class = MODES[mode][0]
+    causes = tail["causes"]
+    check(causes, "no cause of the slow calls")
+    told = {
+        (c["class"], c["function"] and short(c["function"]), c["target"]): c["calls"] for c in causes
+    }
+    right = told.get((wait_class, BLAMED[mode], None), 0)
+    check(right >= 0.7 * slow, f"{right} of {slow} slow calls, causes: {told}")
+    check(sum(told.values()) <= tail["calls"] + 1, f"{tail['calls']} slow calls, causes: {told}")
+    seconds = sum(c["seconds"] for c in causes if c["class"] == wait_class)
+    most = tail["breakdown_seconds"][wait_class]
+    check(0.5 * most <= seconds <= 1.01 * most, f"{seconds} s of {most} s of {wait_class} have a cause")
+
+
 def check_tail(lab, py, mode):
     result, f = run(lab, py, mode, 2.8)
     tail = f["tail"]
@@ -56,6 +77,7 @@ def check_tail(lab, py, mode):
     blind = (result["ends"][-tail["of_calls"]] - result["begin"]) / 1e9
     check(blind < 1.4, f"nothing was judged in the first {blind:.3f} s")
     check_none(list(tail_problems(result, f, *MODES[mode])), str(tail))
+    check_causes(result, tail, mode)
 
 
 @timing
