@@ -12,6 +12,8 @@
 #include "wait_class.bpf.h"
 #include "walk.bpf.h"
 
+#define EARLY_NS 1000000 /* between a wakeup and the switch it came too early for */
+
 /* The thread's state if its process is traced; made at first sight. */
 static __always_inline struct thread *traced_thread(struct task_struct *task, u64 now)
 {
@@ -104,6 +106,17 @@ static __always_inline void wait_begins(struct task_struct *other, struct task_s
 	t->wake_ns = 0;
 }
 
+/*
+ * It was woken when it had decided to sleep, before we had put down that it does: the scheduler
+ * looks for work on other CPUs before it tells of a switch, and we at what the wait is for.
+ */
+static __always_inline void woken_early(struct thread *t, u64 now)
+{
+	t->wake_ns = t->early_ns > now ? t->early_ns : now;
+	t->in_vain = t->off_unix && t->early_vain;
+	t->early_ns = 0;
+}
+
 static __always_inline void switch_out(struct task_struct *task, struct thread *t, bool runnable,
 				       u32 state, u64 now)
 {
@@ -120,6 +133,7 @@ static __always_inline void switch_out(struct task_struct *task, struct thread *
 	t->off_stack = walked.stack;
 	t->off_function = walked.function;
 	t->off_flags = 0;
+	t->off_unix = t->in_vain = 0;
 	t->waker_tid = 0;
 	if (runnable) {
 		t->off_class = WAIT_RUNQ;
@@ -132,6 +146,8 @@ static __always_inline void switch_out(struct task_struct *task, struct thread *
 	}
 	t->off_begin = now;
 	exchange(&t->off_ns, now);
+	if (!runnable && t->early_ns && now < t->early_ns + EARLY_NS)
+		woken_early(t, now);
 }
 
 /* Tell how long a thread ran that has not waited since. */
@@ -215,6 +231,30 @@ static __always_inline void woken_by(struct task_struct *task, struct thread *t,
 	t->waker = walked.function;
 }
 
+/*
+ * Who receives from a unix stream is also woken when its peer has received, which makes room to
+ * send into: it finds nothing, and sleeps on in the same call.  Nobody is woken for that by an
+ * interrupt, so the current task is who did it.
+ */
+static __always_inline bool woken_in_vain(void)
+{
+	struct task_struct *current = bpf_get_current_task_btf();
+	struct pt_regs *regs;
+
+	if (current->flags & PF_KTHREAD)
+		return false;
+	regs = (struct pt_regs *)bpf_task_pt_regs(current);
+	return syscall_receives((s32)regs->orig_ax);
+}
+
+/* It is no longer to run: it sleeps, or its switch to another comes. */
+static __always_inline bool is_going_to_sleep(struct task_struct *task)
+{
+	if (!task->on_rq)
+		return true;
+	return bpf_core_field_exists(task->se.sched_delayed) && task->se.sched_delayed;
+}
+
 /* The wait is over, the run queue begins.  The current task is who ended it, or a bystander. */
 SEC("tp_btf/sched_waking")
 int BPF_PROG(on_waking, struct task_struct *task)
@@ -225,12 +265,21 @@ int BPF_PROG(on_waking, struct task_struct *task)
 	if (task->flags & PF_KTHREAD)
 		return 0;
 	t = bpf_task_storage_get(&threads, task, NULL, 0);
-	if (!t || !t->off_ns || t->wake_ns)
+	if (!t || (t->off_ns && t->wake_ns))
 		return 0;
 	now = bpf_ktime_get_ns();
+	if (!t->off_ns) {
+		if (is_going_to_sleep(task)) {
+			t->early_vain = woken_in_vain();
+			t->early_ns = now;
+		}
+		return 0;
+	}
 	t->wake_ns = now;
 	if (t->off_syscall == __NR_futex)
 		woken_by(task, t, now);
+	else if (t->off_unix)
+		t->in_vain = woken_in_vain();
 	return 0;
 }
 

@@ -32,7 +32,9 @@ static __always_inline void wait_tell(struct task_struct *task, struct thread *t
 	record->oncpu_ns = exchange(&t->oncpu_ns, 0);
 	record->syscall = t->off_syscall;
 	record->wait_class = t->off_class;
-	record->flags = t->off_flags | (done ? WAIT_DONE : 0) | (t->depth ? WAIT_IN_CALL : 0);
+	record->flags = t->off_flags | (t->depth ? WAIT_IN_CALL : 0);
+	if (done)
+		record->flags |= t->in_vain ? WAIT_IN_VAIN : WAIT_DONE;
 	record->pad[0] = record->pad[1] = 0;
 	record->gil_switches = t->off_gil_switches; /* or the target */
 	record->holder = t->off_holder;

@@ -159,6 +159,7 @@ static __noinline u32 wait_target(struct task_struct *task, struct thread *t)
 		key.kind = TARGET_FDS;
 		key.number = t->off_number;
 	}
+	t->off_unix = key.kind == TARGET_UNIX && syscall_receives(t->off_syscall);
 	return key.kind ? target_number(&key, file) : 0;
 }
 

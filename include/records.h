@@ -40,6 +40,7 @@ enum wait_flags {
 	WAIT_HOLDER_SURE = 4, /* the GIL was locked when its holder was looked up */
 	WAIT_BLOCK_IO = 8,    /* the kernel accounts it as waiting for a block device (in_iowait) */
 	WAIT_IN_CALL = 16,    /* call probes saw calls that it is in */
+	WAIT_IN_VAIN = 32,    /* it was woken, but what it waits for has not come: it goes on */
 };
 
 /* A stretch a thread was off-CPU, or the part of it not reported before. */

@@ -93,6 +93,13 @@ static inline _Bool syscall_is_epoll(int nr)
 	return nr == __NR_epoll_wait || nr == __NR_epoll_pwait || nr == 441; /* epoll_pwait2 */
 }
 
+/* Does it take in what a peer has sent? */
+static inline _Bool syscall_receives(int nr)
+{
+	return nr == __NR_recvfrom || nr == __NR_recvmsg || nr == __NR_recvmmsg ||
+	       nr == __NR_read || nr == __NR_readv;
+}
+
 /* Is what it waits for the descriptor in its first argument?  `decides`: syscall_decides(nr). */
 static inline _Bool syscall_takes_fd(int nr, int decides)
 {

@@ -21,6 +21,7 @@
 #include "names.h"
 #include "pauses.h"
 #include "stacks.h"
+#include "vain.h"
 
 static void find_cpu_hierarchy(struct collector *collector)
 {
@@ -362,9 +363,10 @@ static struct target_total *target_of(struct collector *collector, struct proces
 	return target;
 }
 
-static void on_wait(struct collector *collector, const struct record_wait *record)
+static void on_wait(struct collector *collector, const struct record_wait *told)
 {
-	struct process_total *process = process_of(collector, record->tgid);
+	struct process_total *process = process_of(collector, told->tgid);
+	struct record_wait whole = *told, *record = &whole, before;
 	struct thread_total *thread;
 	struct wait_key key = {.wait_class = record->wait_class, .syscall = record->syscall};
 	struct stack_key on = {.part = record->wait_class};
@@ -375,6 +377,9 @@ static void on_wait(struct collector *collector, const struct record_wait *recor
 	thread = process_total__thread(process, record->tid);
 	if (!thread)
 		return;
+	if (vain_settle(thread, record, &before))
+		on_wait(collector, &before);
+	vain_join(thread, record);
 	add_times(thread, record);
 	thread->open = false;
 	function = collector__slot_function(collector, record->function, process);
@@ -454,12 +459,15 @@ static void on_thread_exit(struct collector *collector, const struct record_task
 {
 	struct process_total *process = process_of(collector, record->tgid);
 	struct thread_total *thread;
+	struct record_wait before;
 
 	if (!process)
 		return;
 	thread = process_total__thread(process, record->tid);
 	if (!thread)
 		return;
+	if (vain_settle(thread, NULL, &before))
+		on_wait(collector, &before);
 	if (!thread->name[0])
 		memcpy(thread->name, record->comm, COMM_BYTES);
 	gil_settle(process, thread);

@@ -183,10 +183,16 @@ struct thread_struct {
 	unsigned long fsbase;
 };
 
+struct sched_entity {
+	unsigned char sched_delayed; /* since 6.12 */
+};
+
 struct task_struct {
 	unsigned int __state;
 	unsigned int flags;
 	int on_cpu;
+	int on_rq;
+	struct sched_entity se;
 	int pid;
 	int tgid;
 	unsigned int in_iowait : 1;
