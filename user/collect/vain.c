@@ -2,10 +2,10 @@
 #include "vain.h"
 
 /*
- * Who finds nothing sleeps on at once, a few microseconds later.  Who found something goes back to
+ * Who finds nothing sleeps on at once, some microseconds later, in which the scheduler looks around.  Who found something goes back to
  * Python, and through another system call that asks for more.
  */
-#define VAIN_GAP_NS 10000
+#define VAIN_GAP_NS 30000
 
 static bool goes_on(const struct record_wait *vain, const struct record_wait *next)
 {

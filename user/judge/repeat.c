@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "places.h"
+
 /* One call in which much is read is no pattern, and a few waits are none either. */
 #define LEAST_CALLS 2
 #define LEAST_WAITS 20
@@ -37,7 +39,8 @@ static bool same_target(const struct profile_repeat *a, const struct profile_rep
 	return a->wait_class == b->wait_class && !strcmp(a->target, b->target);
 }
 
-bool function_repeats(const struct profile *profile, const struct profile_function *function)
+/* It is what makes them many: what it calls does not do so itself, or it calls that many times. */
+static bool makes_many(const struct profile *profile, const struct profile_function *function)
 {
 	const struct profile_function *below;
 
@@ -47,7 +50,27 @@ bool function_repeats(const struct profile *profile, const struct profile_functi
 		return true;
 	below = &profile->functions[function->repeat.below];
 	return below == function || !is_many(below) ||
-	       !same_target(&below->repeat, &function->repeat);
+	       !same_target(&below->repeat, &function->repeat) ||
+	       repeats_per_call(function) >= LEAST_PER_CALL * repeats_per_call(below);
+}
+
+/* Does a function that is no library's make many waits for the same? */
+static bool own_code_does(const struct profile *profile, const struct profile_function *library)
+{
+	for (size_t i = 0; i < profile->function_count; i++) {
+		const struct profile_function *f = &profile->functions[i];
+
+		if (f->tgid == library->tgid && !place_is_library(f->file) &&
+		    makes_many(profile, f) && same_target(&f->repeat, &library->repeat))
+			return true;
+	}
+	return false;
+}
+
+bool function_repeats(const struct profile *profile, const struct profile_function *function)
+{
+	return makes_many(profile, function) &&
+	       !(place_is_library(function->file) && own_code_does(profile, function));
 }
 
 const char *repeat_line(const struct profile_function *function, char *line, size_t size)
