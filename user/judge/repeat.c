@@ -5,12 +5,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "glob.h"
 #include "places.h"
 
 /* One call in which much is read is no pattern, and a few waits are none either. */
 #define LEAST_CALLS 2
 #define LEAST_WAITS 20
 #define LEAST_PER_CALL 5.0
+#define COMPREHENSIONS 4 /* one in another that are looked through */
 
 static double per_call(uint64_t count, const struct profile_function *function)
 {
@@ -39,17 +41,41 @@ static bool same_target(const struct profile_repeat *a, const struct profile_rep
 	return a->wait_class == b->wait_class && !strcmp(a->target, b->target);
 }
 
+/* A function of its own in the interpreter (up to 3.11; generators still), a part of one in the code. */
+static bool is_comprehension(const struct profile_function *function)
+{
+	static const char *const names[] = {"<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"};
+	const char *name = function->function ? last_component(function->function) : "";
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (!strcmp(name, names[i]))
+			return true;
+	return false;
+}
+
+/* What most of its waits came through that it calls; NULL: it waits itself. */
+static const struct profile_function *called(const struct profile *profile,
+					     const struct profile_function *function)
+{
+	for (int i = 0; i < COMPREHENSIONS; i++) {
+		if (function->repeat.below >= profile->function_count)
+			return NULL;
+		function = &profile->functions[function->repeat.below];
+		if (!is_comprehension(function))
+			break;
+	}
+	return function;
+}
+
 /* It is what makes them many: what it calls does not do so itself, or it calls that many times. */
 static bool makes_many(const struct profile *profile, const struct profile_function *function)
 {
 	const struct profile_function *below;
 
-	if (!is_many(function))
+	if (!is_many(function) || is_comprehension(function))
 		return false;
-	if (function->repeat.below >= profile->function_count)
-		return true;
-	below = &profile->functions[function->repeat.below];
-	return below == function || !is_many(below) ||
+	below = called(profile, function);
+	return !below || below == function || !is_many(below) ||
 	       !same_target(&below->repeat, &function->repeat) ||
 	       repeats_per_call(function) >= LEAST_PER_CALL * repeats_per_call(below);
 }
