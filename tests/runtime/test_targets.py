@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """What waits are for: peers, paths, children; and how often a call waits for the same."""
+import json
+import os
+import socket
+
 from harness import check, check_none, limit, near, over, timing
 
 MOST = ("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14", "debian-3.15")
@@ -11,6 +15,9 @@ INSIDE = {  # the wait is in a function of the target's own, below
     "ask_abstract": "ask",
     "ask_pair": "ask",
     "accept_one": "accept",
+    "ask_udp": "ask",
+    "ask_udp_service": "ask",
+    "ask_service": "ask",
     "wait_child": None,  # another with each version
 }
 
@@ -64,6 +71,59 @@ def test_each_target_is_named(lab, py):
     check(synced, "no wait for the disk")
     nothing = [w for w in waits if w["class"] in ("lock", "sleep", "runq", "gil") and w["target"]]
     check(not nothing, f"these wait for nothing that has a name: {nothing}")
+
+
+def services(protocol):
+    """[(port, name)] of this machine's that are nobody's by chance, as its C library has them."""
+    found = []
+    for port in range(1024, 32768):
+        try:
+            found.append((port, socket.getservbyport(port, protocol)))
+        except OSError:
+            pass
+    check(found, f"/etc/services has no {protocol} port")
+    return found
+
+
+@timing
+@limit(60)
+@over(*MOST)
+def test_other_kinds_are_named(lab, py):
+    master, tty = os.openpty()  # the interpreter's file system has none
+    lab.undo += [lambda: os.close(master), lambda: os.close(tty)]
+    settings = {"tty": [master, tty, os.ttyname(tty)]}
+    settings.update(tcp=services("tcp"), udp=services("udp"))
+    target = lab.target(py, "io_kinds.py", "kinds", json.dumps(settings), pass_fds=(master, tty))
+    result, report = lab.run(target, "--overhead", "0")
+    check(len(result["targets"]) == 9, f"{result['targets']}")
+    check_none(target_problems(report, target, result), f"losses {report['losses']}")
+
+
+@timing
+@limit(60)
+@over(*MOST)
+def test_more_targets_than_there_is_room_for(lab, py):
+    more = 300
+    target = lab.target(py, "io_kinds.py", "crowd", more)
+    result, report = lab.run(target)
+    everything, asked = report.waits_of(target.tgid), report.waits_of(target.tgid, "ask_one", "net")
+    others = [w for w in everything if w["target"] == "(other targets)"]
+    names = {w["target"] for w in everything if w["target"]} - {"(other targets)"}
+    check(len(names) == result["room"], f"{len(names)} have a name of their own")
+    # each peer once a time, of which some may have had no need to wait
+    told, total = sum(w["count"] for w in asked), result["asked"] + 2 * result["again"]
+    check(0.9 * total <= told <= total, f"{told} waits, asked {total} times")
+    told, total = sum(w["count"] for w in others), 2 * more + result["again"]
+    check(0.9 * total <= told <= 1.5 * total, f"{told} waits for others, asked {total} times")
+    lost = report.loss("targets_full")
+    check(told <= lost <= told + 2, f"targets_full {lost}, and {told} waits for others")
+    first = sum(w["count"] for w in asked if w["target"] == result["first"])
+    check(result["again"] <= first <= result["again"] + 2, f"{first} waits for the first")
+    # those that have no name are not one and the same
+    repeated = report.function(target, "ask_all")["repeated_target"]
+    check(repeated["target"] in names and not repeated["many"], f"ask_all: {repeated}")
+    repeated = report.function(target, "ask_again")["repeated_target"]
+    check(repeated["target"] == result["first"], f"ask_again: {repeated}")
 
 
 @timing

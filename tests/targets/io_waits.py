@@ -238,10 +238,6 @@ def read_eventfd(fd):
     os.read(fd, 8)
 
 
-def read_tty(fd):
-    os.read(fd, 1)
-
-
 def sync_file(file):
     file.write(b"x" * 65536)
     os.fsync(file.fileno())
@@ -289,19 +285,11 @@ def files():
     writes(fifo, b"x")
     event = ctypes.CDLL(None).eventfd(0, 0)
     writes(event, (1).to_bytes(8, sys.byteorder))
-    try:
-        master, tty = os.openpty()
-        name = os.ttyname(tty)
-        writes(master, b"\n")
-    except OSError:
-        tty = None
     synced = tempfile.NamedTemporaryFile(dir="/var/tmp", prefix="io-waits-", buffering=0)
     yield
     stamped("pipe", "pipe", read_pipe, drained(reads))
     stamped("pipe", "fifo ..." + path, read_fifo, drained(fifo))
     stamped("pipe", "eventfd", read_eventfd, drained(event))
-    if tty is not None:
-        stamped("pipe", "tty " + name, read_tty, drained(tty))
     stamped("disk", "..." + synced.name, sync_file, synced)
     napper = tempfile.mktemp(dir="/tmp", prefix="napper-")  # a command is the name it was run by
     os.symlink(sys.executable, napper)
