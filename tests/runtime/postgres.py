@@ -124,3 +124,12 @@ def driver(lab, py):
             if not path.name.startswith(".") and not link.is_symlink():
                 os.symlink(f"{folder}/{path.name}", link)
     return [f"{k}={v}" for k, v in dict(env, PYTHONPATH=inside / "site-packages").items()]
+
+
+def client(lab, py, mode):
+    """A target that talks to a server of its own, which is its .server."""
+    server, inside = start(lab, py)
+    arguments = (mode, server.port, inside / pathlib.Path(server.socket).name)
+    target = lab.target(py, "orders.py", *arguments, prefix=["env", *driver(lab, py)])
+    target.server = server
+    return target

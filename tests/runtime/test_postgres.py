@@ -7,15 +7,6 @@ CALLS = {"show_orders": 5, "list_orders": 5, "list_orders_joined": 30, "list_ite
 MANY = ["bound", "list_bound", "list_items", "list_orders"]
 
 
-def client(lab, py, mode):
-    server, inside = postgres.start(lab, py)
-    arguments = (mode, server.port, inside / f".s.PGSQL.{server.port}")
-    prefix = ["env", *postgres.driver(lab, py)]
-    target = lab.target(py, "orders.py", *arguments, prefix=prefix)
-    target.server = server
-    return target
-
-
 def statement_problems(result):
     """What the server says it was asked, against what the target is written to ask."""
     rows, items = result["rows"], result["items"]
@@ -66,7 +57,7 @@ def wait_problems(report, target, result):
 @limit(60)
 @over(*DEBIAN)
 def test_one_query_a_row(lab, py):
-    target = client(lab, py, "counts")
+    target = postgres.client(lab, py, "counts")
     result, report = lab.run(target)
     problems = [*statement_problems(result), *wait_problems(report, target, result)]
     # of all functions, the driver's and the library's too; of one row's parts there may be five
@@ -86,7 +77,7 @@ def test_one_query_a_row(lab, py):
 @limit(60)
 @over("debian-3.11", "debian-3.14")
 def test_one_query_a_row_in_text(lab, py):
-    target = client(lab, py, "counts")
+    target = postgres.client(lab, py, "counts")
     tracer = lab.tracer("-p", target.tgid).attached()
     target.release()
     result = target.result()

@@ -3,6 +3,7 @@
 import collections
 
 import packages
+import postgres
 from harness import DEBIAN, check, check_none, limit, over, alone, short
 from test_runq import Quota
 
@@ -28,6 +29,7 @@ SCENARIOS = {
     "locks": one("lock", "lock-bound", function="take", waker="give"),
     "slow_queue": one("lock", "on a queue", function="consume", waker="produce"),
     "slow_peer": one("net", "I/O-bound", function="ask"),
+    "n_plus_1": one("net", "I/O-bound", caller="order"),
     "slow_disk": one("disk", "I/O-bound", function="save"),
     "child": one("child", "child", caller="build"),
     "memory": one("memory", "memory growth", function="grow"),
@@ -41,8 +43,8 @@ SCENARIOS = {
 
 # those that leave each other the CPU are traced together
 GROUPS = (
-    ("pydll", "locks", "slow_queue", "slow_peer", "slow_disk", "child", "memory", "blocked_loop")
-    + ("idle", "healthy", "healthy_loop"),
+    ("pydll", "locks", "slow_queue", "slow_peer", "n_plus_1", "slow_disk", "child", "memory")
+    + ("blocked_loop", "idle", "healthy", "healthy_loop"),
     ("cpu", "throttled"),
     ("spinners",),
     ("convoy",),
@@ -59,6 +61,10 @@ def begin(lab, py, name):
         others = lab.target(py, "scenarios.py", "peers")
         others.release()
         arguments = others.told
+    if name == "n_plus_1":
+        target = postgres.client(lab, py, "forever")
+        target.slow = f"127.0.0.1:{target.server.port}"
+        return target.release()
     if name == "slow_disk":
         arguments = [lab.folder_in(py)[0] / "saved"]
     if name == "throttled":
@@ -86,7 +92,7 @@ def problems_of(name, target, diagnosis, probed):
             value = None  # what event loops call, call probes tell
         if got != value:
             yield f"{key} {got}, not {value}"
-    if name == "slow_peer" and not (diagnosis["target"] or "").endswith(target.slow):
+    if hasattr(target, "slow") and not (diagnosis["target"] or "").endswith(target.slow):
         yield f"peer {diagnosis['target']}, not {target.slow}"
 
 

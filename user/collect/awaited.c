@@ -89,7 +89,7 @@ const struct awaited_total *awaited_most(const struct function_total *function)
 	const struct awaited_total *most = NULL;
 
 	for (const struct awaited_total *a = function->awaited; a; a = a->hh.next)
-		if (a->key.target && (!most || a->count > most->count))
+		if (a->key.target && !a->key.target->other && (!most || a->count > most->count))
 			most = a;
 	return most;
 }

@@ -137,6 +137,7 @@ struct target_total *process_total__target(struct process_total *total,
 		free(found);
 		return NULL;
 	}
+	found->other = *other;
 	if (!*other) {
 		found->epoll = told->epoll;
 		found->fd = told->fd;

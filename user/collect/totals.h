@@ -116,6 +116,7 @@ struct stack_use {
 struct target_total {
 	char *id; /* hash key: the text, but for an epoll instance */
 	UT_hash_handle hh;
+	bool other;            /* it stands for many that there was no room for */
 	bool epoll;            /* its text is epoll_text(members) */
 	bool kept;             /* a wait that goes on is for it */
 	uint32_t fd;           /* of the epoll instance */
