@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """A PostgreSQL server of the test's own, and what its clients need."""
+import itertools
 import os
 import pathlib
 import shutil
@@ -26,6 +27,9 @@ SETTINGS = {
 }
 
 
+numbers = itertools.count(1)
+
+
 def programs():
     """The folder of the newest release's programs."""
     found = sorted(
@@ -46,7 +50,7 @@ class Postgres(Process):
 
     def __init__(self, lab, folder):
         self.folder = pathlib.Path(folder)
-        self.data = lab.dir / "postgres"
+        self.data = lab.dir / folder.name
         for made in (self.folder, self.data):
             made.mkdir()
             shutil.chown(made, USER, USER)
@@ -102,11 +106,12 @@ class Postgres(Process):
 def start(lab, py):
     """A server whose socket is seen in the interpreter's file system: (it, its folder inside)."""
     inside, ours = lab.folder_in(py)
-    for number in range(TRIES):
-        server = Postgres(lab, ours / f"pg{number}")
+    for _ in range(TRIES):
+        name = f"pg{next(numbers)}"
+        server = Postgres(lab, ours / name)
         lab.processes.append(server)
         if server.started_up():
-            return server, inside / f"pg{number}"
+            return server, inside / name
         lab.note(f"PostgreSQL on port {server.port}: {server.describe()}")
         server.kill()
         shutil.rmtree(server.data)

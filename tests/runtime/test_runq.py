@@ -79,8 +79,9 @@ class Quota:
     """A control group of our own with a CPU quota, and one in it without; either version."""
 
     def __init__(self, lab, share):
-        self.folder = self.hierarchy() / lab.name
-        self.path = "/" + lab.name
+        name = f"{lab.name}-{len(lab.undo)}"  # a test may have several
+        self.folder = self.hierarchy() / name
+        self.path = "/" + name
         self.inner = self.folder / "inner"
         try:
             self.folder.mkdir()

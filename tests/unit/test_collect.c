@@ -321,6 +321,55 @@ static void tell_wait(struct fixture *f, enum wait_class wait_class, uint64_t wa
 	collector__record(f->collector, &record, sizeof(record));
 }
 
+static void tell_vain(struct fixture *f, uint8_t flags, uint64_t wait_ns, uint64_t oncpu_ns)
+{
+	struct record_wait record = {.kind = RECORD_WAIT,
+				     .tgid = TGID,
+				     .tid = TGID,
+				     .function = NO_FUNCTION,
+				     .total_ns = wait_ns,
+				     .new_ns = wait_ns,
+				     .oncpu_ns = oncpu_ns,
+				     .wait_class = WAIT_NET,
+				     .flags = flags};
+
+	collector__record(f->collector, &record, sizeof(record));
+}
+
+static void assert_waits(struct fixture *f, uint64_t count, uint64_t sum_ns, uint64_t max_ns)
+{
+	struct profile *profile = drained(f, RING_READ);
+	const struct profile_wait *found = NULL;
+
+	for (size_t i = 0; i < profile->wait_count; i++)
+		if (profile->waits[i].wait_class == WAIT_NET)
+			found = &profile->waits[i];
+	assert_non_null(found);
+	assert_int_equal(found->time.count, count);
+	assert_int_equal(found->time.sum_ns, sum_ns);
+	assert_int_equal(found->time.buckets[bucket_of(max_ns)], 1);
+	profile__free(profile);
+}
+
+/* Woken in vain it sleeps on: one wait.  One that ran for long had what it waited for. */
+static void waits_that_are_woken_in_vain(void **state)
+{
+	struct fixture *f = *state;
+
+	tell_vain(f, WAIT_IN_VAIN, 100000, 400000);
+	tell_wait(f, WAIT_RUNQ, 0, 70);
+	tell_vain(f, WAIT_IN_VAIN, 200000, 5000);
+	tell_vain(f, WAIT_DONE, 300000, 5000);
+	assert_waits(f, 1, 600000, 600000);
+	tell_vain(f, WAIT_IN_VAIN, 100000, 400000);
+	tell_vain(f, WAIT_DONE, 300000, 400000);
+	assert_waits(f, 2, 400000, 300000);
+	tell_vain(f, WAIT_IN_VAIN, 100000, 400000);
+	tell_wait(f, WAIT_SLEEP, 1000, 0);
+	tell_vain(f, WAIT_DONE, 300000, 1000);
+	assert_waits(f, 2, 400000, 300000);
+}
+
 /* Ready to run after a wait, or because others took the CPU. */
 static void run_queue_after_waits_and_after_running(void **state)
 {
@@ -362,6 +411,7 @@ int main(void)
 		TEST(slow_calls_of_a_window),
 		TEST(threshold_moves),
 		TEST(slow_calls_under_a_late_name),
+		TEST(waits_that_are_woken_in_vain),
 		TEST(run_queue_after_waits_and_after_running),
 	};
 

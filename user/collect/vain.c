@@ -2,8 +2,9 @@
 #include "vain.h"
 
 /*
- * Who finds nothing sleeps on at once, some microseconds later, in which the scheduler looks around.  Who found something goes back to
- * Python, and through another system call that asks for more.
+ * Who finds nothing sleeps on at once, some microseconds later, in which the scheduler looks
+ * around.  Who found something goes back to Python, and through another system call that asks for
+ * more.
  */
 #define VAIN_GAP_NS 30000
 

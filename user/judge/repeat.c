@@ -41,7 +41,8 @@ static bool same_target(const struct profile_repeat *a, const struct profile_rep
 	return a->wait_class == b->wait_class && !strcmp(a->target, b->target);
 }
 
-/* A function of its own in the interpreter (up to 3.11; generators still), a part of one in the code. */
+/* A function of its own in the interpreter (up to 3.11; generators still), a part of one in the
+ * code. */
 static bool is_comprehension(const struct profile_function *function)
 {
 	static const char *const names[] = {"<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"};
