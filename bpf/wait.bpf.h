@@ -76,6 +76,7 @@ static __always_inline void switch_in(struct task_struct *task, struct thread *t
 	u64 wake;
 
 	t->in_ns = now;
+	t->early_ns = 0; /* the switch that this was too early for is over, or was not seen */
 	if (!since)
 		return;
 	gil_switch_in(t, now);

@@ -71,7 +71,8 @@ class Postgres(Process):
         self.port = free_port()
         settings = dict(SETTINGS, unix_socket_directories=self.folder)
         # who changes its user loses the signal at its parent's death: so it is asked for again
-        argv = [*AS_USER, "--pdeathsig", "KILL", "--", programs() / "postgres", "-D", self.data]
+        argv = [*AS_USER, "setpriv", "--pdeathsig", "KILL", "--"]
+        argv += [programs() / "postgres", "-D", self.data]
         argv += ["-h", "127.0.0.1", "-p", self.port]
         argv += [word for name in settings for word in ("-c", f"{name}={settings[name]}")]
         super().__init__(argv, cwd="/")
