@@ -126,15 +126,15 @@ struct thread {
 	u32 waker_tid;
 	u8 off_class;
 	u8 off_flags;
-	u8 gil_waits;  /* it counts as waiting for the GIL */
-	u8 gil_wanted; /* it sleeps until another lets the GIL go (and not until it is taken, say)
-			*/
-	u8 searches;   /* for its thread state, that found none */
+	u8 gil_waits;   /* it counts as waiting for the GIL */
+	u8 gil_wanted;  /* it sleeps until another lets the GIL go (and not until it is taken, say)
+			 */
+	u8 searches;    /* for its thread state, that found none */
 	u16 gil_at;     /* if it waits for the GIL: where in it */
-	u8 off_unix;   /* it receives from a unix socket */
-	u8 in_vain;    /* and was woken by the peer's receiving */
-	u8 early_vain; /* the same of `early_ns` */
-	u64 early_ns;  /* it was woken when it was not known to be off-CPU (yet) */
+	u8 off_unix;    /* it receives from a unix socket */
+	u8 in_vain;     /* and was woken by the peer's receiving */
+	u8 early_vain;  /* the same of `early_ns` */
+	u64 early_ns;   /* it was woken when it was not known to be off-CPU (yet) */
 	u64 told_stack; /* the last one that was told */
 	u64 gil_since;  /* if it has the GIL, then since then, after a wait; 0: not known */
 	u64 taken_in;   /* its process: tells it from one that had this tgid before */

@@ -47,7 +47,8 @@ struct {
 	__type(value, struct parked_stack);
 } parked_blank SEC(".maps");
 
-#define PARKED_RAISED 4 /* frames from the topmost down that are looked at, while they have raised */
+#define PARKED_RAISED                                                                              \
+	4 /* frames from the topmost down that are looked at, while they have raised */
 
 /* Put the parked stack's topmost frame under those below it, or (`top` 0) take it away. */
 __noinline int parked_put_below(struct thread *t, u64 top)

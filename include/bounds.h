@@ -12,9 +12,9 @@
 #define DEFAULT_FUNCTIONS 16384
 #define DEFAULT_RING_BYTES (4u << 20)
 
-#define NAME_MAX_BYTES 192 /* a qualified name, before decoding */
+#define NAME_MAX_BYTES 192   /* a qualified name, before decoding */
 #define FAULTS_PER_SAMPLE 61 /* page faults of one CPU, of anybody: one in so many is looked at */
-#define FILE_MAX_BYTES 320 /* a file name, before decoding */
+#define FILE_MAX_BYTES 320   /* a file name, before decoding */
 #define COMM_BYTES 16
 #define DEFAULT_SAMPLES_HZ 99
 #define MAX_SAMPLES_HZ 10000

@@ -114,7 +114,7 @@ struct record_slow {
 	__u32 tgid;
 	__u32 function;   /* slot */
 	__u32 wait_class; /* enum wait_class */
-	__u32 what;       /* slot of the holder (`gil`) or waker (`lock`), else a target; or unknown */
+	__u32 what; /* slot of the holder (`gil`) or waker (`lock`), else a target; or unknown */
 	__u32 pad;
 	__u64 ns; /* it waited that much longer for this than for all else */
 	__u64 wall_ns;

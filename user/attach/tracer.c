@@ -198,8 +198,8 @@ int tracer__attach_events(struct tracer *tracer)
 
 int tracer__sample(struct tracer *tracer, unsigned int hz)
 {
-	int err = sampler__new(bpf_program__fd(tracer->skel->progs.on_sample), hz,
-			       &tracer->sampler);
+	int err =
+		sampler__new(bpf_program__fd(tracer->skel->progs.on_sample), hz, &tracer->sampler);
 
 	if (err)
 		return err;

@@ -79,7 +79,7 @@ struct function_total {
 	struct tail_history *history; /* NULL: too few calls yet */
 	uint64_t tail_from_ns;        /* calls that take this long are slow; 0: not known yet */
 	uint64_t tail_least_ns, tail_most_ns; /* values of it calls of this window met; 0: none */
-	struct cause_total *causes;    /* of the window's slow calls; NULL: none */
+	struct cause_total *causes;           /* of the window's slow calls; NULL: none */
 	size_t cause_count;
 	uint64_t io_waits;             /* of calls of the window, in it and below: at its end */
 	struct awaited_total *awaited; /* the same, by target */
