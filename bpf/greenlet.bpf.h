@@ -162,8 +162,8 @@ __noinline u64 parked_over(u32 tgid, u64 frame)
 	struct frame_key key = {.frame = frame, .tgid = tgid};
 	u64 *found = bpf_map_lookup_elem(&parked_below, &key);
 	struct parked_stack *stack;
+	u32 at, below;
 	u64 top;
-	u32 at;
 
 	if (!found)
 		return 0;
@@ -173,14 +173,16 @@ __noinline u64 parked_over(u32 tgid, u64 frame)
 		return 0;
 	at = stack->depth - 1;
 	for (int i = 0; i < PARKED_RAISED; i++) {
-		barrier_var(at);
-		if (!at || at >= PARKED_FRAMES)
+		below = at - 1;
+		barrier_var(at); /* or 6.1 takes the checks for ones of something else */
+		barrier_var(below);
+		if (at >= PARKED_FRAMES || below >= PARKED_FRAMES)
 			return 0;
-		if (stack->frames[at - 1].frame == frame)
+		if (stack->frames[below].frame == frame)
 			return top;
 		if (!stack->frames[at].raised_ns)
 			return 0;
-		at--;
+		at = below;
 	}
 	return 0;
 }

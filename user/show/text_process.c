@@ -35,7 +35,9 @@
 #define TAIL_CALLS 5
 #define TAIL_SHARE 0.10
 #define MOST_REPEATS 5
+/* Of a function's slow calls so many must have a cause that is told. */
 #define MOST_CAUSES 2
+#define CAUSE_SHARE 0.10
 
 static const struct table_spec function_table = {
 	.columns = {{.title = "calls"},
@@ -213,7 +215,8 @@ static const char *say_tail(char *out, size_t size, const struct profile_functio
 			format_duration(above, (double)tail->above_ns),
 			tail_breakdown(parts, sizeof(parts), tail));
 	for (size_t i = 0; i < tail->cause_count && i < MOST_CAUSES && used < size; i++)
-		used += say_cause(out + used, size - used, &tail->causes[i]);
+		if ((double)tail->causes[i].calls >= CAUSE_SHARE * (double)tail->calls)
+			used += say_cause(out + used, size - used, &tail->causes[i]);
 	return out;
 }
 
