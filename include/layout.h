@@ -39,6 +39,13 @@ struct py_layout {
 	__u32 ts_cframe; /* 3.11, 3.12: the frame hangs from a _PyCFrame */
 	__u32 cframe_current_frame;
 
+	/* what a thread of a free-threaded build is parked for; absent in others */
+	__u32 ts_state;
+	__u32 ts_critical_section; /* tagged pointer to the innermost PyCriticalSection */
+	__u32 section_mutex;
+	__u32 interp_stop_requester; /* the thread state that stops the interpreter's threads */
+	__u32 runtime_stop_requester;
+
 	__u32 frame_previous;
 	__u32 frame_code;
 	__u32 frame_instr; /* pointer to a code unit; up to 3.10 the index f_lasti */
@@ -97,11 +104,15 @@ struct py_layout {
 	__u8 nogil;          /* free-threaded build: no GIL */
 	__u8 minor;          /* of the version: for messages, never for decisions */
 	__u8 musl;           /* its C library is musl: see musl.h */
-	__u8 pad;
+
+	__u8 thread_attached;  /* ts_state: it may run Python code */
+	__u8 thread_suspended; /* and: it may not, until the world goes on */
+	__u8 section_tags;     /* tag bits of ts_critical_section */
+	__u8 pad[2];
 
 	__u8 leaving_ops[32]; /* bit per opcode that returns or suspends, all their twins */
 };
 
-_Static_assert(sizeof(struct py_layout) == 288, "shared with the kernel side");
+_Static_assert(sizeof(struct py_layout) == 312, "shared with the kernel side");
 
 #endif
