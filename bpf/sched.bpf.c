@@ -6,6 +6,7 @@
 #include "gc.bpf.h"
 #include "gil_holder.bpf.h"
 #include "musl.bpf.h"
+#include "nogil.bpf.h"
 #include "python.bpf.h"
 #include "stack.bpf.h"
 #include "wait.bpf.h"
@@ -142,6 +143,8 @@ static __always_inline void switch_out(struct task_struct *task, struct thread *
 		t->wake_ns = now;
 	} else {
 		wait_begins(NULL, task, t, l, state);
+		if (t->off_class == WAIT_LOCK && l && l->nogil)
+			t->off_target = nogil_target_here(task, t, l);
 		gil_switch_out(task, t, l, now);
 	}
 	t->off_begin = now;

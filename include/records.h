@@ -131,11 +131,13 @@ enum target_kind {
 	TARGET_FILE,   /* id: dentry, inode number, hash of the name; the path is the text */
 	TARGET_FIFO,   /* the same of a named pipe */
 	TARGET_PIPE,
-	TARGET_TTY,   /* `number`: device, as the kernel has it */
-	TARGET_ANON,  /* id[0], id[1]: name of an anonymous inode, "[eventfd]" */
-	TARGET_FDS,   /* poll() of `number` descriptors */
-	TARGET_EPOLL, /* descriptor `number` of the process id[0]; id[1]: which instance */
-	TARGET_CHILD, /* id[0], id[1]: its command */
+	TARGET_TTY,     /* `number`: device, as the kernel has it */
+	TARGET_ANON,    /* id[0], id[1]: name of an anonymous inode, "[eventfd]" */
+	TARGET_FDS,     /* poll() of `number` descriptors */
+	TARGET_EPOLL,   /* descriptor `number` of the process id[0]; id[1]: which instance */
+	TARGET_CHILD,   /* id[0], id[1]: its command */
+	TARGET_STOP,    /* the world that stops or is stopped, on free-threaded builds */
+	TARGET_SECTION, /* and: a critical section's mutex */
 	TARGET_KINDS,
 };
 

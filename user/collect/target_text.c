@@ -179,6 +179,10 @@ char *target_text(const struct record_target *record)
 	case TARGET_CHILD:
 		memcpy(comm, key->id, COMM_BYTES);
 		return text_of("child %s", comm);
+	case TARGET_STOP:
+		return strdup("stop-the-world");
+	case TARGET_SECTION:
+		return strdup("critical section");
 	}
 	return NULL;
 }
