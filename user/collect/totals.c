@@ -324,11 +324,11 @@ void process_total__rename(struct process_total *total, struct function_total *f
 	stacks_rename(total, from, to);
 	callbacks_rename(total, from, to);
 	pauses_move(total, to, from);
-	for (struct function_total *f = total->functions; f; f = f->hh.next)
-		causes_rename(f, from, to);
 	causes_move(to, from);
 	counts_move(to, from);
 	HASH_DEL(total->functions, from);
+	for (struct function_total *f = total->functions; f; f = f->hh.next)
+		causes_rename(f, from, to);
 	function_free(from);
 }
 
