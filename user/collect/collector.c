@@ -348,19 +348,17 @@ static void add_wait(struct collector *collector, struct process_total *process,
 	}
 }
 
-/* What the number in a record stands for; NULL: nothing, or it is not known. */
+/*
+ * What the number in a record stands for; NULL: nothing, or it is not known.  *other: it is only
+ * one of those that there was no room for.
+ */
 static struct target_total *target_of(struct collector *collector, struct process_total *process,
-				      uint32_t id)
+				      uint32_t id, bool *other)
 {
 	const struct target_told *told = id ? targets__find(&collector->targets, id) : NULL;
-	struct target_total *target;
-	bool other;
 
-	if (!told)
-		return NULL;
-	target = process_total__target(process, told, &other);
-	collector->losses[LOSS_TARGETS_FULL] += other;
-	return target;
+	*other = false;
+	return told ? process_total__target(process, told, other) : NULL;
 }
 
 static void on_wait(struct collector *collector, const struct record_wait *told)
@@ -371,6 +369,7 @@ static void on_wait(struct collector *collector, const struct record_wait *told)
 	struct wait_key key = {.wait_class = record->wait_class, .syscall = record->syscall};
 	struct stack_key on = {.part = record->wait_class};
 	struct function_total *function, *waker;
+	bool other = false;
 
 	if (!process || record->wait_class >= WAIT_CLASSES)
 		return;
@@ -395,7 +394,8 @@ static void on_wait(struct collector *collector, const struct record_wait *told)
 	if (record->wait_class == WAIT_RUNQ)
 		return;
 	if (record->wait_class != WAIT_GIL)
-		key.target = target_of(collector, process, record->target);
+		key.target = target_of(collector, process, record->target, &other);
+	collector->losses[LOSS_TARGETS_FULL] += other;
 	if (!gil_goes_on(thread, record))
 		gil_settle(process, thread);
 	stacks_use(process, &on, record->new_ns, record->flags & WAIT_DONE);
@@ -408,6 +408,7 @@ static void on_slow(struct collector *collector, const struct record_slow *recor
 	struct process_total *process = process_of(collector, record->tgid);
 	struct cause cause = {.wait_class = record->wait_class};
 	struct function_total *function;
+	bool other;
 
 	if (!process || record->wait_class >= WAIT_CLASSES)
 		return;
@@ -417,7 +418,7 @@ static void on_slow(struct collector *collector, const struct record_slow *recor
 	if (cause.wait_class == WAIT_GIL || cause.wait_class == WAIT_LOCK)
 		cause.who = collector__slot_function(collector, record->what, process);
 	else
-		cause.target = target_of(collector, process, record->what);
+		cause.target = target_of(collector, process, record->what, &other);
 	causes_add(function, &cause, record->ns);
 }
 
