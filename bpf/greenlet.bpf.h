@@ -153,22 +153,28 @@ static __always_inline bool stack_is_parked(u32 tgid, u64 frame)
 	return frame && bpf_map_lookup_elem(&parked, &key);
 }
 
+/* The parked stack that parked_put_below() has put under this frame, and its topmost; or NULL. */
+static __always_inline struct parked_stack *parked_below_which(u32 tgid, u64 frame, u64 *top)
+{
+	struct frame_key key = {.frame = frame, .tgid = tgid};
+	u64 *found = frame ? bpf_map_lookup_elem(&parked_below, &key) : NULL;
+
+	if (!found)
+		return NULL;
+	key.frame = *top = *found;
+	return bpf_map_lookup_elem(&parked, &key);
+}
+
 /*
  * The parked stack in which this frame is not topmost, but all above it may be gone: they have
  * raised, but for the one right above it.  Its topmost frame, or 0.
  */
 __noinline u64 parked_over(u32 tgid, u64 frame)
 {
-	struct frame_key key = {.frame = frame, .tgid = tgid};
-	u64 *found = bpf_map_lookup_elem(&parked_below, &key);
-	struct parked_stack *stack;
+	u64 top = 0;
+	struct parked_stack *stack = parked_below_which(tgid, frame, &top);
 	u32 at, below;
-	u64 top;
 
-	if (!found)
-		return 0;
-	key.frame = top = *found;
-	stack = bpf_map_lookup_elem(&parked, &key);
 	if (!stack)
 		return 0;
 	at = stack->depth - 1;
@@ -216,20 +222,15 @@ __noinline u64 parked_near(const struct py_layout *l, u64 frame)
  */
 static __always_inline u64 parked_leaving(u32 tgid, u64 own, u64 current, bool early)
 {
-	struct frame_key key = {.frame = current, .tgid = tgid};
 	struct parked_stack *stack;
-	u64 *found, top;
+	u64 top = 0;
 	u32 at;
 
 	if (stack_is_parked(tgid, own))
 		return own;
 	if (early)
 		return stack_is_parked(tgid, current) ? current : 0;
-	found = current ? bpf_map_lookup_elem(&parked_below, &key) : NULL;
-	if (!found)
-		return 0;
-	key.frame = top = *found;
-	stack = bpf_map_lookup_elem(&parked, &key);
+	stack = parked_below_which(tgid, current, &top);
 	if (!stack)
 		return 0;
 	at = stack->depth - 1;

@@ -26,9 +26,10 @@ static __always_inline bool sampled_is_traced(const struct thread *t, u32 tgid)
 	return p && p->flags & PROCESS_TRACED;
 }
 
-/* Tell where the current thread is, if it is one of a traced process.  1: it was told. */
-static __always_inline int sample(u32 walker, bool fault)
+/* Tell where the current thread is, if it is one of a traced process. */
+static __always_inline int sample(enum walker walker)
 {
+	u64 begin = bpf_ktime_get_ns();
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct thread *t = bpf_task_storage_get(&threads, task, NULL, 0);
 	struct walked walked = {.function = NO_FUNCTION};
@@ -54,31 +55,24 @@ static __always_inline int sample(u32 walker, bool fault)
 	record->stack = walked.stack;
 	record->ip = regs->ip;
 	record->syscall = (s32)regs->orig_ax;
-	if (fault)
+	if (walker == WALKER_FAULT)
 		record->flags = SAMPLE_FAULT;
 	else
 		record->flags = l && t->tstate ? sample_flags(t, l, record->syscall) : 0;
 	bpf_ringbuf_submit(record, ring_wake_flag());
-	return 1;
+	cost_add(COST_SAMPLE, begin);
+	return 0;
 }
 
 SEC("perf_event")
 int on_sample(void *ctx)
 {
-	u64 begin = bpf_ktime_get_ns();
-
-	if (sample(WALKER_SAMPLE, false))
-		cost_add(COST_SAMPLE, begin);
-	return 0;
+	return sample(WALKER_SAMPLE);
 }
 
 /* One in FAULTS_PER_SAMPLE page faults of this CPU. */
 SEC("perf_event")
 int on_fault(void *ctx)
 {
-	u64 begin = bpf_ktime_get_ns();
-
-	if (sample(WALKER_FAULT, true))
-		cost_add(COST_SAMPLE, begin);
-	return 0;
+	return sample(WALKER_FAULT);
 }

@@ -270,12 +270,12 @@ int BPF_PROG(on_waking, struct task_struct *task)
 	t = bpf_task_storage_get(&threads, task, NULL, 0);
 	if (!t || (t->off_ns && t->wake_ns))
 		return 0;
+	if (!t->off_ns && !is_going_to_sleep(task))
+		return 0;
 	now = bpf_ktime_get_ns();
 	if (!t->off_ns) {
-		if (is_going_to_sleep(task)) {
-			t->early_vain = woken_in_vain();
-			t->early_ns = now;
-		}
+		t->early_vain = woken_in_vain();
+		t->early_ns = now;
 		return 0;
 	}
 	t->wake_ns = now;

@@ -207,7 +207,6 @@ __noinline int slow_tell(u32 function, const struct cause *cause, u64 wall)
 	record->what = cause->what;
 	record->pad = 0;
 	record->ns = cause->ns;
-	record->wall_ns = wall;
 	bpf_ringbuf_submit(record, ring_wake_flag());
 	return 0;
 }

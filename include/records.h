@@ -117,9 +117,8 @@ struct record_slow {
 	__u32 what; /* slot of the holder (`gil`) or waker (`lock`), else a target; or unknown */
 	__u32 pad;
 	__u64 ns; /* it waited that much longer for this than for all else */
-	__u64 wall_ns;
 };
-_Static_assert(sizeof(struct record_slow) == 40, "ring-buffer ABI");
+_Static_assert(sizeof(struct record_slow) == 32, "ring-buffer ABI");
 
 /* What a thread waits for, beside the class of the wait. */
 enum target_kind {
