@@ -9,15 +9,9 @@
 /* Fewer samples than this name no function. */
 #define FEW_SAMPLES 10
 
-static bool same_text(const char *a, const char *b)
-{
-	return !strcmp(a ? a : "", b ? b : "");
-}
-
 static bool is_that(const struct profile_name *name, const struct profile_name *that)
 {
-	return name && name->line == that->line && same_text(name->function, that->function) &&
-	       same_text(name->file, that->file);
+	return name && same_name(name, that);
 }
 
 static struct profile_name name_of_wait(const struct profile_wait *wait)

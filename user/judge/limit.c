@@ -30,7 +30,7 @@ const char *limit_state_name(enum limit_state state)
 	return names[state];
 }
 
-static int largest(const uint64_t *parts)
+int limit_largest(const uint64_t *parts)
 {
 	int best = 0;
 
@@ -159,7 +159,7 @@ static void add_evidence(const struct facts *facts, struct limit *limit)
 	for (int idle = 0; idle < 2; idle++) {
 		/* Two lines are kept for idleness, and two for the run queue. */
 		for (n = next_evidence(limit); n < LIMIT_EVIDENCE - (idle ? 2 : 4); n++) {
-			int part = largest(left[idle]);
+			int part = limit_largest(left[idle]);
 			uint64_t ns = left[idle][part];
 
 			if (!ns)
@@ -188,7 +188,7 @@ static void judge_by_rule(const struct facts *facts, struct limit *limit)
 
 static void judge_idle(const struct facts *facts, struct limit *limit)
 {
-	int part = largest(limit->idle_ns);
+	int part = limit_largest(limit->idle_ns);
 
 	limit->verdict = "idle";
 	limit->cause = "its threads sleep or wait for work";
@@ -200,7 +200,7 @@ static void judge_idle(const struct facts *facts, struct limit *limit)
 /* It has something to do now and then, and nothing that holds it up. */
 static void judge_ok(const struct facts *facts, struct limit *limit)
 {
-	int part = largest(limit->busy_ns);
+	int part = limit_largest(limit->busy_ns);
 
 	limit->verdict = "ok";
 	limit->cause = "it is idle most of the time, and nothing holds it up for long";
@@ -215,7 +215,7 @@ static void judge_ok(const struct facts *facts, struct limit *limit)
 static void judge_unknown(struct limit *limit)
 {
 	limit->verdict = "unknown";
-	limit->cause = limit->active_ns || limit->idle_ns[largest(limit->idle_ns)]
+	limit->cause = limit->active_ns || limit->idle_ns[limit_largest(limit->idle_ns)]
 			       ? "it was watched for less than 0.1 s"
 			       : "no thread of it ran or ended a wait while it was watched";
 	limit->next_step = "watch it for longer";
@@ -233,7 +233,7 @@ void limit_of_process(const struct profile *profile, const struct profile_proces
 	limit->rss_begin_bytes = process->rss_begin_bytes;
 	limit->rss_bytes = process->rss_bytes;
 	if (limit->observed_ns < LEAST_OBSERVED_NS ||
-	    (!limit->active_ns && !limit->idle_ns[largest(limit->idle_ns)])) {
+	    (!limit->active_ns && !limit->idle_ns[limit_largest(limit->idle_ns)])) {
 		judge_unknown(limit);
 	} else if (limit->decided) {
 		judge_by_rule(&facts, limit);

@@ -76,6 +76,9 @@ void limit_of_process(const struct profile *profile, const struct profile_proces
  */
 const char *limit_line(const struct limit *limit, char *line, size_t size);
 
+/* The largest of LIMIT_PARTS parts: the first, where some are equal. */
+int limit_largest(const uint64_t *parts);
+
 /* "cpu" or the name of the wait class. */
 const char *limit_part_name(int part);
 

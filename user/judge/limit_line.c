@@ -30,17 +30,6 @@ __attribute__((format(printf, 2, 3))) static void say(struct sentence *s, const 
 		s->used += n;
 }
 
-static int largest(const uint64_t *parts)
-{
-	int best = 0;
-
-	for (int i = 1; i < LIMIT_PARTS; i++) {
-		if (parts[i] > parts[best])
-			best = i;
-	}
-	return best;
-}
-
 static double core(const struct limit *limit)
 {
 	return share_of(limit->busy_ns[LIMIT_ONCPU], limit->observed_ns);
@@ -89,7 +78,7 @@ static void say_mixed(struct sentence *s, const struct limit *limit)
 	say(s, "no single limit:");
 	memcpy(left, limit->busy_ns, sizeof(left));
 	for (int i = 0; i < 3; i++) {
-		int part = largest(left);
+		int part = limit_largest(left);
 
 		if (share_of(left[part], limit->active_ns) < 0.01)
 			break;
@@ -162,7 +151,7 @@ static void say_rule(struct sentence *s, const struct limit *limit)
 const char *limit_line(const struct limit *limit, char *line, size_t size)
 {
 	double active = share_of(limit->active_ns, limit->observed_ns);
-	int part = largest(limit->busy_ns);
+	int part = limit_largest(limit->busy_ns);
 	struct sentence s = {line, size, 0};
 
 	if (limit->decided) {
@@ -170,7 +159,7 @@ const char *limit_line(const struct limit *limit, char *line, size_t size)
 	} else if (!strcmp(limit->verdict, "unknown")) {
 		say(&s, "not enough data: %s", limit->cause);
 	} else if (!strcmp(limit->verdict, "idle")) {
-		int idle = largest(limit->idle_ns);
+		int idle = limit_largest(limit->idle_ns);
 
 		say(&s, "idle: active %.1f %% of the time, otherwise %s", active * 100,
 		    limit->idle_ns[idle] ? idle_text(idle, limit->wait) : "waiting");

@@ -191,7 +191,7 @@ static int does_most(const struct facts *facts, uint32_t frame, uint64_t each_ns
 {
 	const struct profile *profile = facts->profile;
 	uint64_t parts[LIMIT_PARTS] = {0}, idle = 0;
-	int best = 0;
+	int best;
 
 	for (size_t i = 0; i < profile->stack_count; i++) {
 		const struct profile_stack *stack = &profile->stacks[i];
@@ -206,9 +206,7 @@ static int does_most(const struct facts *facts, uint32_t frame, uint64_t each_ns
 		else
 			parts[stack->part] += stack->ns;
 	}
-	for (int part = 1; part < LIMIT_PARTS; part++)
-		if (parts[part] > parts[best])
-			best = part;
+	best = limit_largest(parts);
 	return parts[best] > idle ? best : -1;
 }
 

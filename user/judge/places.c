@@ -14,6 +14,17 @@ bool path_ends_with(const char *path, const char *end)
 	return length == tail || path[length - tail - 1] == '/';
 }
 
+bool same_text(const char *a, const char *b)
+{
+	return !strcmp(a ? a : "", b ? b : "");
+}
+
+bool same_name(const struct profile_name *a, const struct profile_name *b)
+{
+	return a->line == b->line && same_text(a->function, b->function) &&
+	       same_text(a->file, b->file);
+}
+
 bool place_is_library(const char *file)
 {
 	if (!file || !*file)

@@ -8,6 +8,11 @@
 /* Is the path `end`, or does it end with "/end"? */
 bool path_ends_with(const char *path, const char *end);
 
+/* The same text; NULL is "". */
+bool same_text(const char *a, const char *b);
+
+bool same_name(const struct profile_name *a, const struct profile_name *b);
+
 /* Is it of the standard library or an installed package, and so seldom what its user can change? */
 bool place_is_library(const char *file);
 

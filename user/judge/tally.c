@@ -1,12 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 #include "tally.h"
 
-#include <string.h>
-
-static bool same_text(const char *a, const char *b)
-{
-	return !strcmp(a ? a : "", b ? b : "");
-}
+#include "places.h"
 
 static size_t smallest(const struct tally *tally)
 {
@@ -25,13 +20,9 @@ void tally_add(struct tally *tally, const struct profile_name *name, uint64_t am
 	tally->all += amount;
 	if (!name || !name->function || !*name->function)
 		return;
-	for (i = 0; i < tally->count; i++) {
-		const struct profile_name *known = &tally->entries[i].name;
-
-		if (known->line == name->line && same_text(known->function, name->function) &&
-		    same_text(known->file, name->file))
+	for (i = 0; i < tally->count; i++)
+		if (same_name(&tally->entries[i].name, name))
 			break;
-	}
 	if (i == TALLY_ENTRIES) { /* what is large is kept, if it comes late as well */
 		i = smallest(tally);
 		tally->entries[i].name = *name;

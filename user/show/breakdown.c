@@ -14,14 +14,8 @@ const char *format_breakdown(char *out, size_t size, const uint64_t parts[LIMIT_
 	*out = '\0';
 	memcpy(left, parts, sizeof(left));
 	for (int n = 0; whole && n < most && used < size; n++) {
-		double percent;
-		int best = 0;
-
-		for (int i = 1; i < LIMIT_PARTS; i++) {
-			if (left[i] > left[best])
-				best = i;
-		}
-		percent = 100.0 * (double)left[best] / (double)whole;
+		int best = limit_largest(left);
+		double percent = 100.0 * (double)left[best] / (double)whole;
 		if (percent < 0.5)
 			break;
 		used += snprintf(out + used, size - used, "%s%s %.0f%%", n ? " " : "",
