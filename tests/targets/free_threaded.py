@@ -7,25 +7,12 @@ The result is what the threads measured themselves.
 """
 import gc
 import sys
-import threading
 import time
 
 import target
+from blockers import going_on, keeps_lock, lock, run, spins, told
 
-until = 0.0
-told = {}
 clock = time.perf_counter
-
-
-def going_on():
-    return time.monotonic() < until
-
-
-def spins():
-    while going_on():
-        pass
-
-
 pauses = []
 
 
@@ -84,20 +71,6 @@ def sections():
     told.update(waited)
 
 
-lock = threading.Lock()
-
-
-def hold():
-    with lock:
-        time.sleep(0.004)
-
-
-def keeps_lock():
-    while going_on():
-        hold()
-        time.sleep(0.002)
-
-
 def want(_=0):
     lock.acquire()
     lock.release()
@@ -118,16 +91,6 @@ def wants_in_section():
 
 def locked():
     run(keeps_lock, wants_lock, wants_in_section)
-
-
-def run(*functions):
-    global until
-    until = time.monotonic() + float(sys.argv[2])
-    threads = [threading.Thread(target=f) for f in functions]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
 
 
 SECTIONS = {"stopped": stopped, "sections": sections, "locked": locked}

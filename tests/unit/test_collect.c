@@ -304,36 +304,32 @@ static void slow_calls_under_a_late_name(void **state)
 	profile__free(profile);
 }
 
+static void tell_record(struct fixture *f, struct record_wait record)
+{
+	record.kind = RECORD_WAIT;
+	record.tgid = record.tid = TGID;
+	record.function = NO_FUNCTION;
+	collector__record(f->collector, &record, sizeof(record));
+}
+
 static void tell_wait(struct fixture *f, enum wait_class wait_class, uint64_t wait_ns,
 		      uint64_t runq_ns)
 {
-	struct record_wait record = {.kind = RECORD_WAIT,
-				     .tgid = TGID,
-				     .tid = TGID,
-				     .function = NO_FUNCTION,
-				     .total_ns = wait_ns,
-				     .new_ns = wait_ns,
-				     .runq_ns = runq_ns,
-				     .wait_class = wait_class,
-				     .flags = WAIT_DONE,
-				     .runq_total_ns = runq_ns};
-
-	collector__record(f->collector, &record, sizeof(record));
+	tell_record(f, (struct record_wait){.total_ns = wait_ns,
+					    .new_ns = wait_ns,
+					    .runq_ns = runq_ns,
+					    .wait_class = wait_class,
+					    .flags = WAIT_DONE,
+					    .runq_total_ns = runq_ns});
 }
 
 static void tell_vain(struct fixture *f, uint8_t flags, uint64_t wait_ns, uint64_t oncpu_ns)
 {
-	struct record_wait record = {.kind = RECORD_WAIT,
-				     .tgid = TGID,
-				     .tid = TGID,
-				     .function = NO_FUNCTION,
-				     .total_ns = wait_ns,
-				     .new_ns = wait_ns,
-				     .oncpu_ns = oncpu_ns,
-				     .wait_class = WAIT_NET,
-				     .flags = flags};
-
-	collector__record(f->collector, &record, sizeof(record));
+	tell_record(f, (struct record_wait){.total_ns = wait_ns,
+					    .new_ns = wait_ns,
+					    .oncpu_ns = oncpu_ns,
+					    .wait_class = WAIT_NET,
+					    .flags = flags});
 }
 
 static void assert_waits(struct fixture *f, uint64_t count, uint64_t sum_ns, uint64_t max_ns)
