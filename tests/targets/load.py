@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """Load that mostly waits, for measuring what watching waits costs.
 
-    load.py sleepers|nappers|json SECONDS
+    load.py sleepers|nappers|json|pinned SECONDS
 
 `sleepers`: 300 threads that sleep 100 ms at a time, and one that computes.
 `nappers`: the same with 10 ms, which the GIL lets through half as often as they ask.
 `json`: 50 threads that encode and decode some JSON and sleep 10 ms.
+`pinned`: on one CPU, one thread asks another over a socket, both five functions deep, 10 000
+times a second if nothing slows it; for what is left of its time it computes.
 The result is {"work", "wakeups", "seconds"} and "samples", the work done by when (CLOCK_MONOTONIC).
 """
 import json
+import os
+import socket
 import sys
 import threading
 import time
@@ -57,6 +61,49 @@ def json_worker(counter, end):
         counter.wakeups += 1
 
 
+ROUND_TRIP = 1e-4  # two switches
+STEPS_A_SECOND = 2e7  # about; what is wrong with it is put right the next time
+
+
+def exchange(end_of, first):
+    if first:
+        end_of.send(b"x")
+    got = end_of.recv(1)
+    if got and not first:
+        end_of.send(b"x")
+    return got
+
+
+def answer(end_of):
+    while exchange(end_of, False):
+        pass
+
+
+def rounds(mine, steps, counter, end):
+    while time.monotonic() < end:
+        exchange(mine, True)
+        step(steps)
+        counter.work += 1
+        counter.wakeups += 2
+
+
+def pinned(counter, end):
+    """Asks, and computes for what is left of ROUND_TRIP as long as nobody is thought to watch."""
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    mine, its = socket.socketpair()
+    thread = threading.Thread(target=answer, args=(its,))
+    thread.start()
+    steps = 1000
+    for _ in range(5):
+        trial, begin = Counter(), time.monotonic()
+        rounds(mine, steps, trial, begin + 0.2)
+        took = (time.monotonic() - begin) / trial.work
+        steps = max(0, steps + int((ROUND_TRIP - took) * STEPS_A_SECOND))
+    rounds(mine, steps, counter, end)
+    mine.close()
+    thread.join()
+
+
 def main():
     what, seconds = sys.argv[1], float(sys.argv[2])
     target.ready()
@@ -65,6 +112,7 @@ def main():
         "sleepers": [sleeper] * 300 + [busy],
         "nappers": [napper] * 300 + [busy],
         "json": [json_worker] * 50,
+        "pinned": [pinned],
     }[what]
     counters = [Counter() for _ in workers]
     threads = [
