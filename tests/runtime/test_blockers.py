@@ -17,6 +17,7 @@ MAIN = (
     "pyenv-3.12",
 )
 MUSL = "built-3.13-musl"
+SPINNING = ("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14", "debian-3.15", "pyenv-3.12", MUSL)
 SECONDS = 1.5
 
 
@@ -57,8 +58,8 @@ def test_who_holds_the_gil(lab, py):
     check_sums(report, target)
 
 
-def check_spinners(lab, py, section, n):
-    target, result, report = blocked(lab, py, section)
+def check_spinners(lab, py, n):
+    target, result, report = blocked(lab, py, f"spinners{n}")
     gil = report.process(target.tgid)["gil"]
     share = gil["wanted_share"] * report.process(target.tgid)["observed_seconds"] / result["seconds"]
     check(0.9 < share < 1.05, f"wanted {share:.3f} of the time, it always was: {gil}")
@@ -76,15 +77,21 @@ def check_spinners(lab, py, section, n):
 
 
 @timing
-@over("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14", "debian-3.15", "pyenv-3.12", MUSL)
+@over(*SPINNING)
 def test_two_spinners(lab, py):
-    check_spinners(lab, py, "spinners2", 2)
+    check_spinners(lab, py, 2)
+
+
+@timing
+@over(*SPINNING)
+def test_four_spinners(lab, py):
+    check_spinners(lab, py, 4)
 
 
 @timing
 @over("debian-3.11", "debian-3.13", MUSL)
 def test_eight_spinners(lab, py):
-    check_spinners(lab, py, "spinners8", 8)
+    check_spinners(lab, py, 8)
 
 
 @timing
