@@ -136,6 +136,9 @@ struct profile_function {
 	struct profile_tail tail;
 };
 
+/* The target that stands for those there was no room for. */
+#define OTHER_TARGETS "(other targets)"
+
 struct profile_wait {
 	uint32_t tgid;
 	enum wait_class wait_class;

@@ -11,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OTHER_TARGETS "(other targets)"
-
 static void function_free(struct function_total *function)
 {
 	free(function->history);

@@ -109,7 +109,7 @@ static void blame_cpu(const struct facts *facts, struct limit *limit)
 	find_caller(facts, STACK_ONCPU, most, limit);
 }
 
-/* What most of the waits of one function were for. */
+/* What most of the waits of one function were for.  Those without room for a name are not one. */
 static void find_target(const struct facts *facts, int part, const struct profile_name *function,
 			struct limit *limit)
 {
@@ -124,7 +124,8 @@ static void find_target(const struct facts *facts, int part, const struct profil
 
 		if (wait->tgid == facts->process->tgid && (int)wait->wait_class == part &&
 		    is_that(&name, function))
-			tally_add(&targets, &target, wait->time.sum_ns);
+			tally_add(&targets, same_text(wait->target, OTHER_TARGETS) ? NULL : &target,
+				  wait->time.sum_ns);
 	}
 	most = tally_most(&targets, &ns);
 	if (most && 2 * ns > targets.all)
