@@ -9,8 +9,6 @@
 #include "common.bpf.h"
 #include "target.bpf.h"
 
-#define PARKED_WITHIN 1024 /* bytes from the stack pointer; they are 100 to 400 */
-
 /*
  * A thread that stays attached stops the world itself, or waits for one of the interpreter's own
  * locks, which are nobody's in Python.

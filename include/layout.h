@@ -12,6 +12,9 @@
 #define LAYOUT_ABSENT 0xffffffffU
 #define LAYOUT_RESUME_OPS 6
 
+/* Free-threaded builds park in a semaphore so near the stack pointer; it is 100 to 400 bytes. */
+#define PARKED_WITHIN 1024
+
 struct py_layout {
 	__u64 runtime_vaddr;   /* link-time address of _PyRuntime */
 	__u64 code_type_vaddr; /* and of PyCode_Type; 0: not known */

@@ -8,10 +8,13 @@
 #include <unistd.h>
 
 #include "collect/names.h"
+#include "collect/target_text.h"
 #include "discover/code_names.h"
 #include "discover/frames.h"
 #include "discover/memory.h"
+#include "discover/nogil.h"
 #include "discover/process.h"
+#include "discover/procfs.h"
 #include "discover/syscall.h"
 #include "discover/task.h"
 #include "discover/threads.h"
@@ -34,7 +37,8 @@ static const uint32_t pthread_tid_offsets[] = {720, 48};
 /* A thread state and the thread it belongs to. */
 struct owner {
 	uint64_t tstate;
-	pid_t own_tid;
+	pid_t own_tid; /* as it sees it itself, in its pid namespace */
+	pid_t tid;     /* 0: none of those that there are */
 };
 
 struct dumping {
@@ -91,6 +95,29 @@ static void add_owner(void *arg, uint64_t thread_id, uint64_t tstate)
 	};
 }
 
+/* Which threads the thread states belong to. */
+static void find_owners(struct dumping *d, const pid_t *tids, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		char name[32];
+		pid_t own_tid;
+
+		snprintf(name, sizeof(name), "%d", tids[i]);
+		own_tid = procfs_own_tid(d->process->tgid, name);
+		for (size_t j = 0; j < d->owner_count; j++)
+			if (own_tid > 0 && d->owners[j].own_tid == own_tid)
+				d->owners[j].tid = tids[i];
+	}
+}
+
+static pid_t owner_of(const struct dumping *d, uint64_t tstate)
+{
+	for (size_t i = 0; tstate && i < d->owner_count; i++)
+		if (d->owners[i].tstate == tstate)
+			return d->owners[i].tid;
+	return 0;
+}
+
 /* The function of a code object. */
 static void name_frame(const struct dumping *d, uint64_t code, struct moment_frame *out)
 {
@@ -145,21 +172,44 @@ static enum stack_quality read_stack(struct dumping *d, uint64_t tstate,
 	return qualities[end];
 }
 
+/* The futex that it sleeps in may be its interpreter's own. */
+static void name_lock(const struct dumping *d, uint64_t tstate, uint64_t gil,
+		      const struct task *task, struct moment_thread *thread)
+{
+	pid_t tgid = d->process->tgid;
+	uint64_t futex = task->args[0], runtime = d->process->runtime, holder;
+	struct record_target what = {
+		.key.kind = nogil_parked(tgid, d->layout, runtime, tstate, futex, task->sp)};
+
+	if (gil_awaited(tgid, d->layout, gil, futex)) {
+		thread->wait_class = WAIT_GIL;
+		holder = gil_holder(tgid, d->layout, gil);
+	} else if (what.key.kind != TARGET_NONE && !thread->target) {
+		thread->target = target_text(&what);
+		holder = what.key.kind == TARGET_STOP
+				 ? nogil_stopper(tgid, d->layout, runtime, tstate)
+				 : 0;
+	} else {
+		return;
+	}
+	if (holder != tstate)
+		thread->held_by = owner_of(d, holder);
+}
+
 /* Its stack, in whichever of its thread states (one an interpreter) it is. */
 static void read_stacks(struct dumping *d, const struct task *task, struct moment_thread *thread)
 {
 	for (size_t i = 0; i < d->owner_count; i++) {
 		uint64_t gil, tstate = d->owners[i].tstate;
 
-		if (d->owners[i].own_tid != task->own_tid)
+		if (d->owners[i].tid != task->tid)
 			continue;
 		thread->python = true;
 		gil = gil_address(d->process->tgid, d->layout, d->process->runtime, tstate);
 		if (gil_holder(d->process->tgid, d->layout, gil) == tstate)
 			thread->holds_gil = true;
-		if (task->syscall_known && thread->wait_class == WAIT_LOCK &&
-		    gil_awaited(d->process->tgid, d->layout, gil, task->args[0]))
-			thread->wait_class = WAIT_GIL;
+		if (task->syscall_known && thread->wait_class == WAIT_LOCK)
+			name_lock(d, tstate, gil, task, thread);
 		if (!thread->frame_count)
 			thread->quality = read_stack(d, tstate, thread);
 	}
@@ -183,6 +233,7 @@ static void fill_thread(const struct dumping *d, const struct task *task,
 	thread->since = task->since;
 	free(thread->target);
 	thread->target = task_target(d->process->tgid, task);
+	thread->held_by = 0;
 	thread->holds_gil = false;
 }
 
@@ -201,8 +252,8 @@ static int look_at_thread(struct dumping *d, pid_t tid, struct moment_thread *th
 		read_stacks(d, &before, thread);
 		if (task_look(d->process->tgid, tid, &after))
 			return 0;
-		if (before.state != TASK_RUNS && before.switched == after.switched &&
-		    before.syscall == after.syscall)
+		if (before.state != TASK_RUNS && before.state == after.state &&
+		    before.switched == after.switched && before.syscall == after.syscall)
 			return 0;
 	}
 	if (thread->quality == STACK_COMPLETE)
@@ -227,6 +278,7 @@ static int look_at_process(struct dumping *d, struct moment *moment)
 		return (int)count;
 	if (!moment->reason[0])
 		process_threads(tgid, d->layout, d->process->runtime, add_owner, d);
+	find_owners(d, tids, count);
 	moment->has_gil = d->owner_count && !d->layout->nogil;
 	qsort(tids, count, sizeof(*tids), by_tid);
 	moment->threads = calloc(count ?: 1, sizeof(*moment->threads));

@@ -35,6 +35,7 @@ struct moment_thread {
 	const char *syscall;        /* static, or NULL */
 	char *target;               /* what it waits for, or NULL */
 	double since;               /* seconds; negative: not known */
+	uint32_t held_by;           /* the thread that has the GIL, or stops the world; 0: none */
 	bool holds_gil;
 	enum stack_quality quality;
 	struct moment_frame *frames; /* innermost first */

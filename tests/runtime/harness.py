@@ -28,7 +28,7 @@ PROGRAM = os.path.abspath(os.environ.get("PYTRACE_BPF") or TREE / "pytrace-bpf")
 ATTACHED = "pytrace-bpf: attached"
 # what tests import from here
 __all__ = """
-    DEBIAN END_TIMEOUT PROGRAM PYENV Failed Lab Process Python Report Skipped Target Tracer alone brief
+    DEBIAN END_TIMEOUT NO_GIL PROGRAM PYENV Failed Lab Process Python Report Skipped Target Tracer alone brief
     check check_none children_of host_python interpreter interpreter_entries limit near over
     parse_report quantile short target_environment thread_runq_ns thread_runtime_ns timing wait_until
 """.split()
@@ -37,6 +37,7 @@ START_TIMEOUT = 20  # for an interpreter to come up, or the tracer to attach, on
 END_TIMEOUT = 30
 
 DEBIAN = ("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14", "debian-3.15")
+NO_GIL = ("built-3.13t", "built-3.14t")
 PYENV = ("pyenv-3.8", "pyenv-3.9", "pyenv-3.10", "pyenv-3.11", "pyenv-3.12", "pyenv-3.13")
 
 

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """`dump`: every thread of a process at one moment, against what the program says it does."""
+import collections
 import json
 import time
 
 from harness import (
     DEBIAN,
+    NO_GIL,
+    alone,
     check,
     check_none,
     host_python,
@@ -15,6 +18,7 @@ from harness import (
     thread_runq_ns,
     thread_runtime_ns,
     timing,
+    wait_until,
 )
 
 USAGE, UNWRITABLE = 2, 5
@@ -23,6 +27,10 @@ USAGE, UNWRITABLE = 2, 5
 def dump(lab, target, *args):
     tracer = lab.tracer("dump", "-p", target.tgid, "--format", "json", *args).finish()
     return json.loads(tracer.out.text())
+
+
+def text(lab, target):
+    return lab.tracer("dump", "-p", target.tgid).finish().out.text()
 
 
 def hung(lab, py, *args):
@@ -36,7 +44,7 @@ def functions(thread):
 
 
 @limit(30)
-@over(*DEBIAN, "pyenv-3.8", "pyenv-3.10", "pyenv-3.12", "built-3.13-musl")
+@over(*DEBIAN, "pyenv-3.8", "pyenv-3.10", "pyenv-3.12", "built-3.13-musl", "built-3.13t")
 def test_what_each_thread_waits_for(lab, py):
     target, said = hung(lab, py)
     time.sleep(1)
@@ -108,6 +116,113 @@ def test_who_holds_the_gil(lab, py):
     target.release().result()
 
 
+def stuck(lab, py, section):
+    """Threads that wait for good for what the main thread keeps, and who they are: {name: thread id}."""
+    target = lab.target(py, "stuck.py", section)
+    return target.release(), target.told["tids"]
+
+
+def by_name(report, tids):
+    names = {tid: name for name, tid in tids.items()}
+    return {names.get(t["tid"], "main"): t for t in report["threads"]}
+
+
+@alone
+@limit(60)
+@over(*DEBIAN, "pyenv-3.8", "pyenv-3.10", "pyenv-3.12", "built-3.13-musl")
+def test_many_wait_for_the_gil(lab, py):
+    """All threads but the one that computes in C wait for it."""
+    target, tids = stuck(lab, py, "gil")
+    wait_until(lambda: not any(t["class"] == "sleep" for t in dump(lab, target)["threads"]), 10, "all back")
+    wait_until(lambda: f": gil, futex, held by thread {target.tgid}\n" in text(lab, target), 10, "text")
+    told, problems, expected = collections.Counter(), [], ("gil", "futex", None, target.tgid)
+    deadline = time.monotonic() + 30
+    while told.total() < 50 and time.monotonic() < deadline:
+        threads = by_name(dump(lab, target), tids)
+        main = threads.pop("main")
+        if (main["state"], main["held_by"]) != ("running", None) or functions(main)[:2] != ["keeps", "main"]:
+            problems.append(f"it computes: {main}")
+        if not main["holds_gil"] or any(t["holds_gil"] for t in threads.values()):
+            problems.append(f"the main thread holds the GIL: {main}, {threads}")
+        for name, t in threads.items():
+            if "wants" not in functions(t):
+                problems.append(f"{name} is in wants(): {t}")
+            # each wakes up every 5 ms: what is told may be of two moments
+            if t["state"] == "waiting" and t["stack"] == "complete":
+                told[t["class"], t["syscall"], t["target"], t["held_by"]] += 1
+    check_none(problems, f"{len(problems)} things are wrong")
+    right, wrong = told.pop(expected, 0), told.total()
+    # the list of musl's waiters may change while it is read
+    words = f"{right} times they were seen to wait for the GIL, and otherwise {told}"
+    check(right + wrong > 20 and wrong <= ("musl" in py.name), words)
+
+
+def check_stuck(lab, py, section, expected):
+    """Each thread that `expected` tells of, by name, waits for that for good: (class, target, held by)."""
+    target, tids = stuck(lab, py, section)
+
+    def look():
+        begin, report, end = time.monotonic(), dump(lab, target), time.monotonic()
+        check(not report["has_gil"], "it is said to have a GIL")
+        return begin, by_name(report, tids), end
+
+    def problems(threads):
+        main = threads["main"]
+        if main["state"] != "running" or "keeps" not in functions(main):
+            yield f"the main thread computes: {main}"
+        for name, (wait_class, what, by) in expected.items():
+            t = threads[name]
+            told = t["state"], t["stack"], t["class"], t["target"], t["held_by"]
+            if told != ("waiting", "complete", wait_class, what, by and tids[by]):
+                yield f"{name} is told as {told}: it waits for {what}, which {by} holds"
+
+    for _ in range(20):
+        first_begin, first, first_end = look()
+        if not any(problems(first)):
+            break
+        time.sleep(0.1)
+    time.sleep(0.5)
+    begin, threads, end = look()
+    check_none(problems(threads))
+    for name in expected:
+        grown = threads[name]["since_seconds"] - first[name]["since_seconds"]
+        least, most = begin - first_end, end - first_begin
+        words = f"{name} waits for {grown:.3f} s more, {least:.3f} to {most:.3f} s later"
+        check(0.8 * least - 0.05 < grown < most + 0.05, words)
+    return target, tids
+
+
+@limit(30)
+@over(*NO_GIL)
+def test_stopped_world(lab, py):
+    """It stops but for one thread that does not look: who waits for that one, and who for whom."""
+    stopped = ("lock", "stop-the-world", "collects")
+    expected = {"spins_one": stopped, "spins_two": stopped, "sleeps": ("sleep", None, None)}
+    target, tids = check_stuck(lab, py, "world", expected)
+    told, deadline = collections.Counter(), time.monotonic() + 15
+    while told.total() < 5 and time.monotonic() < deadline:
+        t = by_name(dump(lab, target), tids)["collects"]
+        # it looks every millisecond whether all have stopped: what is told may be of two moments
+        if t["state"] == "waiting" and t["stack"] == "complete":
+            told[t["class"], t["target"], t["held_by"]] += 1
+    check(told[("lock", "stop-the-world", None)] > 2 and len(told) == 1, f"who stops it: {told}")
+
+
+@limit(30)
+@over(*NO_GIL)
+def test_critical_sections(lab, py):
+    """Of one lock and of two; a threading.Lock is none, nor one waited for inside a section."""
+    section, lock = ("lock", "critical section", None), ("lock", None, None)
+    expected = {
+        "appends": section,
+        "extends": section,
+        "wants_lock": lock,
+        "locks_in_section": lock,
+        "sleeps": ("sleep", None, None),
+    }
+    check_stuck(lab, py, "sections", expected)
+
+
 @limit(30)
 @over("debian-3.13")
 def test_nothing_is_paused(lab, py):
@@ -131,12 +246,11 @@ def test_nothing_is_paused(lab, py):
 
 def test_text(lab):
     target, said = hung(lab, host_python())
-    tracer = lab.tracer("dump", "-p", target.tgid).finish()
-    text = tracer.out.text()
-    lab.note(text)
-    check(f"process {target.tgid} " in text, "no line for the process")
-    check(f"net, recvfrom, 127.0.0.1:{said['port']}" in text, "no wait for the peer")
-    check(": lock, futex" in text, "no wait for the lock")
+    told = text(lab, target)
+    lab.note(told)
+    check(f"process {target.tgid} " in told, "no line for the process")
+    check(f"net, recvfrom, 127.0.0.1:{said['port']}" in told, "no wait for the peer")
+    check(": lock, futex\n" in told, "no wait for the lock")
     target.release().result()
 
 

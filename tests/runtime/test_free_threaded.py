@@ -2,10 +2,9 @@
 """What threads wait for that have no GIL to wait for."""
 import collections
 
-from harness import check, over, timing
+from harness import NO_GIL, check, over, timing
 from report import short
 
-NO_GIL = ("built-3.13t", "built-3.14t")
 STOP, SECTION = "stop-the-world", "critical section"
 SECONDS = 2
 

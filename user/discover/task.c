@@ -84,9 +84,10 @@ static void read_syscall(pid_t tgid, pid_t tid, struct task *out)
 	if (procfs_read(tgid, name, text, sizeof(text)) <= 0)
 		return;
 	found = sscanf(text,
-		       "%d %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64,
-		       &out->syscall, &a[0], &a[1], &a[2], &a[3], &a[4], &a[5]);
-	out->syscall_known = found == 7 || (found >= 1 && out->syscall == SYSCALL_NONE);
+		       "%d %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64
+		       " %" SCNx64,
+		       &out->syscall, &a[0], &a[1], &a[2], &a[3], &a[4], &a[5], &out->sp);
+	out->syscall_known = found == 8 || (found >= 1 && out->syscall == SYSCALL_NONE);
 	if (!out->syscall_known)
 		out->syscall = SYSCALL_NONE;
 }
@@ -169,7 +170,7 @@ static uint64_t times_switched(pid_t tgid, pid_t tid)
 
 int task_look(pid_t tgid, pid_t tid, struct task *out)
 {
-	char name[32], state = '?';
+	char state = '?';
 	int err, cpu = -1;
 
 	*out = (struct task){.tid = tid, .syscall = SYSCALL_NONE, .since = -1};
@@ -177,8 +178,6 @@ int task_look(pid_t tgid, pid_t tid, struct task *out)
 	if (err)
 		return err;
 	out->switched = times_switched(tgid, tid);
-	snprintf(name, sizeof(name), "%d", tid);
-	out->own_tid = procfs_own_tid(tgid, name);
 	switch (state) {
 	case 'R':
 		out->state = TASK_RUNS;

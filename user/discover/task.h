@@ -19,13 +19,13 @@ enum task_state {
 
 struct task {
 	pid_t tid;
-	pid_t own_tid; /* as it sees it itself, in its pid namespace */
 	char name[16];
 	enum task_state state;
 	enum wait_class wait_class;
 	int syscall; /* it is in, SYSCALL_NONE: in none */
 	bool syscall_known;
 	uint64_t args[6];
+	uint64_t sp;       /* its stack pointer, in the system call */
 	uint64_t switched; /* how often it was put on a CPU: changes if it ran */
 	double since;      /* seconds it has been off-CPU; negative: not known */
 };
