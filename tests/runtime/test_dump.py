@@ -100,19 +100,17 @@ def test_who_holds_the_gil(lab, py):
     """Of two threads that compute one holds the GIL nearly always; none of those that wait."""
     target, said = hung(lab, py, "spin")
     spinning = {said["tids"]["spins_one"], said["tids"]["spins_two"]}
-    held = others = waits = 0
+    held = others = 0
     for _ in range(10):
         threads = dump(lab, target)["threads"]
         holders = {t["tid"] for t in threads if t["holds_gil"]}
         held += bool(holders & spinning)
         others += len(holders - spinning)
-        waits += any(t["class"] == "gil" for t in threads if t["tid"] in spinning)
         for thread in threads:
             if thread["tid"] in spinning:
                 check("spins" in functions(thread), f"a spinning thread: {thread}")
     check(held >= 7, f"one of the spinning threads held the GIL {held} of 10 times")
     check(others == 0, f"threads that sleep held the GIL {others} times")
-    check(waits, "the other one was never seen to wait for the GIL")
     target.release().result()
 
 
