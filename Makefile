@@ -73,7 +73,7 @@ $(BUILD)/tests/%: tests/unit/%.c $(SAN_OBJECTS)
 # The kernel side compiled for the host, for the unit tests that run it (tests/replay).
 REPLAY_CPPFLAGS := $(CPPFLAGS) -Itests/replay
 REPLAY_OBJECTS := $(addprefix $(BUILD)/san/replay/,kernel.o helpers.o image.o recording.o)
-REPLAY_TESTS := $(filter $(BUILD)/tests/test_replay $(BUILD)/tests/test_musl $(BUILD)/tests/test_shadow_%,$(UNIT_TESTS))
+REPLAY_TESTS := $(filter $(BUILD)/tests/test_replay $(BUILD)/tests/test_musl $(BUILD)/tests/test_gather $(BUILD)/tests/test_shadow_%,$(UNIT_TESTS))
 $(REPLAY_TESTS): $(REPLAY_OBJECTS)
 $(REPLAY_TESTS): CPPFLAGS := $(REPLAY_CPPFLAGS)
 

@@ -58,6 +58,7 @@ struct chunk3 {
 #define RECENT_FUNCTIONS 32
 #define OPEN_CALLBACKS 4 /* event loops inside each other's callbacks */
 #define KNOWN_TYPES 16
+#define GATHERS 4 /* kinds of waits that are put aside to be told together; a power of two */
 
 #define HEAD_BYTES 128 /* enough of a frame for every version's fields */
 
@@ -134,6 +135,8 @@ struct thread {
 	u8 off_unix;    /* it receives from a unix socket */
 	u8 in_vain;     /* and was woken by the peer's receiving */
 	u8 early_vain;  /* the same of `early_ns` */
+	u8 after_vain;  /* its last wait was woken in vain */
+	u8 after_flags; /* WAIT_AFTER_IO and WAIT_GIL_AGAIN, for its next wait for a GIL */
 	u64 early_ns;   /* it was woken when it was not known to be off-CPU (yet) */
 	u64 told_stack; /* the last one that was told */
 	u64 gil_since;  /* if it has the GIL, then since then, after a wait; 0: not known */
@@ -156,6 +159,8 @@ struct thread {
 
 	u8 head[HEAD_BYTES]; /* scratch: a copy of the current frame's head */
 	struct shadow_frame frames[STACK_CHUNK0];
+	u64 gathering; /* 1: somebody is at `gathered` */
+	struct record_waits gathered[GATHERS];
 };
 
 struct {
@@ -382,13 +387,18 @@ static __always_inline u64 exchange(u64 *where, u64 value)
 	return __sync_lock_test_and_set(where, value);
 }
 
-static __always_inline void lose(enum loss_cause cause)
+static __always_inline void lose_many(enum loss_cause cause, u32 many)
 {
 	u32 index = cause;
 	u64 *count = bpf_map_lookup_elem(&losses, &index);
 
 	if (count)
-		(*count)++;
+		*count += many;
+}
+
+static __always_inline void lose(enum loss_cause cause)
+{
+	lose_many(cause, 1);
 }
 
 /*

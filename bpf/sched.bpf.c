@@ -349,6 +349,7 @@ static __always_inline int visit(struct task_struct *task, bool look)
 		thread_seed(task, t, now, look);
 		return 0;
 	}
+	gathered_tell(t);
 	t = traced_thread(task, now);
 	if (!t)
 		return 0;

@@ -228,7 +228,6 @@ struct thread_total {
 	uint64_t wait_ns[WAIT_CLASSES];
 	uint64_t preempted_ns; /* of its run queue time: it had not waited before */
 	struct gil_wait gil;
-	bool after_io;           /* its last wait was for a peer or a device */
 	struct record_wait vain; /* its wait, if it was woken in vain; else .kind is 0 */
 	bool open;               /* off-CPU when last told ... */
 	struct wait_key open_key;
