@@ -49,6 +49,8 @@ static __always_inline struct thread *traced_thread(struct task_struct *task, u6
 	return t->flags & PROCESS_TRACED ? t : NULL;
 }
 
+#define TASK_HALTED 0xc /* __TASK_STOPPED, __TASK_TRACED: include/linux/sched.h */
+
 /* Does it wait for the GIL, in this futex?  Notes where in it. */
 static __always_inline bool waits_for_gil(struct task_struct *other, struct thread *t,
 					  const struct py_layout *l, u64 futex)
@@ -80,12 +82,19 @@ static __noinline u32 wait_class_of(struct task_struct *other, struct task_struc
 	};
 
 	t->off_syscall = call.nr;
-	if (call.nr == __NR_futex && l && t->gil && waits_for_gil(other, t, l, call.args[0])) {
+	if (call.nr == __NR_futex && !(state & TASK_HALTED) && l && t->gil &&
+	    waits_for_gil(other, t, l, call.args[0])) {
 		t->off_gil_switches = 0;
 		t->off_holder = NO_FUNCTION;
 		return WAIT_GIL;
 	}
 	t->off_target = 0;
+	if (state & TASK_HALTED) { /* by a signal or a debugger, whatever it was in */
+		t->off_syscall = SYSCALL_NONE;
+		t->off_file = 0;
+		t->off_number = 0;
+		return WAIT_OTHER;
+	}
 	/* no call waits uninterruptibly for long but for storage */
 	if ((state & TASK_UNINTERRUPTIBLE) || iowait)
 		fallback = WAIT_DISK;

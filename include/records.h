@@ -38,7 +38,8 @@ enum record_kind {
 enum wait_flags {
 	WAIT_DONE = 1,        /* the wait is over; without it, a part of one still going on */
 	WAIT_AT_ATTACH = 2,   /* it had begun before we looked; its length is a lower bound */
-	WAIT_HOLDER_SURE = 4, /* the GIL was locked when its holder was looked up */
+	WAIT_HOLDER_SURE = 4, /* `gil`: it was locked when its holder was looked up */
+	WAIT_HOLDS_GIL = 4,   /* else: the thread has the GIL itself, and stops all others */
 	WAIT_BLOCK_IO = 8,    /* the kernel accounts it as waiting for a block device (in_iowait) */
 	WAIT_IN_CALL = 16,    /* call probes saw calls that it is in */
 	WAIT_IN_VAIN = 32,    /* it was woken, but what it waits for has not come: it goes on */

@@ -351,6 +351,11 @@ static void add_waits(struct collector *collector, struct process_total *process
 	if (!wait)
 		return;
 	wait->time.sum_ns += record->new_ns;
+	if (record->wait_class != WAIT_GIL && record->flags & WAIT_HOLDS_GIL) {
+		wait->held_gil_ns += record->new_ns;
+		if (record->flags & WAIT_DONE)
+			wait->held_gil += told->count;
+	}
 	if (!(record->flags & WAIT_DONE)) {
 		thread->open = true;
 		thread->open_key = *key;
@@ -491,7 +496,7 @@ static void on_sample(struct collector *collector, const struct record_sample *r
 		stacks_use(process, &on, 0, FAULTS_PER_SAMPLE);
 		return;
 	}
-	stacks_use(process, &on, 0, 1);
+	stacks_sample(process, &on, record->flags & SAMPLE_HAS_GIL);
 	process->samples++;
 	process->gil_samples += record->flags & SAMPLE_HAS_GIL;
 	if (record->flags & SAMPLE_COLLECTING)

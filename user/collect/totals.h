@@ -109,6 +109,7 @@ struct stack_use {
 	struct stack_key key;
 	UT_hash_handle hh;
 	uint64_t count;
+	uint64_t gil_samples;
 	uint64_t ns;
 };
 
@@ -148,6 +149,8 @@ struct wait_total {
 	UT_hash_handle hh;
 	struct histogram time;
 	uint64_t block_io; /* of those counted: were for a block device */
+	uint64_t held_gil; /* of those: the thread had the GIL */
+	uint64_t held_gil_ns;
 };
 
 /* 44 bytes of Latin-1 and an ellipsis are the most. */
