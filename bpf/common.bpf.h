@@ -58,7 +58,8 @@ struct chunk3 {
 #define RECENT_FUNCTIONS 32
 #define OPEN_CALLBACKS 4 /* event loops inside each other's callbacks */
 #define KNOWN_TYPES 16
-#define GATHERS 4 /* kinds of waits that are put aside to be told together; a power of two */
+#define OWN_STATES 3 /* thread states of one thread, one for each interpreter it has run in */
+#define GATHERS 4    /* kinds of waits that are put aside to be told together; a power of two */
 
 #define HEAD_BYTES 128 /* enough of a frame for every version's fields */
 
@@ -141,6 +142,8 @@ struct thread {
 	u64 told_stack; /* the last one that was told */
 	u64 gil_since;  /* if it has the GIL, then since then, after a wait; 0: not known */
 	u64 taken_in;   /* its process: tells it from one that had this tgid before */
+	u64 look_ns;    /* look for more thread states of its own at that time */
+	u64 states[OWN_STATES]; /* those, if it has several: the newest interpreter's first */
 	struct recent_function
 		walked[RECENT_FUNCTIONS]; /* of its stacks: probes may be interrupted */
 	u64 probe_ns;                     /* what our probes have taken of its time so far */
@@ -331,6 +334,8 @@ const volatile __s64 callback_least_ns = CALLBACK_LEAST_NS; /* shorter ones are 
 
 /* Written by userspace: raised whenever `processes` changed under threads that cached it. */
 volatile __u32 process_epoch = 1;
+/* 0, but the verifier must not know. */
+volatile __u64 unknown_zero SEC(".data") = 0;
 /* The window is over: hits of probes not yet taken out count no more. */
 volatile __u32 calls_over SEC(".data") = 0;
 /* Raised by userspace when it lets go of the targets it was told: they are told anew. */
