@@ -114,6 +114,12 @@ check: ## install, build, run every test (root)
 .PHONY: unit
 unit: $(UNIT_TESTS) ## build the unit tests
 
+.PHONY: tables-check
+tables-check: ## compare tables.inc with what CPython's headers say now (root, network, pyenv)
+	@mkdir -p $(BUILD)
+	tools/gen-tables -o $(BUILD)/tables.inc
+	diff -u user/discover/tables.inc $(BUILD)/tables.inc
+
 .PHONY: replay-recorder
 replay-recorder: $(BUILD)/replay-recorder ## build what tests/replay/record uses
 
