@@ -73,7 +73,7 @@ $(BUILD)/tests/%: tests/unit/%.c $(SAN_OBJECTS)
 # The kernel side compiled for the host, for the unit tests that run it (tests/replay).
 REPLAY_CPPFLAGS := $(CPPFLAGS) -Itests/replay
 REPLAY_OBJECTS := $(addprefix $(BUILD)/san/replay/,kernel.o helpers.o image.o recording.o)
-REPLAY_TESTS := $(filter $(BUILD)/tests/test_replay $(BUILD)/tests/test_musl $(BUILD)/tests/test_shadow_%,$(UNIT_TESTS))
+REPLAY_TESTS := $(filter $(BUILD)/tests/test_replay $(BUILD)/tests/test_musl $(BUILD)/tests/test_gather $(BUILD)/tests/test_shadow_%,$(UNIT_TESTS))
 $(REPLAY_TESTS): $(REPLAY_OBJECTS)
 $(REPLAY_TESTS): CPPFLAGS := $(REPLAY_CPPFLAGS)
 
@@ -113,6 +113,12 @@ check: ## install, build, run every test (root)
 
 .PHONY: unit
 unit: $(UNIT_TESTS) ## build the unit tests
+
+.PHONY: tables-check
+tables-check: ## compare tables.inc with what CPython's headers say now (root, network, pyenv)
+	@mkdir -p $(BUILD)
+	tools/gen-tables -o $(BUILD)/tables.inc
+	diff -u user/discover/tables.inc $(BUILD)/tables.inc
 
 .PHONY: replay-recorder
 replay-recorder: $(BUILD)/replay-recorder ## build what tests/replay/record uses

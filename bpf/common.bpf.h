@@ -58,6 +58,8 @@ struct chunk3 {
 #define RECENT_FUNCTIONS 32
 #define OPEN_CALLBACKS 4 /* event loops inside each other's callbacks */
 #define KNOWN_TYPES 16
+#define OWN_STATES 3 /* thread states of one thread, one for each interpreter it has run in */
+#define GATHERS 4    /* kinds of waits that are put aside to be told together; a power of two */
 
 #define HEAD_BYTES 128 /* enough of a frame for every version's fields */
 
@@ -134,10 +136,14 @@ struct thread {
 	u8 off_unix;    /* it receives from a unix socket */
 	u8 in_vain;     /* and was woken by the peer's receiving */
 	u8 early_vain;  /* the same of `early_ns` */
+	u8 after_vain;  /* its last wait was woken in vain */
+	u8 after_flags; /* WAIT_AFTER_IO and WAIT_GIL_AGAIN, for its next wait for a GIL */
 	u64 early_ns;   /* it was woken when it was not known to be off-CPU (yet) */
 	u64 told_stack; /* the last one that was told */
 	u64 gil_since;  /* if it has the GIL, then since then, after a wait; 0: not known */
 	u64 taken_in;   /* its process: tells it from one that had this tgid before */
+	u64 look_ns;    /* look for more thread states of its own at that time */
+	u64 states[OWN_STATES]; /* those, if it has several: the newest interpreter's first */
 	struct recent_function
 		walked[RECENT_FUNCTIONS]; /* of its stacks: probes may be interrupted */
 	u64 probe_ns;                     /* what our probes have taken of its time so far */
@@ -156,6 +162,8 @@ struct thread {
 
 	u8 head[HEAD_BYTES]; /* scratch: a copy of the current frame's head */
 	struct shadow_frame frames[STACK_CHUNK0];
+	u64 gathering; /* 1: somebody is at `gathered` */
+	struct record_waits gathered[GATHERS];
 };
 
 struct {
@@ -326,6 +334,8 @@ const volatile __s64 callback_least_ns = CALLBACK_LEAST_NS; /* shorter ones are 
 
 /* Written by userspace: raised whenever `processes` changed under threads that cached it. */
 volatile __u32 process_epoch = 1;
+/* 0, but the verifier must not know. */
+volatile __u64 unknown_zero SEC(".data") = 0;
 /* The window is over: hits of probes not yet taken out count no more. */
 volatile __u32 calls_over SEC(".data") = 0;
 /* Raised by userspace when it lets go of the targets it was told: they are told anew. */
@@ -382,13 +392,18 @@ static __always_inline u64 exchange(u64 *where, u64 value)
 	return __sync_lock_test_and_set(where, value);
 }
 
-static __always_inline void lose(enum loss_cause cause)
+static __always_inline void lose_many(enum loss_cause cause, u32 many)
 {
 	u32 index = cause;
 	u64 *count = bpf_map_lookup_elem(&losses, &index);
 
 	if (count)
-		(*count)++;
+		*count += many;
+}
+
+static __always_inline void lose(enum loss_cause cause)
+{
+	lose_many(cause, 1);
 }
 
 /*

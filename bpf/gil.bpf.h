@@ -49,6 +49,17 @@ static __always_inline void gil_wait_ends(struct thread *t, u32 tgid, u64 now)
 		__sync_fetch_and_add(&gil->contended_ns, now - gil->since);
 }
 
+/* Its GIL is this one from now on. */
+static __always_inline void thread_has_gil(struct thread *t, u32 tgid, u64 gil)
+{
+	if (t->gil == gil)
+		return;
+	if (t->gil_waits)
+		gil_wait_ends(t, tgid, bpf_ktime_get_ns());
+	t->gil_since = 0;
+	t->gil = gil;
+}
+
 /* A thread that waited for the GIL comes to the CPU. */
 static __always_inline void gil_switch_in(struct thread *t, u64 now)
 {

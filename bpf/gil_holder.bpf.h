@@ -46,6 +46,21 @@ static __always_inline bool gil_is_wanted(const struct py_layout *l, u32 at)
 	return at >= l->gil_cond && at < l->gil_mutex;
 }
 
+/*
+ * Does the current thread sleep with the GIL?  Then it is in native code that did not let go of
+ * it, and nobody else gets on.  One that is alone is not asked: it holds up nobody.
+ */
+static __always_inline bool gil_is_kept(struct task_struct *task, const struct thread *t,
+					const struct py_layout *l)
+{
+	s32 locked = 0;
+
+	if (!t->gil || task->signal->nr_threads < 2 ||
+	    read_user_u64(NULL, t->gil + l->gil_last_holder) != t->tstate)
+		return false;
+	return !read_user(NULL, &locked, sizeof(locked), t->gil + l->gil_locked) && locked > 0;
+}
+
 /* The current thread goes off-CPU, and not because others want the CPU. */
 static __always_inline void gil_switch_out(struct task_struct *task, struct thread *t,
 					   const struct py_layout *l, u64 now)
@@ -54,10 +69,12 @@ static __always_inline void gil_switch_out(struct task_struct *task, struct thre
 	u32 locked = 0;
 
 	t->gil_wanted = 0;
-	if (t->off_class != WAIT_GIL ||
-	    !l) { /* it had the GIL, and let it go to sleep, as a rule */
+	if (t->off_class != WAIT_GIL || !l) {
+		/* it had the GIL, and let it go to sleep, as a rule */
 		if (t->gil_waits)
 			gil_wait_ends(t, task->tgid, since ?: now);
+		if (l && gil_is_kept(task, t, l))
+			t->off_flags |= WAIT_HOLDS_GIL;
 		return;
 	}
 	if (!t->gil_waits)

@@ -75,10 +75,13 @@ static __always_inline void thread_abandon(struct task_struct *task)
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct *task)
 {
+	struct thread *t = bpf_task_storage_get(&threads, task, NULL, 0);
 	u32 tgid = task->tgid;
 	struct process_entry *p = bpf_map_lookup_elem(&processes, &tgid);
 
 	thread_abandon(task);
+	if (t)
+		gathered_tell(t);
 	bpf_task_storage_delete(&threads, task);
 	if (p) {
 		p->runtime = 0; /* set again by the first probe hit or by userspace */
@@ -98,6 +101,7 @@ int BPF_PROG(on_exit, struct task_struct *task)
 
 	if (t) {
 		switch_in_missed(task, t);
+		gathered_tell(t);
 		thread_abandon(task);
 		if (t->in_ns)
 			ran = bpf_ktime_get_ns() - t->in_ns;

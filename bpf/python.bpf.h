@@ -6,7 +6,7 @@
 #ifndef PYTRACE_PYTHON_BPF_H
 #define PYTRACE_PYTHON_BPF_H
 
-#include "common.bpf.h"
+#include "gil.bpf.h"
 
 #define MAX_THREAD_STATES 8192
 #define RETRY_NS 100000ull /* between two searches for a thread state that was not there, ... */
@@ -153,8 +153,10 @@ static __always_inline u64 gil_of(struct task_struct *other, const struct py_lay
 static __always_inline int thread_adopt(struct task_struct *other, struct thread *t,
 					const struct py_layout *l, u64 tstate)
 {
+	u64 gil = gil_of(other, l, t->runtime, tstate);
+
 	t->tstate = tstate;
-	t->gil = gil_of(other, l, t->runtime, tstate);
+	thread_has_gil(t, other ? other->tgid : bpf_get_current_task_btf()->tgid, gil);
 	return 0;
 }
 
@@ -173,28 +175,59 @@ static __always_inline int thread_find_listed(struct task_struct *other, struct 
 /*
  * Find the current task's thread state by walking the interpreters' lists: the nth, for a
  * thread has one in each interpreter it has run in.  Threads come and go meanwhile, so a
- * walk can lose its way: it is tried again.  0 if found.
+ * walk can lose its way: it is tried again.  0: not found.
  */
-__noinline int thread_find_nth(struct thread *t, const struct py_layout *l, u32 nth)
+__noinline u64 thread_search_nth(struct thread *t, const struct py_layout *l, u32 nth)
 {
 	struct thread_search search = {};
 
 	if (!t || !l)
-		return -1;
+		return 0;
 	search.layout = l;
 	search.thread_id = thread_ident(bpf_get_current_task_btf());
-	t->tstate = 0;
 	for (int i = 0; i < 3 && !search.found; i++) {
 		search.skip = nth;
 		search.next_interp = t->runtime + l->runtime_interpreters_head;
-		/* 0, but the verifier must not know: 6.1 looks at the first step only */
-		search.tstate = *(volatile u64 *)&t->tstate;
+		search.tstate = unknown_zero; /* 6.1 looks at the first step only */
 		bpf_loop(MAX_THREAD_STATES, thread_search_step, &search, 0);
 	}
-	return search.found ? thread_adopt(NULL, t, l, search.found) : -1;
+	return search.found;
+}
+
+/* The same, to be the thread's from now on.  0 if found. */
+static __always_inline int thread_find_nth(struct thread *t, const struct py_layout *l, u32 nth)
+{
+	u64 found = thread_search_nth(t, l, nth);
+
+	t->tstate = 0;
+	return found ? thread_adopt(NULL, t, l, found) : -1;
 }
 
 #define MAX_OWN_STATES 8 /* thread states of one thread that are tried */
+#define LOOK_NS 100000000ull
+
+/*
+ * Who runs in several interpreters has a thread state in each, and changes from one to the other
+ * without telling: note which those are.  Mostly there is one interpreter.
+ */
+__noinline int thread_note_states(struct thread *t, const struct py_layout *l)
+{
+	u64 first;
+
+	if (!t || !l)
+		return 0;
+	for (u32 i = 0; i < OWN_STATES; i++)
+		t->states[i] = 0;
+	first = read_user_u64(NULL, t->runtime + l->runtime_interpreters_head);
+	if (!first || !read_user_u64(NULL, first + l->interp_next))
+		return 0;
+	for (u32 i = 0; i < OWN_STATES; i++) {
+		t->states[i] = thread_search_nth(t, l, i);
+		if (!t->states[i])
+			break;
+	}
+	return 0;
+}
 
 /* Its thread state as userspace listed it, or else the first there is.  0 if found. */
 static __always_inline int thread_find(struct thread *t, const struct py_layout *l)
@@ -216,6 +249,46 @@ static __always_inline u64 current_frame(struct task_struct *other, const struct
 		return read_user_u64(other, tstate + l->ts_frame);
 	cframe = read_user_u64(other, tstate + l->ts_cframe);
 	return cframe ? read_user_u64(other, cframe + l->cframe_current_frame) : 0;
+}
+
+/*
+ * The thread state it is in, if it has several: one that has a frame, of the newest interpreter
+ * first, for that was gone into from the others.
+ */
+__noinline int thread_choose_state(struct thread *t, const struct py_layout *l)
+{
+	u64 ident = thread_ident(bpf_get_current_task_btf()), tstate;
+
+	if (!t || !l)
+		return 0;
+	for (u32 i = 0; i < OWN_STATES; i++) {
+		tstate = t->states[i];
+		if (!tstate)
+			break;
+		if (read_user_u64(NULL, tstate + l->ts_thread_id) != ident ||
+		    !current_frame(NULL, l, tstate))
+			continue;
+		thread_adopt(NULL, t, l, tstate);
+		break;
+	}
+	return 0;
+}
+
+/* The GIL of an interpreter that the current thread is in or goes into; `at`: in this one. */
+__noinline u64 thread_gil_at(struct thread *t, const struct py_layout *l, u64 at)
+{
+	u64 gil;
+
+	if (!t || !l)
+		return 0;
+	for (u32 i = 0; i < OWN_STATES; i++) {
+		if (!t->states[i])
+			break;
+		gil = gil_of(NULL, l, t->runtime, t->states[i]);
+		if (gil && at - gil < l->gil_size)
+			return gil;
+	}
+	return 0;
 }
 
 struct string_head {

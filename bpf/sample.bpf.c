@@ -41,7 +41,7 @@ static __always_inline int sample(enum walker walker)
 		return 0;
 	l = t->runtime ? layout_of(t->build) : NULL;
 	if (l)
-		walk_here(t, l, walker, &walked);
+		walk_here(t, l, walker, begin, &walked);
 	record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
 	if (!record) {
 		lose(LOSS_RING_SAMPLE);

@@ -49,14 +49,22 @@ static __always_inline struct thread *traced_thread(struct task_struct *task, u6
 	return t->flags & PROCESS_TRACED ? t : NULL;
 }
 
+#define TASK_HALTED 0xc /* __TASK_STOPPED, __TASK_TRACED: include/linux/sched.h */
+
 /* Does it wait for the GIL, in this futex?  Notes where in it. */
 static __always_inline bool waits_for_gil(struct task_struct *other, struct thread *t,
-					  const struct py_layout *l, u64 futex)
+					  const struct py_layout *l, u32 tgid, u64 futex)
 {
-	u64 at = futex - t->gil;
+	u64 at = futex - t->gil, gil;
 
 	if (at >= l->gil_size && l->musl)
 		at = musl_gil_cond(other, t->gil, l, futex) ?: at;
+	if (at >= l->gil_size && t->states[1] && !other) {
+		gil = thread_gil_at(t, l, futex);
+		if (gil)
+			thread_has_gil(t, tgid, gil);
+		at = futex - t->gil;
+	}
 	if (at >= l->gil_size)
 		return false;
 	t->gil_at = at;
@@ -80,12 +88,19 @@ static __noinline u32 wait_class_of(struct task_struct *other, struct task_struc
 	};
 
 	t->off_syscall = call.nr;
-	if (call.nr == __NR_futex && l && t->gil && waits_for_gil(other, t, l, call.args[0])) {
+	if (call.nr == __NR_futex && !(state & TASK_HALTED) && l && t->gil &&
+	    waits_for_gil(other, t, l, task->tgid, call.args[0])) {
 		t->off_gil_switches = 0;
 		t->off_holder = NO_FUNCTION;
 		return WAIT_GIL;
 	}
 	t->off_target = 0;
+	if (state & TASK_HALTED) { /* by a signal or a debugger, whatever it was in */
+		t->off_syscall = SYSCALL_NONE;
+		t->off_file = 0;
+		t->off_number = 0;
+		return WAIT_OTHER;
+	}
 	/* no call waits uninterruptibly for long but for storage */
 	if ((state & TASK_UNINTERRUPTIBLE) || iowait)
 		fallback = WAIT_DISK;
@@ -130,7 +145,7 @@ static __always_inline void switch_out(struct task_struct *task, struct thread *
 	if (since)
 		__sync_fetch_and_add(&t->oncpu_ns, now - since);
 	if (l)
-		walk_here(t, l, WALKER_SCHEDULER, &walked);
+		walk_here(t, l, WALKER_SCHEDULER, now, &walked);
 	t->off_stack = walked.stack;
 	t->off_function = walked.function;
 	t->off_flags = 0;
@@ -229,7 +244,7 @@ static __always_inline void woken_by(struct task_struct *task, struct thread *t,
 	}
 	if (current->tgid != task->tgid) /* slots are of one process */
 		return;
-	walk_here(waker, l, WALKER_SCHEDULER, &walked);
+	walk_here(waker, l, WALKER_SCHEDULER, now, &walked);
 	t->waker_stack = walked.stack;
 	t->waker = walked.function;
 }
@@ -349,6 +364,7 @@ static __always_inline int visit(struct task_struct *task, bool look)
 		thread_seed(task, t, now, look);
 		return 0;
 	}
+	gathered_tell(t);
 	t = traced_thread(task, now);
 	if (!t)
 		return 0;

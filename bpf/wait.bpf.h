@@ -3,47 +3,55 @@
 #ifndef PYTRACE_WAIT_BPF_H
 #define PYTRACE_WAIT_BPF_H
 
+#include "gather.bpf.h"
 #include "gil.bpf.h"
 #include "stack.bpf.h"
+
+/* What the wait that is over is for the thread's next one. */
+static __always_inline void wait_precedes(struct thread *t)
+{
+	if (t->off_class == WAIT_RUNQ)
+		return;
+	t->after_vain = t->in_vain;
+	if (t->off_class == WAIT_GIL)
+		t->after_flags |= WAIT_GIL_AGAIN;
+	else
+		t->after_flags = class_is_io(t->off_class) ? WAIT_AFTER_IO : 0;
+}
 
 /* Tell userspace of the stretch from `since` to `now` of a thread that is (or was) off-CPU. */
 static __always_inline void wait_tell(struct task_struct *task, struct thread *t, u64 since,
 				      u64 now, bool done)
 {
-	struct record_wait *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
 	/* a visitor may have looked at the clock before it was woken */
 	u64 wake = t->wake_ns && t->wake_ns < now ? t->wake_ns : now;
 	u64 runnable_since = wake > since ? wake : since;
+	struct record_wait *record;
+	u8 flags = t->off_flags | (t->depth ? WAIT_IN_CALL : 0);
 
+	if (t->off_class == WAIT_GIL)
+		flags |= t->after_flags;
+	if (done) {
+		if (since == t->off_begin && wake >= since &&
+		    wait_gather(task, t, flags | WAIT_DONE, wake - since, now - wake))
+			return wait_precedes(t);
+		flags |= t->in_vain ? WAIT_IN_VAIN : WAIT_DONE;
+		wait_precedes(t);
+	}
+	record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
 	if (!record) {
 		if (done && t->off_class != WAIT_RUNQ)
 			lose(LOSS_RING_WAIT);
 		return;
 	}
 	record->kind = RECORD_WAIT;
-	record->tgid = task->tgid;
-	record->tid = task->pid;
-	record->function = t->off_function;
+	wait_describe(record, task, t, flags);
 	record->total_ns = wake - t->off_begin;
 	record->new_ns = wake > since ? wake - since : 0;
 	/* `since` is later if the run queue was told of and how it went on was missed */
 	record->runq_ns = now > runnable_since ? now - runnable_since : 0;
 	record->runq_total_ns = done ? now - wake : 0;
 	record->oncpu_ns = exchange(&t->oncpu_ns, 0);
-	record->syscall = t->off_syscall;
-	record->wait_class = t->off_class;
-	record->flags = t->off_flags | (t->depth ? WAIT_IN_CALL : 0);
-	if (done)
-		record->flags |= t->in_vain ? WAIT_IN_VAIN : WAIT_DONE;
-	record->pad[0] = record->pad[1] = 0;
-	record->gil_switches = t->off_gil_switches; /* or the target */
-	record->holder = t->off_holder;
-	record->stack = t->off_stack;
-	record->waker_stack = t->waker_tid ? t->waker_stack : 0;
-	record->waker = t->waker_tid ? t->waker : NO_FUNCTION;
-	record->waker_tid = t->waker_tid;
-	record->gil = t->gil;
-	__builtin_memcpy(record->comm, task->comm, COMM_BYTES);
 	bpf_ringbuf_submit(record, ring_wake_flag());
 }
 

@@ -259,7 +259,7 @@ static __always_inline void walk_end(struct thread *t, struct walk *walk, u32 tg
 }
 
 /* Walk the current thread's stack, and have userspace know it. */
-__noinline int walk_here(struct thread *t, const struct py_layout *l, u32 walker,
+__noinline int walk_here(struct thread *t, const struct py_layout *l, u32 walker, u64 now,
 			 struct walked *out)
 {
 	u32 tgid = bpf_get_current_task_btf()->tgid;
@@ -274,6 +274,12 @@ __noinline int walk_here(struct thread *t, const struct py_layout *l, u32 walker
 		thread_look_for_state(t, l);
 	if (!t->tstate)
 		return 0;
+	if (now >= t->look_ns) {
+		t->look_ns = now + LOOK_NS;
+		thread_note_states(t, l);
+	}
+	if (t->states[1])
+		thread_choose_state(t, l);
 	walk = walk_begin(t, tgid, walker);
 	if (!walk)
 		return 0;

@@ -32,15 +32,19 @@ enum record_kind {
 	RECORD_GC,
 	RECORD_TARGET,
 	RECORD_SLOW,
+	RECORD_WAITS,
 };
 
 enum wait_flags {
 	WAIT_DONE = 1,        /* the wait is over; without it, a part of one still going on */
 	WAIT_AT_ATTACH = 2,   /* it had begun before we looked; its length is a lower bound */
-	WAIT_HOLDER_SURE = 4, /* the GIL was locked when its holder was looked up */
+	WAIT_HOLDER_SURE = 4, /* `gil`: it was locked when its holder was looked up */
+	WAIT_HOLDS_GIL = 4,   /* else: the thread has the GIL itself, and stops all others */
 	WAIT_BLOCK_IO = 8,    /* the kernel accounts it as waiting for a block device (in_iowait) */
 	WAIT_IN_CALL = 16,    /* call probes saw calls that it is in */
 	WAIT_IN_VAIN = 32,    /* it was woken, but what it waits for has not come: it goes on */
+	WAIT_AFTER_IO = 64,   /* `gil`: the thread's last wait but for a GIL was for I/O */
+	WAIT_GIL_AGAIN = 128, /* `gil`: its last wait was for a GIL, too */
 };
 
 /* A stretch a thread was off-CPU, or the part of it not reported before. */
@@ -76,6 +80,22 @@ struct record_wait {
 	char comm[COMM_BYTES];
 };
 _Static_assert(sizeof(struct record_wait) == 120, "ring-buffer ABI");
+
+#define GATHERED_MAX 16
+
+struct wait_times {
+	__u32 total_ns;
+	__u32 runq_total_ns;
+};
+
+/* Waits of one thread, over, that differ in how long they took only. */
+struct record_waits {
+	struct record_wait sum; /* its `kind` is RECORD_WAITS, its times are sums */
+	__u32 count;
+	__u32 pad;
+	struct wait_times each[GATHERED_MAX]; /* no more than `count` are told */
+};
+_Static_assert(sizeof(struct record_waits) == 128 + 8 * GATHERED_MAX, "ring-buffer ABI");
 
 /* A stack seen for the first time. */
 struct record_stack {

@@ -21,4 +21,11 @@ enum wait_class {
 	WAIT_CLASSES, /* how many there are */
 };
 
+/* Does a wait of this class end when a peer or a device has done something? */
+static inline int class_is_io(enum wait_class wait_class)
+{
+	return wait_class == WAIT_NET || wait_class == WAIT_POLL || wait_class == WAIT_DISK ||
+	       wait_class == WAIT_PIPE;
+}
+
 #endif

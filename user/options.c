@@ -64,7 +64,9 @@ static const struct argp_option argp_options[] = {
 	 "more. Costs about two microseconds a callback",
 	 3},
 	{"samples", KEY_SAMPLES, "HZ", 0,
-	 "Look so many times a second what runs on each CPU (default 99; 0: never)", 3},
+	 "Look so many times a second what runs on each CPU, and at one in 61 page faults (default 99; "
+	 "0: never)",
+	 3},
 	{NULL, 0, NULL, 0, "The report:", 4},
 	{"function", KEY_FUNCTION, "GLOB", 0,
 	 "Show only these functions: qualified name, its last part, module.name, file.py:name or file.py:line",

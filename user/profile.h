@@ -145,10 +145,12 @@ struct profile_wait {
 	char *function; /* "" where it is not known */
 	char *file;
 	uint32_t line;
-	const char *syscall; /* static name, or NULL: fault or run queue */
-	char *target;        /* what was waited for, or NULL */
-	char *waker;         /* function of this process in which it was ended, or NULL */
-	uint64_t block_io;   /* of those in `time`: were for a block device */
+	const char *syscall;  /* static name, or NULL: fault or run queue */
+	char *target;         /* what was waited for, or NULL */
+	char *waker;          /* function of this process in which it was ended, or NULL */
+	uint64_t block_io;    /* of those in `time`: were for a block device */
+	uint64_t held_gil;    /* of those: the thread had the GIL, and stopped all others, ... */
+	uint64_t held_gil_ns; /* ... for so long in all, waits not over included */
 	struct histogram time;
 };
 
@@ -171,6 +173,7 @@ struct profile_stack {
 	char *native;   /* STACK_ONCPU: what it ran, "libz.so.1: deflate"; NULL: the interpreter's
 			   loop */
 	uint64_t count; /* waits that are over, or samples */
+	uint64_t gil_samples; /* of those, that found the thread with the GIL */
 	uint64_t ns;
 };
 

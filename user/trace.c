@@ -374,6 +374,9 @@ static int follow(struct run *run)
 		session_look_again(session);
 		session_resync(session);
 		if (collector__targets_full(session->collector)) {
+			/* first all waits for them that were put aside */
+			tracer__flush(session->tracer);
+			tracer__poll(session->tracer, collector__record, session->collector, 0);
 			tracer__renew_targets(session->tracer);
 			collector__renew_targets(session->collector);
 		}

@@ -291,6 +291,17 @@ void bpf_ringbuf_submit(void *data, __u64 flags)
 	free(reserved);
 }
 
+long bpf_ringbuf_output(void *declared, void *data, __u64 size, __u64 flags)
+{
+	void *record = bpf_ringbuf_reserve(declared, size, 0);
+
+	if (!record)
+		return -EAGAIN;
+	memcpy(record, data, size);
+	bpf_ringbuf_submit(record, flags);
+	return 0;
+}
+
 __u64 bpf_ringbuf_query(void *declared, __u64 flags)
 {
 	(void)flags;

@@ -137,6 +137,33 @@ void kernel__thread_exits(struct kernel_task *task)
 	bpf_task_storage_delete(&stacks3, &task->task);
 }
 
+void kernel__waits(struct kernel_task *task, const struct kernel_wait *wait)
+{
+	struct thread *t =
+		bpf_task_storage_get(&threads, &task->task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	u64 begin = kernel__now();
+
+	if (!t)
+		abort();
+	host__enter(&task->task, 0);
+	t->oncpu_ns += wait->oncpu_ns;
+	t->off_class = wait->wait_class;
+	t->off_stack = wait->stack;
+	t->off_function = NO_FUNCTION;
+	t->off_target = wait->target;
+	t->off_flags = wait->flags;
+	t->in_vain = wait->in_vain;
+	t->off_begin = t->off_ns = begin;
+	t->wake_ns = begin + wait->wait_ns;
+	switch_in(&task->task, t, t->wake_ns + wait->runq_ns);
+	kernel__pass(wait->wait_ns + wait->runq_ns);
+}
+
+void kernel__window_ends(struct kernel_task *task)
+{
+	gathered_tell(bpf_task_storage_get(&threads, &task->task, NULL, 0));
+}
+
 void kernel__look_around(struct kernel_task *task)
 {
 	struct thread *t = bpf_task_storage_get(&threads, &task->task, NULL, 0);

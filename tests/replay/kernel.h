@@ -70,6 +70,20 @@ void kernel__task_free(struct kernel_task *task);
 void kernel__hit(struct kernel_task *task, uint64_t cookie, uint64_t ip,
 		 const uint64_t registers[REGISTERS]);
 void kernel__thread_exits(struct kernel_task *task);
+/* A thread's stretch off-CPU, from its beginning to its end. */
+struct kernel_wait {
+	enum wait_class wait_class;
+	uint64_t stack;
+	uint32_t target;
+	uint8_t flags; /* enum wait_flags, as they are known when it begins */
+	bool in_vain;
+	uint64_t oncpu_ns; /* the thread ran before */
+	uint64_t wait_ns;
+	uint64_t runq_ns;
+};
+void kernel__waits(struct kernel_task *task, const struct kernel_wait *wait);
+/* The end of a window: tell what was put aside. */
+void kernel__window_ends(struct kernel_task *task);
 
 /* Where in the GIL a thread waits that sleeps in this futex, with musl; 0: not there. */
 uint32_t kernel__musl_gil_cond(uint64_t gil, const struct py_layout *layout, uint64_t futex);

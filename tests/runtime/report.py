@@ -14,7 +14,7 @@ def parse_report(text):
 
 
 class Report(dict):
-    """A report of --format json; the keys are DESIGN.md's."""
+    """A report of --format json; the keys are those of docs/json.md."""
 
     def process(self, tgid):
         found = [p for p in self["processes"] if p["tgid"] == tgid]

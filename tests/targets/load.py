@@ -2,14 +2,17 @@
 """Load that mostly waits, for measuring what watching waits costs.
 
     load.py sleepers|nappers|json|pinned SECONDS
+    load.py native SECONDS LIBRARY
 
 `sleepers`: 300 threads that sleep 100 ms at a time, and one that computes.
 `nappers`: the same with 10 ms, which the GIL lets through half as often as they ask.
 `json`: 50 threads that encode and decode some JSON and sleep 10 ms.
 `pinned`: on one CPU, one thread asks another over a socket, both five functions deep, 10 000
 times a second if nothing slows it; for what is left of its time it computes.
+`native`: two threads of C on one CPU that ask each other all the time (tests/bench/native_pair.c).
 The result is {"work", "wakeups", "seconds"} and "samples", the work done by when (CLOCK_MONOTONIC).
 """
+import ctypes
 import json
 import os
 import socket
@@ -104,6 +107,15 @@ def pinned(counter, end):
     thread.join()
 
 
+def native(counter, end):
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    pair = ctypes.CDLL(sys.argv[3]).native_pair
+    while time.monotonic() < end:
+        if pair(ctypes.c_long(10000)):
+            sys.exit("native_pair() failed")
+        counter.work += 10000
+
+
 def main():
     what, seconds = sys.argv[1], float(sys.argv[2])
     target.ready()
@@ -113,6 +125,7 @@ def main():
         "nappers": [napper] * 300 + [busy],
         "json": [json_worker] * 50,
         "pinned": [pinned],
+        "native": [native],
     }[what]
     counters = [Counter() for _ in workers]
     threads = [

@@ -366,6 +366,46 @@ static void waits_that_are_woken_in_vain(void **state)
 	assert_waits(f, 2, 400000, 300000);
 }
 
+/* Waits told together are as many told one by one. */
+static void waits_told_together(void **state)
+{
+	struct record_waits many = {
+		.sum = {.kind = RECORD_WAITS,
+			.tgid = TGID,
+			.tid = TGID,
+			.function = NO_FUNCTION,
+			.wait_class = WAIT_NET,
+			.flags = WAIT_DONE | WAIT_BLOCK_IO,
+			.total_ns = 1003000,
+			.new_ns = 1003000,
+			.runq_ns = 70,
+			.runq_total_ns = 70,
+			.oncpu_ns = 40},
+		.count = 4,
+		.each = {{1000, 30}, {1000, 0}, {1000000, 40}, {1000, 0}},
+	};
+	struct fixture *f = *state;
+	struct profile *profile;
+	size_t told = offsetof(struct record_waits, each) + 4 * sizeof(many.each[0]);
+
+	collector__record(f->collector, &many, told - 1); /* one is cut off: it is no record */
+	collector__record(f->collector, &many, told);
+	profile = drained(f, RING_READ);
+	assert_int_equal(profile->wait_count, 2);
+	for (size_t i = 0; i < profile->wait_count; i++) {
+		const struct profile_wait *wait = &profile->waits[i];
+		bool is_net = wait->wait_class == WAIT_NET;
+
+		assert_int_equal(wait->time.count, is_net ? 4 : 2);
+		assert_int_equal(wait->time.sum_ns, is_net ? 1003000 : 70);
+		assert_int_equal(wait->time.buckets[bucket_of(1000)], is_net ? 3 : 0);
+		assert_int_equal(wait->time.max_ns, is_net ? 1000000 : 40);
+		assert_int_equal(wait->block_io, is_net ? 4 : 0);
+	}
+	assert_int_equal(profile->threads[0].oncpu_ns, 40);
+	profile__free(profile);
+}
+
 /* Ready to run after a wait, or because others took the CPU. */
 static void run_queue_after_waits_and_after_running(void **state)
 {
@@ -408,6 +448,7 @@ int main(void)
 		TEST(threshold_moves),
 		TEST(slow_calls_under_a_late_name),
 		TEST(waits_that_are_woken_in_vain),
+		TEST(waits_told_together),
 		TEST(run_queue_after_waits_and_after_running),
 	};
 

@@ -11,7 +11,7 @@ static bool is_io(uint32_t wait_class)
 
 void awaited_add(struct collector *collector, struct process_total *process,
 		 const struct stack_total *stack, const struct target_total *target,
-		 const struct record_wait *record)
+		 const struct record_wait *record, uint32_t count)
 {
 	const uint32_t counted = WAIT_DONE | WAIT_IN_CALL;
 	const struct awaited_use_key key = {
@@ -25,7 +25,7 @@ void awaited_add(struct collector *collector, struct process_total *process,
 	if (HASH_COUNT(process->awaited) >= PROCESS_AWAITED)
 		collector->losses[LOSS_AWAITED_FULL]++;
 	else if ((use = process_total__awaited(process, &key)))
-		use->count++;
+		use->count += count;
 }
 
 /* Majority vote: which function on top of this one most of its waits came through. */

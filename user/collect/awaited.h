@@ -11,7 +11,7 @@
 /* A wait has been told: counted if it is one for I/O that is over, in calls that probes saw. */
 void awaited_add(struct collector *collector, struct process_total *process,
 		 const struct stack_total *stack, const struct target_total *target,
-		 const struct record_wait *record);
+		 const struct record_wait *record, uint32_t count);
 
 /* Into function_total.awaited and .io_waits, anew. */
 void awaited_add_up(struct process_total *process);

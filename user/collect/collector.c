@@ -293,27 +293,41 @@ static void on_code(struct collector *collector, const struct record_code *recor
 		process_total__rename(process, before, slot->function);
 }
 
+/* What the kernel side tells at once: one wait, or many that differ in their times only. */
+struct told_waits {
+	const struct record_wait *sum;
+	const struct wait_times *each; /* NULL: `sum` is the only one */
+	uint32_t count;
+};
+
+static uint64_t told_total_ns(const struct told_waits *told, uint32_t i)
+{
+	return told->each ? told->each[i].total_ns : told->sum->total_ns;
+}
+
+static uint64_t told_runq_ns(const struct told_waits *told, uint32_t i)
+{
+	return told->each ? told->each[i].runq_total_ns : told->sum->runq_total_ns;
+}
+
 static void add_runq(struct process_total *process, const struct wait_key *key,
-		     const struct stack_total *stack, const struct record_wait *record)
+		     const struct stack_total *stack, const struct told_waits *told)
 {
 	struct stack_key on = {.stack = stack, .part = WAIT_RUNQ};
 	struct wait_key runq = {.function = key->function, .wait_class = WAIT_RUNQ, .syscall = -1};
-	struct wait_total *wait;
+	struct wait_total *wait = process_total__wait(process, &runq);
+	uint64_t count = 0;
 
-	stacks_use(process, &on, record->runq_ns, record->runq_total_ns != 0);
-	wait = process_total__wait(process, &runq);
-	if (!wait)
-		return;
-	wait->time.sum_ns += record->runq_ns;
-	if (record->runq_total_ns)
-		histogram_add_bucket(&wait->time, record->runq_total_ns);
-}
-
-/* Does a wait of this class end when a peer or a device has done something? */
-static bool is_io(uint32_t wait_class)
-{
-	return wait_class == WAIT_NET || wait_class == WAIT_POLL || wait_class == WAIT_DISK ||
-	       wait_class == WAIT_PIPE;
+	for (uint32_t i = 0; i < told->count; i++) {
+		if (!told_runq_ns(told, i))
+			continue;
+		count++;
+		if (wait)
+			histogram_add_bucket(&wait->time, told_runq_ns(told, i));
+	}
+	stacks_use(process, &on, told->sum->runq_ns, count);
+	if (wait)
+		wait->time.sum_ns += told->sum->runq_ns;
 }
 
 static void add_times(struct thread_total *thread, const struct record_wait *record)
@@ -326,25 +340,32 @@ static void add_times(struct thread_total *thread, const struct record_wait *rec
 		thread->preempted_ns += record->runq_ns;
 }
 
-/* The wait itself: all but the run queue after it. */
-static void add_wait(struct collector *collector, struct process_total *process,
-		     struct thread_total *thread, const struct wait_key *key,
-		     const struct record_wait *record)
+/* The waits themselves: all but the run queue after them. */
+static void add_waits(struct collector *collector, struct process_total *process,
+		      struct thread_total *thread, const struct wait_key *key,
+		      const struct told_waits *told)
 {
 	struct wait_total *wait = process_total__wait(process, key);
+	const struct record_wait *record = told->sum;
 
 	if (!wait)
 		return;
 	wait->time.sum_ns += record->new_ns;
+	if (record->wait_class != WAIT_GIL && record->flags & WAIT_HOLDS_GIL) {
+		wait->held_gil_ns += record->new_ns;
+		if (record->flags & WAIT_DONE)
+			wait->held_gil += told->count;
+	}
 	if (!(record->flags & WAIT_DONE)) {
 		thread->open = true;
 		thread->open_key = *key;
 	} else if (record->wait_class == WAIT_GIL) {
 		gil_wait_done(collector, process, thread, key, record);
 	} else {
-		histogram_add_bucket(&wait->time, record->total_ns);
-		wait->block_io += !!(record->flags & WAIT_BLOCK_IO);
-		thread->after_io = is_io(record->wait_class);
+		for (uint32_t i = 0; i < told->count; i++)
+			histogram_add_bucket(&wait->time, told_total_ns(told, i));
+		if (record->flags & WAIT_BLOCK_IO)
+			wait->block_io += told->count;
 	}
 }
 
@@ -361,26 +382,16 @@ static struct target_total *target_of(struct collector *collector, struct proces
 	return told ? process_total__target(process, told, other) : NULL;
 }
 
-static void on_wait(struct collector *collector, const struct record_wait *told)
+static void add_told(struct collector *collector, struct process_total *process,
+		     struct thread_total *thread, const struct told_waits *told)
 {
-	struct process_total *process = process_of(collector, told->tgid);
-	struct record_wait whole = *told, *record = &whole, before;
-	struct thread_total *thread;
+	const struct record_wait *record = told->sum;
 	struct wait_key key = {.wait_class = record->wait_class, .syscall = record->syscall};
 	struct stack_key on = {.part = record->wait_class};
 	struct function_total *function, *waker;
 	bool other = false;
 
-	if (!process || record->wait_class >= WAIT_CLASSES)
-		return;
-	thread = process_total__thread(process, record->tid);
-	if (!thread)
-		return;
-	if (vain_settle(thread, record, &before))
-		on_wait(collector, &before);
-	vain_join(thread, record);
 	add_times(thread, record);
-	thread->open = false;
 	function = collector__slot_function(collector, record->function, process);
 	key.function = function;
 	on.stack = stacks_find(collector, process, record->stack, function);
@@ -390,17 +401,53 @@ static void on_wait(struct collector *collector, const struct record_wait *told)
 		on.waker = stacks_find(collector, process, record->waker_stack, waker);
 	}
 	if (record->runq_ns || record->runq_total_ns)
-		add_runq(process, &key, on.stack, record);
+		add_runq(process, &key, on.stack, told);
 	if (record->wait_class == WAIT_RUNQ)
 		return;
 	if (record->wait_class != WAIT_GIL)
 		key.target = target_of(collector, process, record->target, &other);
 	collector->losses[LOSS_TARGETS_FULL] += other;
-	if (!gil_goes_on(thread, record))
+	stacks_use(process, &on, record->new_ns, record->flags & WAIT_DONE ? told->count : 0);
+	awaited_add(collector, process, on.stack, key.target, record, told->count);
+	add_waits(collector, process, thread, &key, told);
+}
+
+static struct thread_total *waiting_thread(struct process_total *process,
+					   const struct record_wait *record)
+{
+	if (!process || record->wait_class >= WAIT_CLASSES)
+		return NULL;
+	return process_total__thread(process, record->tid);
+}
+
+static void on_wait(struct collector *collector, const struct record_wait *record)
+{
+	struct process_total *process = process_of(collector, record->tgid);
+	struct thread_total *thread = waiting_thread(process, record);
+	struct record_wait whole = *record, before;
+	struct told_waits told = {.sum = &whole, .count = 1};
+
+	if (!thread)
+		return;
+	if (vain_settle(thread, record, &before))
+		on_wait(collector, &before);
+	vain_join(thread, &whole);
+	thread->open = false;
+	if (record->wait_class != WAIT_RUNQ && !gil_goes_on(thread, record))
 		gil_settle(process, thread);
-	stacks_use(process, &on, record->new_ns, record->flags & WAIT_DONE);
-	awaited_add(collector, process, on.stack, key.target, record);
-	add_wait(collector, process, thread, &key, record);
+	add_told(collector, process, thread, &told);
+}
+
+/* They may have been before waits told already: nothing of the order of waits is in them. */
+static void on_waits(struct collector *collector, const struct record_waits *record, size_t size)
+{
+	struct process_total *process = process_of(collector, record->sum.tgid);
+	struct thread_total *thread = waiting_thread(process, &record->sum);
+	struct told_waits told = {&record->sum, record->each, record->count};
+
+	if (thread && size >= offsetof(struct record_waits, each) +
+				      sizeof(record->each[0]) * (size_t)record->count)
+		add_told(collector, process, thread, &told);
 }
 
 static void on_slow(struct collector *collector, const struct record_slow *record)
@@ -449,7 +496,7 @@ static void on_sample(struct collector *collector, const struct record_sample *r
 		stacks_use(process, &on, 0, FAULTS_PER_SAMPLE);
 		return;
 	}
-	stacks_use(process, &on, 0, 1);
+	stacks_sample(process, &on, record->flags & SAMPLE_HAS_GIL);
 	process->samples++;
 	process->gil_samples += record->flags & SAMPLE_HAS_GIL;
 	if (record->flags & SAMPLE_COLLECTING)
@@ -512,6 +559,10 @@ int collector__record(void *arg, void *data, size_t size)
 	case RECORD_WAIT:
 		if (size >= sizeof(struct record_wait))
 			on_wait(collector, data);
+		break;
+	case RECORD_WAITS:
+		if (size >= offsetof(struct record_waits, each))
+			on_waits(collector, data, size);
 		break;
 	case RECORD_TARGET:
 		if (size >= sizeof(struct record_target))

@@ -13,7 +13,8 @@
 
 bool gil_goes_on(const struct thread_total *thread, const struct record_wait *record)
 {
-	if (!thread->gil.pending || record->wait_class != WAIT_GIL)
+	if (!thread->gil.pending || record->wait_class != WAIT_GIL ||
+	    !(record->flags & WAIT_GIL_AGAIN))
 		return false;
 	return record->oncpu_ns <
 	       (record->gil_switches == thread->gil.switches ? GIL_GAP_NS : GIL_GAP_SWITCHED_NS);
@@ -85,7 +86,7 @@ void gil_wait_done(struct collector *collector, struct process_total *process,
 		gil->key = *key;
 		gil->gil = record->gil;
 		gil->sure = record->flags & WAIT_HOLDER_SURE;
-		gil->after_io = thread->after_io;
+		gil->after_io = record->flags & WAIT_AFTER_IO;
 	}
 	gil->ns += record->total_ns;
 	gil->switches = record->gil_switches;

@@ -90,6 +90,16 @@ void stacks_use(struct process_total *process, const struct stack_key *key, uint
 	use->count += count;
 }
 
+void stacks_sample(struct process_total *process, const struct stack_key *key, bool has_gil)
+{
+	struct stack_use *use = process_total__stack_use(process, key);
+
+	if (!use)
+		return;
+	use->count++;
+	use->gil_samples += has_gil;
+}
+
 static void add_up(const struct stack_use *use)
 {
 	const struct stack_total *stack = use->key.stack;
@@ -187,6 +197,7 @@ static int add_stack(struct profile *profile, uint32_t tgid, const struct stack_
 	out->part = key->part;
 	out->quality = key->stack ? key->stack->quality : STACK_NONE;
 	out->count = use->count;
+	out->gil_samples = use->gil_samples;
 	out->ns = use->ns;
 	out->native = key->native ? strdup(key->native) : NULL;
 	if (fill_frames(profile, key->stack, &out->frames, &out->frame_count))

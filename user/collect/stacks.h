@@ -19,6 +19,8 @@ const struct stack_total *stacks_find(struct collector *collector, struct proces
 /* A thread spent `ns` more there.  `count` of the times it did are over with it. */
 void stacks_use(struct process_total *process, const struct stack_key *key, uint64_t ns,
 		uint64_t count);
+/* A sample found a thread running there. */
+void stacks_sample(struct process_total *process, const struct stack_key *key, bool has_gil);
 
 /* What threads did in each function and below it: into function_total.stack, anew. */
 void stacks_add_up(struct process_total *process);

@@ -264,6 +264,8 @@ static void waits_rename(struct process_total *total, const struct function_tota
 		if (into) {
 			histogram_merge(&into->time, &wait->time);
 			into->block_io += wait->block_io;
+			into->held_gil += wait->held_gil;
+			into->held_gil_ns += wait->held_gil_ns;
 		}
 		HASH_DEL(total->waits, wait);
 		free(wait);

@@ -109,6 +109,7 @@ struct stack_use {
 	struct stack_key key;
 	UT_hash_handle hh;
 	uint64_t count;
+	uint64_t gil_samples;
 	uint64_t ns;
 };
 
@@ -148,6 +149,8 @@ struct wait_total {
 	UT_hash_handle hh;
 	struct histogram time;
 	uint64_t block_io; /* of those counted: were for a block device */
+	uint64_t held_gil; /* of those: the thread had the GIL */
+	uint64_t held_gil_ns;
 };
 
 /* 44 bytes of Latin-1 and an ellipsis are the most. */
@@ -228,7 +231,6 @@ struct thread_total {
 	uint64_t wait_ns[WAIT_CLASSES];
 	uint64_t preempted_ns; /* of its run queue time: it had not waited before */
 	struct gil_wait gil;
-	bool after_io;           /* its last wait was for a peer or a device */
 	struct record_wait vain; /* its wait, if it was woken in vain; else .kind is 0 */
 	bool open;               /* off-CPU when last told ... */
 	struct wait_key open_key;

@@ -267,6 +267,8 @@ static int add_waits(struct profile *profile, const struct process_total *total)
 		out->waker = w->key.waker ? strdup(w->key.waker->name.function) : NULL;
 		out->target = target_total__name(w->key.target);
 		out->block_io = w->block_io;
+		out->held_gil = w->held_gil;
+		out->held_gil_ns = w->held_gil_ns;
 		out->time = w->time;
 	}
 	return 0;

@@ -282,6 +282,8 @@ static json_t *wait_json(struct json_builder *b, const struct profile_wait *wait
 	json_put(b, object, "waker", json_name_or_null(wait->waker));
 	json_put(b, object, "count", json_count(wait->time.count));
 	json_put(b, object, "block_io", json_count(wait->block_io));
+	json_put(b, object, "held_gil", json_count(wait->held_gil));
+	json_put(b, object, "held_gil_seconds", json_seconds((double)wait->held_gil_ns));
 	json_put(b, object, "idle", json_boolean(wait_is_idle(wait)));
 	json_put(b, object, "event_loop", json_boolean(wait_is_event_loop(wait)));
 	json_put(b, object, "seconds", json_histogram(b, &wait->time));

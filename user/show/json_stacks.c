@@ -38,6 +38,8 @@ static json_t *stack_json(struct json_builder *b, const struct profile *profile,
 	json_put(b, object, "quality", json_string(stack_quality_name(stack->quality)));
 	json_put(b, object, "class", json_string(stack_part_name(stack->part)));
 	json_put(b, object, "count", json_count(stack->count));
+	json_put(b, object, "gil_samples",
+		 stack->part == STACK_ONCPU ? json_count(stack->gil_samples) : json_null());
 	json_put(b, object, "seconds", json_seconds((double)stack->ns));
 	json_put(b, object, "native", json_name_or_null(stack->native));
 	json_put(b, object, "waker_frames",

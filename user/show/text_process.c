@@ -287,9 +287,11 @@ static void wait_on(const struct profile_wait *w, char *out, size_t size)
 {
 	/* more than half of them: a few may be the file system's own business */
 	bool block = w->target && w->time.count && 2 * w->block_io > w->time.count;
+	bool held = w->time.sum_ns && 2 * w->held_gil_ns > w->time.sum_ns;
 
-	snprintf(out, size, "%s%s%s%s", w->target ? w->target : "", block ? ", block I/O" : "",
-		 w->waker ? ", ended by " : "", w->waker ? w->waker : "");
+	snprintf(out, size, "%s%s%s%s%s", w->target ? w->target : "", block ? ", block I/O" : "",
+		 held ? ", holding the GIL" : "", w->waker ? ", ended by " : "",
+		 w->waker ? w->waker : "");
 }
 
 static int add_wait(struct table *table, const struct screen *screen, const struct profile_wait *w)

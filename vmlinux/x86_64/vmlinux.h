@@ -163,6 +163,7 @@ struct files_struct {
 
 struct signal_struct {
 	atomic_t live;
+	int nr_threads;
 };
 
 struct list_head {

@@ -28,6 +28,7 @@ void *bpf_task_storage_get(void *map, struct task_struct *task, void *value, __u
 long bpf_task_storage_delete(void *map, struct task_struct *task);
 void *bpf_ringbuf_reserve(void *map, __u64 size, __u64 flags);
 void bpf_ringbuf_submit(void *data, __u64 flags);
+long bpf_ringbuf_output(void *map, void *data, __u64 size, __u64 flags);
 __u64 bpf_ringbuf_query(void *map, __u64 flags);
 long bpf_probe_read_user(void *to, __u32 size, const void *from);
 long bpf_probe_read_user_str(void *to, __u32 size, const void *from);
