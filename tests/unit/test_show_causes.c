@@ -10,49 +10,23 @@
 
 #include <cmocka.h>
 
-#include <jansson.h>
 #include <locale.h>
 
-#include "../../user/show/json.h"
-#include "../../user/show/text.h"
 #include "sample_profile.h"
+#include "show_fixture.h"
 
 static char *text_of(const struct profile *profile, int width)
 {
 	struct show_options options = {.utf8 = true, .width = width};
-	char *text = NULL;
-	size_t bytes;
-	FILE *out = open_memstream(&text, &bytes);
 
-	assert_non_null(out);
-	assert_int_equal(show_text(out, profile, &options), 0);
-	fclose(out);
-	return text;
+	return written(show_text, profile, &options);
 }
 
 /* functions[], to be freed with json_decref() of *root. */
 static json_t *functions_of(const struct profile *profile, json_t **root)
 {
-	struct show_options options = {.utf8 = true};
-	char *text = NULL;
-	size_t bytes;
-	FILE *out = open_memstream(&text, &bytes);
-
-	assert_non_null(out);
-	assert_int_equal(show_json(out, profile, &options), 0);
-	fclose(out);
-	*root = json_loads(text, 0, NULL);
-	free(text);
-	assert_non_null(*root);
+	*root = parsed(profile, &plain);
 	return json_object_get(*root, "functions");
-}
-
-static double number(json_t *object, const char *key)
-{
-	json_t *value = json_object_get(object, key);
-
-	assert_true(json_is_number(value));
-	return json_number_value(value);
 }
 
 /* A profile with one function of so many calls that take a millisecond or so. */
