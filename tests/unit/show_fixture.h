@@ -41,17 +41,6 @@ static inline json_t *parsed(const struct profile *profile, const struct show_op
 
 static const struct show_options plain = {.utf8 = true};
 
-static inline void assert_keys(json_t *object, const char *keys)
-{
-	char *list = sample_text(keys);
-
-	for (char *key = strtok(list, " "); key; key = strtok(NULL, " ")) {
-		if (!json_object_get(object, key))
-			fail_msg("no key \"%s\"", key);
-	}
-	free(list);
-}
-
 static inline double number(json_t *object, const char *key)
 {
 	json_t *value = json_object_get(object, key);

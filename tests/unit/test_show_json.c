@@ -13,46 +13,183 @@
 #include "sample_profile.h"
 #include "show_fixture.h"
 
+static void assert_keys(json_t *object, const char *keys, const char *path)
+{
+	char *list = sample_text(keys);
+
+	for (char *key = strtok(list, " "); key; key = strtok(NULL, " ")) {
+		if (!json_object_get(object, key))
+			fail_msg("%s has no key \"%s\"", path, key);
+	}
+	free(list);
+}
+
+static void add_frames(struct profile *profile, uint32_t **frames, size_t *count)
+{
+	struct profile_name *name = profile__add_name(profile);
+
+	*frames = calloc(1, sizeof(**frames));
+	if (!name || !*frames)
+		abort();
+	name->function = sample_text("work");
+	name->file = sample_text("/srv/app.py");
+	**frames = (uint32_t)(profile->name_count - 1);
+	*count = 1;
+}
+
+static void add_function_with_everything(struct profile *profile)
+{
+	struct profile_function *f = sample_function(profile, 7, "work", "/srv/app.py", 4);
+	struct profile_cause *cause = calloc(1, sizeof(*cause));
+
+	if (!cause)
+		abort();
+	sample_calls(f, 100, 1e6, 0.3, 1, (double[WAIT_CLASSES]){0});
+	sample_tail(f, 10, 5e6);
+	cause->function = sample_text("resize");
+	cause->calls = 7;
+	f->tail.causes = cause;
+	f->tail.cause_count = 1;
+	f->repeat.target = sample_text("10.0.3.7:5432");
+	f->repeat.count = 1200;
+	f->repeat.below = NOTHING_BELOW;
+}
+
+/* Every array has one entry, and every object of it is there. */
+static struct profile *one_of_each(void)
+{
+	struct profile *profile = sample_empty();
+	struct profile_stack *stack;
+	struct profile_fault *fault;
+	struct profile_gil *gil;
+	struct profile_gc *gc;
+
+	sample_process(profile, 7, "python3 app.py", 1)->throttled_by = sample_text("/app.slice");
+	sample_thread(profile, 7, 7, SECOND);
+	add_function_with_everything(profile);
+	sample_wait(profile, 7, WAIT_NET, "recvfrom", "work", "/srv/app.py", 4);
+	sample_callback(profile, 7, "step", "janitor", 1, 20 * MS);
+	profile__add_contention(profile)->tgid = 7;
+	gil = profile__add_gil(profile);
+	gil->tgid = 7;
+	gc = profile__add_gc(profile);
+	gc->tgid = 7;
+	stack = profile__add_stack(profile);
+	stack->tgid = 7;
+	stack->part = WAIT_LOCK;
+	add_frames(profile, &stack->frames, &stack->frame_count);
+	add_frames(profile, &stack->waker_frames, &stack->waker_count);
+	fault = profile__add_fault(profile);
+	fault->tgid = 7;
+	add_frames(profile, &fault->frames, &fault->frame_count);
+	return profile;
+}
+
+/* "functions/0/tail": keys, and places in arrays, from the root on. */
+static json_t *at_path(json_t *value, const char *path)
+{
+	char *list = sample_text(path);
+
+	for (char *key = strtok(list, "/"); key; key = strtok(NULL, "/"))
+		value = json_is_array(value) ? json_array_get(value, (size_t)atoi(key))
+					     : json_object_get(value, key);
+	if (!json_is_object(value))
+		fail_msg("no object %s", path);
+	free(list);
+	return value;
+}
+
 static void json_has_every_key(void **state)
 {
-	struct profile *profile = sample_profile();
-	json_t *root = parsed(profile, &plain), *histogram;
+	static const char histogram[] = "sum min max p50 p90 p95 p99 censored count buckets";
+	static const char frame[] = "function file line";
+	static const char parts[] =
+		"oncpu gil lock sleep poll net disk pipe child fault runq other";
+	const struct {
+		const char *path, *keys;
+	} objects[] = {
+		{"", "schema version host kernel started duration_seconds probed_seconds "
+		     "probe_cost samples_hz own processes threads functions waits asyncio gil "
+		     "stacks page_faults gc losses"},
+		{"probe_cost",
+		 "entry_seconds exit_seconds empty_seconds switch_seconds sample_seconds"},
+		{"own", "cpu_seconds rss_bytes"},
+		{"processes/0",
+		 "tgid comm command python build build_id service container_id calls_method "
+		 "reason gc_method gc_reason diagnosis threads exited observed_seconds "
+		 "probed_seconds cpu_seconds runq_seconds throttling gil memory samples "
+		 "probe_hits overhead_share"},
+		{"processes/0/diagnosis", "verdict function caller target holder waker cause "
+					  "evidence next_step summary rules"},
+		{"processes/0/diagnosis/rules/0",
+		 "rule verdict value least of takes state decided"},
+		{"processes/0/runq_seconds", "preempted woken_late"},
+		{"processes/0/throttling", "seconds count cgroup"},
+		{"processes/0/gil", "held_share held_share_is wanted_share interpreters after_io"},
+		{"processes/0/gil/interpreters/0", "interpreter wanted_seconds"},
+		{"processes/0/gil/after_io", "count seconds"},
+		{"processes/0/memory",
+		 "rss_bytes growth_bytes_per_second begin_bytes readings grown"},
+		{"threads/0", "tgid tid name oncpu_seconds wait_seconds runq_seconds"},
+		{"threads/0/wait_seconds", strchr(parts, ' ') + 1},
+		{"threads/0/runq_seconds", "preempted woken_late"},
+		{"functions/0",
+		 "tgid function file line method calls ended_unseen exceptions segments "
+		 "suspended_seconds wall_seconds self_seconds probe_seconds probe_hits "
+		 "breakdown_seconds stack_seconds page_faults gil_holds tail waits_per_call "
+		 "repeated_target probed_seconds"},
+		{"functions/0/wall_seconds", histogram},
+		{"functions/0/wall_seconds/buckets", "scale offset counts"},
+		{"functions/0/breakdown_seconds", parts},
+		{"functions/0/stack_seconds", "inclusive exclusive"},
+		{"functions/0/stack_seconds", parts},
+		{"functions/0/page_faults", "inclusive exclusive"},
+		{"functions/0/gil_holds", "count seconds"},
+		{"functions/0/gil_holds/seconds", "sum max"},
+		{"functions/0/tail", "above_seconds above_seconds_max calls of_calls wall_seconds "
+				     "breakdown_seconds causes"},
+		{"functions/0/tail/breakdown_seconds", parts},
+		{"functions/0/tail/causes/0", "class function target calls seconds"},
+		{"functions/0/repeated_target", "target class count per_call many"},
+		{"waits/0", "tgid class function file line syscall target waker count block_io "
+			    "idle event_loop seconds"},
+		{"waits/0/seconds", histogram},
+		{"asyncio", "least_seconds callbacks"},
+		{"asyncio/callbacks/0", "tgid function file line task count seconds"},
+		{"asyncio/callbacks/0/seconds", "sum max"},
+		{"gil/0", "tgid interpreter waiter holder longest_holder count certain seconds"},
+		{"gil/0/seconds", histogram},
+		{"stacks/0", "tgid frames quality class count seconds native waker_frames"},
+		{"stacks/0/frames/0", frame},
+		{"stacks/0/waker_frames/0", frame},
+		{"page_faults/0", "tgid frames quality count native"},
+		{"page_faults/0/frames/0", frame},
+		{"gc/0", "tgid generation function file line method count seconds"},
+		{"gc/0/seconds", histogram},
+	};
+	struct profile *profile = one_of_each();
+	json_t *root = parsed(profile, &plain);
 
 	(void)state;
-	assert_keys(root, "schema version host kernel started duration_seconds probed_seconds "
-			  "probe_cost processes threads functions waits gil gc stacks losses own");
+	for (size_t i = 0; i < sizeof(objects) / sizeof(objects[0]); i++)
+		assert_keys(at_path(root, objects[i].path), objects[i].keys, objects[i].path);
 	assert_string_equal(json_string_value(json_object_get(root, "schema")), "pytrace-bpf/1");
 	assert_string_equal(json_string_value(json_object_get(root, "started")),
 			    "2025-06-15T15:06:40.250Z");
-	assert_keys(json_object_get(root, "probe_cost"),
-		    "entry_seconds exit_seconds empty_seconds switch_seconds");
-	assert_keys(json_object_get(root, "own"), "cpu_seconds rss_bytes");
-	assert_keys(json_array_get(json_object_get(root, "processes"), 0),
-		    "tgid comm python build service container_id calls_method reason diagnosis "
-		    "cpu_seconds gil memory overhead_share");
-	assert_keys(
-		json_object_get(json_array_get(json_object_get(root, "processes"), 0), "diagnosis"),
-		"verdict function cause evidence next_step");
-	assert_keys(json_array_get(json_object_get(root, "threads"), 0),
-		    "tgid tid name oncpu_seconds wait_seconds");
-	assert_keys(json_array_get(json_object_get(root, "functions"), 0),
-		    "tgid function file line method calls ended_unseen exceptions segments "
-		    "suspended_seconds wall_seconds self_seconds probe_seconds breakdown_seconds "
-		    "stack_seconds tail probed_seconds");
-	assert_keys(json_array_get(json_object_get(root, "waits"), 0),
-		    "tgid class function target count seconds syscall file line");
-	assert_keys(json_object_get(root, "asyncio"), "least_seconds callbacks");
-	assert_keys(
-		json_array_get(json_object_get(json_object_get(root, "asyncio"), "callbacks"), 0),
-		"tgid function file line task count seconds");
-	histogram = json_object_get(json_array_get(json_object_get(root, "waits"), 0), "seconds");
-	assert_keys(histogram, "sum min max p50 p90 p95 p99 censored count buckets");
-	assert_keys(json_object_get(histogram, "buckets"), "scale offset counts");
+	json_decref(root);
+	profile__free(profile);
+}
+
+static void json_has_every_loss(void **state)
+{
+	struct profile *profile = sample_profile();
+	json_t *root = parsed(profile, &plain), *told = json_object_get(root, "losses");
+
+	(void)state;
 	for (int i = 0; i < LOSS_COUNT; i++)
-		assert_int_equal(json_integer_value(json_object_get(json_object_get(root, "losses"),
-								    loss_key(i))),
+		assert_int_equal(json_integer_value(json_object_get(told, loss_key(i))),
 				 profile->losses[i]);
-	assert_int_equal(json_object_size(json_object_get(root, "losses")), LOSS_COUNT);
+	assert_int_equal(json_object_size(told), LOSS_COUNT);
 	json_decref(root);
 	profile__free(profile);
 }
@@ -158,9 +295,8 @@ static void json_keeps_hostile_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(json_has_every_key),
-		cmocka_unit_test(json_numbers_add_up),
-		cmocka_unit_test(json_is_narrowed),
+		cmocka_unit_test(json_has_every_key),       cmocka_unit_test(json_has_every_loss),
+		cmocka_unit_test(json_numbers_add_up),      cmocka_unit_test(json_is_narrowed),
 		cmocka_unit_test(json_keeps_hostile_names),
 	};
 
