@@ -11,6 +11,7 @@ import threading
 from harness import check, check_none, interpreter, limit, near, over
 
 NUMBER = (int, float)
+NULL = type(None)
 RFC3339 = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)"
 CLASSES = ("gil", "lock", "sleep", "poll", "net", "disk", "pipe", "child", "fault", "runq", "other")
 
@@ -23,13 +24,17 @@ TOP = {
     "duration_seconds": NUMBER,
     "probed_seconds": NUMBER,
     "probe_cost": dict,
+    "samples_hz": int,
+    "own": dict,
     "processes": list,
     "threads": list,
     "functions": list,
     "waits": list,
+    "asyncio": dict,
     "gil": list,
     "gc": list,
     "stacks": list,
+    "page_faults": list,
     "losses": dict,
 }
 PROCESS = {
@@ -40,10 +45,37 @@ PROCESS = {
     "calls_method": str,
     "diagnosis": dict,
     "cpu_seconds": NUMBER,
+    "runq_seconds": dict,
+    "throttling": (dict, NULL),
+    "gil": dict,
     "memory": dict,
+    "samples": int,
     "overhead_share": NUMBER,
 }
-THREAD = {"tgid": int, "tid": int, "name": str, "oncpu_seconds": NUMBER, "wait_seconds": dict}
+RUNQ = {"preempted": NUMBER, "woken_late": NUMBER}
+THROTTLING = {"seconds": NUMBER, "count": int, "cgroup": str}
+PROCESS_GIL = {
+    "held_share": (*NUMBER, NULL),
+    "held_share_is": str,
+    "wanted_share": NUMBER,
+    "interpreters": list,
+    "after_io": dict,
+}
+MEMORY = {
+    "rss_bytes": int,
+    "growth_bytes_per_second": NUMBER,
+    "begin_bytes": int,
+    "readings": int,
+    "grown": int,
+}
+THREAD = {
+    "tgid": int,
+    "tid": int,
+    "name": str,
+    "oncpu_seconds": NUMBER,
+    "wait_seconds": dict,
+    "runq_seconds": dict,
+}
 FUNCTION = {
     "tgid": int,
     "function": str,
@@ -59,9 +91,72 @@ FUNCTION = {
     "self_seconds": NUMBER,
     "probe_seconds": NUMBER,
     "breakdown_seconds": dict,
+    "stack_seconds": dict,
+    "page_faults": dict,
+    "gil_holds": dict,
+    "tail": (dict, NULL),
+    "waits_per_call": (*NUMBER, NULL),
+    "repeated_target": (dict, NULL),
     "probed_seconds": NUMBER,
 }
-WAIT = {"tgid": int, "class": str, "function": str, "count": int, "seconds": dict}
+TAIL = {
+    "above_seconds": NUMBER,
+    "above_seconds_max": NUMBER,
+    "calls": int,
+    "of_calls": int,
+    "wall_seconds": NUMBER,
+    "breakdown_seconds": dict,
+    "causes": list,
+}
+CAUSE = {
+    "class": str,
+    "function": (str, NULL),
+    "target": (str, NULL),
+    "calls": int,
+    "seconds": NUMBER,
+}
+REPEATED = {"target": str, "class": str, "count": int, "per_call": NUMBER, "many": bool}
+WAIT = {
+    "tgid": int,
+    "class": str,
+    "function": str,
+    "target": (str, NULL),
+    "waker": (str, NULL),
+    "count": int,
+    "seconds": dict,
+}
+STACK = {
+    "tgid": int,
+    "frames": list,
+    "quality": str,
+    "class": str,
+    "count": int,
+    "seconds": NUMBER,
+    "native": (str, NULL),
+    "waker_frames": (list, NULL),
+}
+FAULT = {"tgid": int, "frames": list, "quality": str, "count": int, "native": (str, NULL)}
+FRAME = {"function": str, "file": str, "line": int}
+GIL = {
+    "tgid": int,
+    "interpreter": int,
+    "waiter": str,
+    "holder": str,
+    "longest_holder": str,
+    "count": int,
+    "certain": int,
+    "seconds": dict,
+}
+GC = {
+    "tgid": int,
+    "generation": (int, NULL),
+    "function": str,
+    "file": str,
+    "line": int,
+    "method": str,
+    "count": (int, NULL),
+    "seconds": dict,
+}
 QUANTILES = ("min", "p50", "p90", "p95", "p99", "max")
 
 
@@ -70,7 +165,8 @@ def shape_problems(what, entry, shape):
     problems += [
         f"{what}: {key} is {entry[key]!r}"
         for key, kind in shape.items()
-        if key in entry and (not isinstance(entry[key], kind) or isinstance(entry[key], bool))
+        if key in entry
+        and (not isinstance(entry[key], kind) or isinstance(entry[key], bool) and kind is not bool)
     ]
     return problems
 
@@ -133,6 +229,10 @@ def function_problems(f):
             problems.append(f"{what}: method none and {f['calls']} calls")
         return problems
     problems += histogram_problems(what, f["wall_seconds"])
+    if f["tail"] is not None:
+        problems += shape_problems(f"{what}: tail", f["tail"], TAIL)
+    if f["repeated_target"] is not None:
+        problems += shape_problems(f"{what}: repeated_target", f["repeated_target"], REPEATED)
     timed = sum(f["wall_seconds"]["buckets"]["counts"])
     if f["exceptions"] > f["calls"] or f["ended_unseen"] > f["calls"] or timed > f["calls"]:
         problems.append(f"{what}: more of a kind than calls: {f}")
@@ -145,6 +245,35 @@ def function_problems(f):
         problems.append(f"{what}: wall {wall}, its parts {parts}")
     if any(v < 0 for v in f["breakdown_seconds"].values()) or f["self_seconds"] < 0:
         problems.append(f"{what}: negative time: {f}")
+    for cause in (f["tail"] or {}).get("causes", []):
+        problems += shape_problems(f"{what}, slow calls because", cause, CAUSE)
+    return problems
+
+
+def stack_problems(entry, shape):
+    what = f"{entry.get('class', 'page faults')} on a stack of {entry.get('tgid')}"
+    problems = shape_problems(what, entry, shape)
+    if problems:
+        return problems
+    for frame in entry["frames"] + (entry.get("waker_frames") or []):
+        problems += shape_problems(what, frame, FRAME)
+    if entry["quality"] not in ("complete", "truncated", "unreadable", "mixed", "none"):
+        problems.append(f"{what}: quality {entry['quality']}")
+    return problems
+
+
+def process_problems(p):
+    what = f"process {p.get('tgid')}"
+    problems = shape_problems(what, p, PROCESS)
+    if problems:
+        return problems
+    if p["calls_method"] not in ("usdt", "opcode", "frame-eval", "none"):
+        problems.append(f"{what}: calls_method {p['calls_method']}")
+    problems += shape_problems(f"{what}: runq_seconds", p["runq_seconds"], RUNQ)
+    problems += shape_problems(f"{what}: gil", p["gil"], PROCESS_GIL)
+    problems += shape_problems(f"{what}: memory", p["memory"], MEMORY)
+    if p["throttling"] is not None:
+        problems += shape_problems(f"{what}: throttling", p["throttling"], THROTTLING)
     return problems
 
 
@@ -159,11 +288,10 @@ def report_problems(report):
     if any(not isinstance(n, int) or n < 0 for n in report["losses"].values()):
         problems.append(f"losses {report['losses']}")
     for p in report["processes"]:
-        problems += shape_problems(f"process {p.get('tgid')}", p, PROCESS)
-        if p.get("calls_method") not in ("usdt", "opcode", "frame-eval", "none"):
-            problems.append(f"process {p.get('tgid')}: calls_method {p.get('calls_method')}")
+        problems += process_problems(p)
     for t in report["threads"]:
         problems += shape_problems(f"thread {t.get('tid')}", t, THREAD)
+        problems += shape_problems(f"thread {t.get('tid')}", t.get("runq_seconds", {}), RUNQ)
         if not set(t["wait_seconds"]) <= set(CLASSES):
             problems.append(f"thread {t['tid']}: classes {sorted(t['wait_seconds'])}")
     for f in report["functions"]:
@@ -173,10 +301,17 @@ def report_problems(report):
         problems += shape_problems(what, w, WAIT) or histogram_problems(what, w["seconds"])
         if w["class"] not in CLASSES:
             problems.append(f"{what}: no such class")
+    for s in report["stacks"]:
+        problems += stack_problems(s, STACK)
+    for f in report["page_faults"]:
+        problems += stack_problems(f, FAULT)
+    for array, shape in (("gil", GIL), ("gc", GC)):
+        for entry in report[array]:
+            problems += shape_problems(f"{array}[]", entry, shape)
     keys = [(f["tgid"], f["file"], f["line"], f["function"]) for f in report["functions"]]
     problems += [f"functions[] has {k} twice" for k in set(keys) if keys.count(k) > 1]
     known = {p["tgid"] for p in report["processes"]}
-    for array in ("threads", "functions", "waits"):
+    for array in ("threads", "functions", "waits", "stacks", "page_faults", "gil", "gc"):
         strangers = {e["tgid"] for e in report[array]} - known
         if strangers:
             problems.append(f"{array}[] has processes that are not in processes[]: {strangers}")
@@ -189,6 +324,9 @@ def test_schema_and_invariants(lab, py):
     target = lab.target(py, "times.py", "classes")
     _, report = lab.run(target)
     check_none(report_problems(report)[:30])
+    empty = [array for array in ("gil", "stacks", "page_faults") if not report[array]]
+    empty += [k for k in ("tail", "repeated_target") if not any(f[k] for f in report["functions"])]
+    check(not empty, f"nothing in {empty}")
 
 
 @over("debian-3.9", "debian-3.13", "pyenv-3.8", "pyenv-3.10")
