@@ -252,6 +252,8 @@ def test_no_samples(lab, py):
     running = [s for s in report["stacks"] if s["class"] == "oncpu"]
     check(len(running) == 1 and not running[0]["frames"], f"{running}")
     check(report.process(target.tgid)["gil"]["held_share"] is None, "held_share without samples")
+    told = report["samples_hz"], report["samples_event"]
+    check(told == (0, None), f"samples_hz and samples_event are {told}")
 
 
 @limit(60)

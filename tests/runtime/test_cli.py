@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """The command line: refusals with their exit status, and where output goes."""
+import glob
 import json
 import os
 import shutil
@@ -151,6 +152,19 @@ def test_doctor(lab):
     check(tracer.code == REFUSED, f"as nobody, doctor's exit status is {tracer.code}, not 3")
     words = tracer.out.text() + tracer.err.text()
     check("sudo" in words or "root" in words, "doctor does not say that root is missing")
+
+
+def test_what_samples_count(lab):
+    """The CPU's cycle counter, where the kernel has a driver for one: doctor and the report."""
+    counters = glob.glob("/sys/bus/event_source/devices/cpu*")
+    event = "cpu-cycles" if counters else "cpu-clock"
+    text = lab.tracer("doctor").finish().out.text()
+    lines = [line for line in text.splitlines() if " samples: " in line]
+    check(len(lines) == 1 and f"({event})" in lines[0], f"of {event} doctor says {lines}")
+    target = waiting_target(lab)
+    report = lab.trace(target, "-d", "0.2", "--samples", "37").report()
+    told = report["samples_hz"], report["samples_event"]
+    check(told == (37, event), f"samples_hz and samples_event are {told}, of {event}")
 
 
 # --- output that cannot be written

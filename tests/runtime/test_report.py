@@ -25,6 +25,7 @@ TOP = {
     "probed_seconds": NUMBER,
     "probe_cost": dict,
     "samples_hz": int,
+    "samples_event": (str, NULL),
     "own": dict,
     "processes": list,
     "threads": list,

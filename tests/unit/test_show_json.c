@@ -108,9 +108,10 @@ static void json_has_every_key(void **state)
 	const struct {
 		const char *path, *keys;
 	} objects[] = {
-		{"", "schema version host kernel started duration_seconds probed_seconds "
-		     "probe_cost samples_hz own processes threads functions waits asyncio gil "
-		     "stacks page_faults gc losses"},
+		{"",
+		 "schema version host kernel started duration_seconds probed_seconds "
+		 "probe_cost samples_hz samples_event own processes threads functions waits asyncio gil "
+		 "stacks page_faults gc losses"},
 		{"probe_cost",
 		 "entry_seconds exit_seconds empty_seconds switch_seconds sample_seconds"},
 		{"own", "cpu_seconds rss_bytes"},
