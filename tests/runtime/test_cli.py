@@ -3,6 +3,7 @@
 import glob
 import json
 import os
+import re
 import shutil
 import signal
 import stat
@@ -11,6 +12,7 @@ import time
 
 from harness import (
     PROGRAM,
+    TREE,
     check,
     check_none,
     host_python,
@@ -138,9 +140,16 @@ def test_help_and_version(lab):
         check(tracer.out.text().strip(), f"{option} prints nothing on standard output")
         check(not tracer.err.text(), f"{option} prints on standard error: {tracer.err.text()}")
     help_text = lab.tracer("--help").finish().out.text()
-    words = "--all-python -p -c -d -i --function --overhead --exact --tasks --sort --top --format -o"
-    missing = [w for w in (words + " list doctor").split() if w not in help_text]
+    words = """
+        --all-python --user --cgroup --exclude -p -c -d -i --overhead --exact --samples --tasks
+        --explain --function --sort --top --format -o --watchpoints list dump doctor
+    """
+    missing = [w for w in words.split() if w not in help_text]
     check(not missing, f"--help does not mention {missing}")
+    manual = (TREE / "docs/pytrace-bpf.8").read_text().replace("\\", "")
+    options = re.findall(r"^ {6}(--[a-z-]+)", help_text, re.M)  # those without a letter
+    missing = [o for o in options if o not in manual and o != "--usage"]
+    check(options and not missing, f"the manual page does not mention {missing} of {options}")
 
 
 def test_doctor(lab):
