@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * What the reports tell beyond figures of calls and waits: of slow calls, of errors, and of what
- * keeps threads from running. Links: user/show and user/judge; jansson.
+ * What the reports tell beyond figures of calls and waits: of slow calls, of errors, of what keeps
+ * threads from running, and of the rules of verdicts. Links: user/show and user/judge; jansson.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -181,6 +181,66 @@ static void what_the_run_queue_is_made_of(void **state)
 	profile__free(profile);
 }
 
+/* The row of a rule in what follows `from`, without the blanks between its columns. */
+static void rule_row(const char *from, const char *rule, char *out)
+{
+	char start[32];
+	const char *at;
+	size_t n = 0;
+
+	snprintf(start, sizeof(start), "\n  %s ", rule);
+	at = strstr(from, start);
+	if (!at)
+		fail_msg("no rule %s in:\n%s", rule, from);
+	for (at += 3; *at && *at != '\n'; at++)
+		if (*at != ' ' || out[n - 1] != ' ')
+			out[n++] = *at;
+	out[n] = '\0';
+}
+
+/* Each verdict with its own process, whatever order they are in. */
+static void rules_are_explained(void **state)
+{
+	static const struct {
+		const char *process, *line, *rule, *row;
+	} told[] = {
+		{"tgid 4711 ", "GIL-bound: threads waited for the GIL 100 % of the time", "gil",
+		 "gil 100 % 20 % yes: the verdict the time"},
+		{"tgid 4711 ", "Meaning: threads that want to run Python code wait", "net",
+		 "net 34 % 40 % nearly active time and threads active half of the time"},
+		{"tgid 900 ", "CPU-bound: on-CPU 97 % of a core", "cpu",
+		 "cpu 97 % 70 % yes: the verdict a core and on-CPU 40 % of active time"},
+		{"tgid 900 ", "Evidence: cpu: 97 % of a core, 70 % is enough", "computing",
+		 "computing 97 % 40 % yes, after that active time and threads active half of the "
+		 "time"},
+		{"tgid 12345 ", "idle: active 0.2 % of the time", "computing",
+		 "computing 100 % 40 % held back active time and threads active half of the time"},
+		{"tgid 12345 ", "Next: nothing to speed up here", "memory",
+		 "memory - 1.05 MB not known (a second) and 8 MiB more, in three of four "
+		 "readings"},
+	};
+	struct show_options options = {.utf8 = true, .explain = true};
+	struct profile *profile = sample_profile();
+	char *text = written(show_text, profile, &options), row[256];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++) {
+		char *from = strstr(text, told[i].process), *line, *next;
+
+		assert_non_null(from);
+		line = strstr(from, told[i].line);
+		next = strstr(from, "\ntgid ");
+		if (!line || (next && line > next))
+			fail_msg("%shas no \"%s\" in:\n%s", told[i].process, told[i].line, text);
+		rule_row(from, told[i].rule, row);
+		assert_string_equal(row, told[i].row);
+	}
+	free(text);
+	assert_line(profile, "Evidence:", false);
+	assert_line(profile, "\n  rule ", false);
+	profile__free(profile);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -189,6 +249,7 @@ int main(void)
 		cmocka_unit_test(slow_calls_in_json),
 		cmocka_unit_test(rates_of_errors),
 		cmocka_unit_test(what_the_run_queue_is_made_of),
+		cmocka_unit_test(rules_are_explained),
 	};
 
 	setlocale(LC_ALL, "C.UTF-8");

@@ -37,6 +37,7 @@ struct limit_check {
 	enum limit_state state;
 };
 
+/* It points into itself: not to be moved. */
 struct limit {
 	uint64_t observed_ns;          /* how long the process was watched */
 	uint64_t active_ns;            /* thread time, the sum of busy_ns */

@@ -16,7 +16,8 @@
 
 static int compare_judged(const void *left, const void *right)
 {
-	const struct judged *a = left, *b = right;
+	const struct judged *a = *(const struct judged *const *)left;
+	const struct judged *b = *(const struct judged *const *)right;
 
 	if (a->limit.active_ns != b->limit.active_ns)
 		return a->limit.active_ns > b->limit.active_ns ? -1 : 1;
@@ -126,19 +127,21 @@ static int put_processes(const struct screen *screen, const struct profile *prof
 			 const struct text_request *request)
 {
 	struct judged *judged = calloc(profile->process_count + 1, sizeof(*judged));
+	struct judged **sorted = calloc(profile->process_count + 1, sizeof(*sorted));
 	size_t hidden = 0;
 	char line[96];
-	int err = 0;
+	int err = judged && sorted ? 0 : -ENOMEM;
 
-	if (!judged)
-		return -ENOMEM;
+	if (err)
+		goto cleanup;
 	for (size_t i = 0; i < profile->process_count; i++) {
+		sorted[i] = &judged[i];
 		judged[i].process = &profile->processes[i];
 		limit_of_process(profile, judged[i].process, &judged[i].limit);
 	}
-	qsort(judged, profile->process_count, sizeof(*judged), compare_judged);
+	qsort(sorted, profile->process_count, sizeof(*sorted), compare_judged);
 	for (size_t i = 0; i < profile->process_count && !err; i++) {
-		err = text_process(screen, request, &judged[i]);
+		err = text_process(screen, request, sorted[i]);
 		if (err == TEXT_PROCESS_HIDDEN) {
 			hidden++;
 			err = 0;
@@ -150,6 +153,8 @@ static int put_processes(const struct screen *screen, const struct profile *prof
 		fputc('\n', screen->out);
 		screen_paragraph(screen, STYLE_DIM, 0, 0, line);
 	}
+cleanup:
+	free(sorted);
 	free(judged);
 	return err;
 }
