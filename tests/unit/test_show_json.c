@@ -120,8 +120,9 @@ static void json_has_every_key(void **state)
 		 "reason gc_method gc_reason diagnosis threads exited observed_seconds "
 		 "probed_seconds cpu_seconds runq_seconds throttling gil memory samples "
 		 "probe_hits overhead_share"},
-		{"processes/0/diagnosis", "verdict function caller target holder waker cause "
-					  "evidence next_step summary rules"},
+		{"processes/0/diagnosis",
+		 "verdict function native caller target holder waker cause "
+		 "evidence next_step summary rules"},
 		{"processes/0/diagnosis/rules/0",
 		 "rule verdict value least of takes state decided"},
 		{"processes/0/runq_seconds", "preempted woken_late"},

@@ -56,6 +56,7 @@ struct limit {
 	const char *target;              /* what most waits there were for; or NULL */
 	/* names, the profile's own; or NULL */
 	const char *function; /* where it is */
+	const char *native;   /* "libz.so.1.3.1: deflate": what it ran mostly */
 	const char *caller;   /* who called that, if `function` is the library's */
 	const char *holder;   /* of the GIL */
 	const char *waker;    /* who ends waits for a lock, or fills a queue */

@@ -62,6 +62,7 @@ static json_t *diagnosis(struct json_builder *b, const struct limit *limit)
 
 	json_put(b, object, "verdict", json_string(limit->verdict));
 	json_put(b, object, "function", json_name_or_null(limit->function));
+	json_put(b, object, "native", json_name_or_null(limit->native));
 	json_put(b, object, "caller", json_name_or_null(limit->caller));
 	json_put(b, object, "target", json_name_or_null(limit->target));
 	json_put(b, object, "holder", json_name_or_null(limit->holder));
