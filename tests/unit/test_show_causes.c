@@ -181,6 +181,87 @@ static void what_the_run_queue_is_made_of(void **state)
 	profile__free(profile);
 }
 
+static void how_the_gil_is_used(void **state)
+{
+	struct profile *profile = one_function(1000);
+	struct profile_process *process = &profile->processes[0];
+	struct profile_function *f = &profile->functions[0];
+	struct profile_contention *contention;
+	json_t *root, *gil;
+
+	(void)state;
+	process->oncpu_ns = sample_thread(profile, 7, 7, 9700 * MS)->oncpu_ns;
+	assert_line(profile, "GIL wanted", false);
+	f->holds = 3;
+	f->hold_ns = 60 * MS;
+	f->hold_max_ns = 49 * MS; /* and nobody wants it for long */
+	assert_line(profile, "GIL wanted", false);
+	f->hold_max_ns = 50 * MS;
+	assert_line(profile, "\n  GIL wanted 0 % of the time; longest held by work(): 50.0 ms\n",
+		    true);
+	f->hold_max_ns = 0;
+	contention = profile__add_contention(profile);
+	contention->tgid = 7;
+	contention->ns = 499 * MS; /* of ten seconds */
+	assert_line(profile, "GIL wanted", false);
+	contention->ns = 500 * MS;
+	assert_line(profile, "\n  GIL wanted 5.0 % of the time\n", true);
+	process->samples = 990;
+	process->gil_samples = 500;
+	assert_line(profile, "\n  GIL wanted 5.0 % of the time, held about 49 %\n", true);
+	f->hold_max_ns = 7 * MS;
+	f = sample_function(profile, 7, "re\033size", "/srv/app.py", 9);
+	f->hold_max_ns = 104 * MS;
+	sample_function(profile, 8, "another's", "/srv/app.py", 9)->hold_max_ns = 300 * MS;
+	contention = profile__add_contention(profile); /* of another interpreter */
+	contention->tgid = 7;
+	contention->ns = 4300 * MS;
+	assert_line(profile,
+		    "\n  GIL wanted 43 % of the time, held about 49 %; longest held by "
+		    "re\\x1bsize(): 104 ms\n",
+		    true);
+	functions_of(profile, &root);
+	gil = json_object_get(json_array_get(json_object_get(root, "processes"), 0), "gil");
+	assert_float_equal(number(gil, "wanted_share"), 0.43, 1e-9);
+	assert_float_equal(number(gil, "held_share"), 0.97 * 500 / 990, 1e-9);
+	json_decref(root);
+	process->samples = 0;
+	functions_of(profile, &root);
+	gil = json_object_get(json_array_get(json_object_get(root, "processes"), 0), "gil");
+	assert_true(json_is_null(json_object_get(gil, "held_share")));
+	json_decref(root);
+	profile__free(profile);
+}
+
+static void memory_that_changes(void **state)
+{
+	struct profile *profile = one_function(1000);
+	struct profile_process *process = &profile->processes[0];
+
+	(void)state;
+	process->rss_begin_bytes = 100 << 20;
+	process->rss_bytes = (108 << 20) - 1;
+	process->rss_growth = 838861;
+	process->rss_readings = 2;
+	assert_line(profile, "Memory ", false);
+	process->rss_bytes = 108 << 20;
+	assert_line(profile, "\n  Memory 113 MB, +839 kB/s\n", true);
+	process->rss_readings = 1;
+	assert_line(profile, "Memory ", false);
+	process->rss_readings = 11;
+	process->rss_bytes = 40 << 20;
+	process->rss_growth = -6.29e6;
+	assert_line(profile, "\n  Memory 41.9 MB, -6.29 MB/s\n", true);
+	/* what a verdict says is not said again */
+	process->rss_bytes = 200 << 20;
+	process->rss_growth = 10.5e6;
+	process->rss_grown = 10;
+	sample_thread(profile, 7, 7, SECOND);
+	assert_line(profile, "\n  memory growth: 10.5 MB a second, from 105 to 210 MB", true);
+	assert_line(profile, "Memory ", false);
+	profile__free(profile);
+}
+
 /* The row of a rule in what follows `from`, without the blanks between its columns. */
 static void rule_row(const char *from, const char *rule, char *out)
 {
@@ -249,6 +330,8 @@ int main(void)
 		cmocka_unit_test(slow_calls_in_json),
 		cmocka_unit_test(rates_of_errors),
 		cmocka_unit_test(what_the_run_queue_is_made_of),
+		cmocka_unit_test(how_the_gil_is_used),
+		cmocka_unit_test(memory_that_changes),
 		cmocka_unit_test(rules_are_explained),
 	};
 

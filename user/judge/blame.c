@@ -210,13 +210,6 @@ static void blame_gil(const struct facts *facts, struct limit *limit)
 		return;
 	limit->holder = most->function;
 	limit->holder_share = share_of(ns, holders.all);
-	for (size_t i = 0; i < profile->function_count; i++) {
-		const struct profile_function *f = &profile->functions[i];
-
-		if (f->tgid == facts->process->tgid && f->hold_max_ns > limit->longest_ns &&
-		    same_text(f->function, limit->holder))
-			limit->longest_ns = f->hold_max_ns;
-	}
 }
 
 static void blame_gc(const struct facts *facts, struct limit *limit)

@@ -61,7 +61,7 @@ struct limit {
 	const char *holder;   /* of the GIL */
 	const char *waker;    /* who ends waits for a lock, or fills a queue */
 	double holder_share;  /* of waits for the GIL */
-	uint64_t longest_ns;  /* that an event loop was held up; or the GIL held */
+	uint64_t longest_ns;  /* that an event loop was held up */
 	uint64_t rss_begin_bytes, rss_bytes;
 	uint64_t faults; /* page faults, where `function` is who takes them; an estimate */
 
