@@ -210,6 +210,24 @@ static void text_of_a_pipe_cuts_nothing(void **state)
 	profile__free(profile);
 }
 
+static void text_without_call_probes(void **state)
+{
+	struct profile *profile = sample_profile();
+	char *text = written(show_text, profile, &plain);
+
+	(void)state;
+	assert_non_null(strstr(text, "every call in 2 processes (exact) for 10.0 s"));
+	assert_non_null(strstr(text, "calibrated at start: 2.10 us a call, 840 ns a switch"));
+	free(text);
+	profile->probed_ns = 0;
+	profile->entry_ns = profile->exit_ns = 0;
+	text = written(show_text, profile, &plain);
+	assert_non_null(strstr(text, "Every wait is counted, calls are not."));
+	assert_non_null(strstr(text, "Cost of tracing: 840 ns a switch of a Python thread.\n"));
+	free(text);
+	profile__free(profile);
+}
+
 static void text_is_narrowed(void **state)
 {
 	struct show_options options = {.utf8 = true, .top = 2, .sort = "calls"};
@@ -422,6 +440,7 @@ int main(void)
 		cmocka_unit_test(text_shows_hostile_names),
 		cmocka_unit_test(text_fits_every_width),
 		cmocka_unit_test(text_of_a_pipe_cuts_nothing),
+		cmocka_unit_test(text_without_call_probes),
 		cmocka_unit_test(text_is_narrowed),
 		cmocka_unit_test(a_full_disk_is_told),
 		cmocka_unit_test(ten_thousand_functions_are_quick),

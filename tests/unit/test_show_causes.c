@@ -199,7 +199,7 @@ static void how_the_gil_is_used(void **state)
 	f->hold_max_ns = 50 * MS;
 	assert_line(profile, "\n  GIL wanted 0 % of the time; longest held by work(): 50.0 ms\n",
 		    true);
-	f->hold_max_ns = 0;
+	f->hold_max_ns = 4999 * MS / 1000; /* that is not long */
 	contention = profile__add_contention(profile);
 	contention->tgid = 7;
 	contention->ns = 499 * MS; /* of ten seconds */

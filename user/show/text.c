@@ -47,7 +47,7 @@ static void put_effort(const struct screen *screen, const struct profile *profil
 	used = snprintf(line, sizeof(line), "%zu Python process%s, %zu thread%s. ",
 			profile->process_count, profile->process_count == 1 ? "" : "es", threads,
 			threads == 1 ? "" : "s");
-	if (probed)
+	if (probed && profile->probed_ns)
 		used += snprintf(
 			line + used, sizeof(line) - used,
 			"Every wait is counted, and every call in %zu process%s (exact) "
@@ -116,10 +116,15 @@ static void put_cost(const struct screen *screen, const struct profile *profile)
 
 	if (!(pair > 0) && !(profile->switch_ns > 0))
 		return;
-	snprintf(line, sizeof(line),
-		 "Cost of tracing, calibrated at start: %s a call, %s a switch of a Python thread. "
-		 "A call's own is taken off the times above.",
-		 format_duration(call, pair), format_duration(turn, profile->switch_ns));
+	format_duration(turn, profile->switch_ns);
+	if (pair > 0)
+		snprintf(line, sizeof(line),
+			 "Cost of tracing, calibrated at start: %s a call, %s a switch of a Python "
+			 "thread. A call's own is taken off the times above.",
+			 format_duration(call, pair), turn);
+	else
+		snprintf(line, sizeof(line), "Cost of tracing: %s a switch of a Python thread.",
+			 turn);
 	screen_paragraph(screen, STYLE_DIM, 0, 0, line);
 }
 

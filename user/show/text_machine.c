@@ -15,11 +15,11 @@
 #define THROTTLED_SHARE 0.001
 #define RUNQ_SHARE 0.05
 /*
- * The GIL is told of where it is wanted for this share of the time, or was kept so long: ten times
- * what Python code may keep it.
+ * The GIL is told of where it is wanted for this share of the time, or was kept ten times as long
+ * as Python code keeps it that others want; and who kept it from that time on.
  */
 #define GIL_SHARE 0.05
-#define GIL_LONG_NS 50000000
+#define GIL_KEPT_NS 5000000
 /* Memory is told of where it changed so much. */
 #define MEMORY_CHANGE (8 << 20)
 /* Page faults from so many on, and so many a second. */
@@ -32,20 +32,21 @@ static int put_gil(const struct screen *screen, const struct profile *profile,
 {
 	char wanted[UNIT_BYTES], share[UNIT_BYTES], time[UNIT_BYTES], held[64] = "";
 	struct gil_use use;
+	uint64_t kept_ns;
 
 	gil_use(profile, process, &use);
-	if (use.wanted < GIL_SHARE && (!use.longest || use.longest->hold_max_ns < GIL_LONG_NS))
+	kept_ns = use.longest ? use.longest->hold_max_ns : 0;
+	if (use.wanted < GIL_SHARE && kept_ns < 10 * GIL_KEPT_NS)
 		return 0;
 	format_share(wanted, use.wanted);
 	if (!isnan(use.held))
 		snprintf(held, sizeof(held), ", held about %s", format_share(share, use.held));
-	if (!use.longest)
+	if (kept_ns < GIL_KEPT_NS)
 		return text_put_line(screen, STYLE_PLAIN, TEXT_INDENT,
 				     "GIL wanted %s of the time%s", wanted, held);
 	return text_put_line(screen, STYLE_PLAIN, TEXT_INDENT,
 			     "GIL wanted %s of the time%s; longest held by %s(): %s", wanted, held,
-			     use.longest->function ?: "?",
-			     format_duration(time, (double)use.longest->hold_max_ns));
+			     use.longest->function ?: "?", format_duration(time, (double)kept_ns));
 }
 
 /* What stopped threads that could have run, where that is worth a word. */
