@@ -2,13 +2,14 @@
 """The report itself: the JSON schema, what must hold in any of them, and the text."""
 import fcntl
 import os
+import pathlib
 import pty
 import re
 import struct
 import termios
 import threading
 
-from harness import check, check_none, interpreter, limit, near, over
+from harness import check, check_none, interpreter, limit, near, over, parse_report
 
 NUMBER = (int, float)
 NULL = type(None)
@@ -356,6 +357,46 @@ def test_schema_of_intervals(lab):
         check_none(problems[:30])
 
 
+def resident(target):
+    """Bytes, by the kernel's own word."""
+    status = pathlib.Path(f"/proc/{target.tgid}/status").read_text()
+    return int(re.search(r"^VmRSS:\s+(\d+) kB$", status, re.M)[1]) * 1024
+
+
+def growing(lab, megabytes, *args):
+    """What is resident before and after it takes so much, and a tracer that saw it to its end."""
+    target = lab.target(interpreter("debian-3.13"), "resident.py", megabytes)
+    before = resident(target)
+    tracer = lab.tracer("-p", target.tgid, "-d", "1.5", *args).attached()
+    target.release().result()
+    tracer.finish()
+    return target, before, resident(target), tracer.out.text()
+
+
+def test_memory(lab):
+    target, before, after, text = growing(lab, 150, "--format", "json")
+    process = parse_report(text).process(target.tgid)
+    memory, seconds = process["memory"], process["observed_seconds"]
+    told = f"{memory}; {before} before, {after} after"
+    check(after - before > 140e6, f"it did not take the memory: {told}")
+    check(near(memory["begin_bytes"], before, 0.01), f"at the begin {told}")
+    check(near(memory["rss_bytes"], after, 0.01), f"at the end {told}")
+    # from one reading to another, which may be a bit less than was watched
+    grown = memory["growth_bytes_per_second"] * seconds
+    check(near(grown, after - before, 0.3), f"grown by {grown:.0f} in {seconds} s: {told}")
+
+
+def test_memory_in_text(lab):
+    _, before, after, text = growing(lab, 150, "--overhead", "0")
+    lab.note(text)
+    found = re.search(r"^  Memory (\d+) MB, \+(\S+) MB/s$", text, re.M)
+    check(found, "no line on memory")
+    check(near(int(found[1]) * 1e6, after, 0.01), f"{found[0]}, it has {after}")
+    seconds = float(re.match(r"pytrace-bpf \S+ (\S+) s on", text)[1])
+    rate = (after - before) / seconds
+    check(near(float(found[2]) * 1e6, rate, 0.3), f"{found[0]}, it is {rate:.0f}")
+
+
 # --- text
 
 
@@ -371,6 +412,18 @@ def test_text_report(lab):
     check(rows, "nap() is not in the text")
     check(any(re.search(r"\b200\b", row) for row in rows), f"its 200 calls are not in {rows}")
     check(str(target.tgid) in text, "the process is not in the text")
+
+
+def test_text_explained(lab):
+    target = lab.target(interpreter("debian-3.13"), "times.py", "sleep")
+    tracer = lab.tracer("-p", target.tgid, "-d", "0.5", "--overhead", "0", "--explain").attached()
+    text = tracer.finish().out.text()
+    lab.note(text)
+    rules = dict(re.findall(r"^  (\w+) +\d\S* (?:%|k?B)  +\d\S* (?:%|MB)  (\w.*?)  ", text, re.M))
+    check(rules.pop("pipe", "") == "yes: the verdict", "it waits for a pipe and does nothing else")
+    check("memory" in rules and set(rules.values()) == {"no"}, f"other rules {rules}")
+    meant = "\n  Next: look at the process at the other end.\n"
+    check(meant in text and "\n  Evidence: pipe: 100 % of active time, 40 % is enough\n" in text, "why")
 
 
 def test_text_fits_the_terminal(lab):
