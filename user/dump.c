@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "collect/names.h"
-#include "collect/target_text.h"
+#include "discover/target_text.h"
 #include "discover/code_names.h"
 #include "discover/frames.h"
 #include "discover/memory.h"

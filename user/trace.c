@@ -305,7 +305,8 @@ static int report(struct run *run, enum ring_state ring)
 	window.switch_ns = costs.switch_ns;
 	window.watch_ns = tracer__watch_ns(session->tracer);
 	window.sample_ns = costs.sample_ns;
-	window.samples_hz = run->options->samples_hz;
+	window.samples_event = tracer__samples_event(session->tracer);
+	window.samples_hz = window.samples_event ? run->options->samples_hz : 0;
 	window.callback_least_ns = run->options->tasks ? 0 : CALLBACK_LEAST_NS;
 	profile = collector__profile(session->collector, &window);
 	if (!profile) {

@@ -252,6 +252,23 @@ def test_native_code(lab, py):
     check(total > 0.5 and inside > 0.8 * total, f"libz {inside:.3f} s of {total:.3f}: {leaves}")
 
 
+@timing
+@over("debian-3.9", "debian-3.13", "debian-3.14", "pyenv-3.12")
+def test_native_function(lab, py):
+    """Where the library exports what it computes in, that is named, in the verdict too."""
+    target, _, report = blocked(lab, py, "native_symbol", "--samples", "499")
+    running = [s for s in report["stacks"] if s["class"] == "oncpu" and "sums_up" in names(s)]
+    total = sum(s["seconds"] for s in running)
+    leaf = r"libz\.so[.0-9]*: crc32_z"
+    inside = sum(s["seconds"] for s in running if re.fullmatch(leaf, s["native"] or ""))
+    leaves = {s["native"] for s in running}
+    check(total > 0.5 and inside > 0.8 * total, f"crc32_z {inside:.3f} s of {total:.3f}: {leaves}")
+    diagnosis = report.process(target.tgid)["diagnosis"]
+    check(re.fullmatch(leaf, diagnosis["native"] or ""), f"the verdict: {diagnosis}")
+    named = rf"CPU-bound: .*, most of it in sums_up\(\) \({leaf}\)"
+    check(re.fullmatch(named, diagnosis["summary"]), f"the verdict: {diagnosis['summary']}")
+
+
 @over("debian-3.13")
 def test_no_samples(lab, py):
     """--samples 0: what ran has no stack, and that is said."""
@@ -259,6 +276,8 @@ def test_no_samples(lab, py):
     running = [s for s in report["stacks"] if s["class"] == "oncpu"]
     check(len(running) == 1 and not running[0]["frames"], f"{running}")
     check(report.process(target.tgid)["gil"]["held_share"] is None, "held_share without samples")
+    told = report["samples_hz"], report["samples_event"]
+    check(told == (0, None), f"samples_hz and samples_event are {told}")
 
 
 @limit(60)

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """The command line: refusals with their exit status, and where output goes."""
+import glob
 import json
 import os
+import re
 import shutil
 import signal
 import stat
@@ -10,6 +12,7 @@ import time
 
 from harness import (
     PROGRAM,
+    TREE,
     check,
     check_none,
     host_python,
@@ -137,9 +140,16 @@ def test_help_and_version(lab):
         check(tracer.out.text().strip(), f"{option} prints nothing on standard output")
         check(not tracer.err.text(), f"{option} prints on standard error: {tracer.err.text()}")
     help_text = lab.tracer("--help").finish().out.text()
-    words = "--all-python -p -c -d -i --function --overhead --exact --tasks --sort --top --format -o"
-    missing = [w for w in (words + " list doctor").split() if w not in help_text]
+    words = """
+        --all-python --user --cgroup --exclude -p -c -d -i --overhead --exact --samples --tasks
+        --explain --function --sort --top --format -o --watchpoints list dump doctor
+    """
+    missing = [w for w in words.split() if w not in help_text]
     check(not missing, f"--help does not mention {missing}")
+    manual = (TREE / "docs/pytrace-bpf.8").read_text().replace("\\", "")
+    options = re.findall(r"^ {6}(--[a-z-]+)", help_text, re.M)  # those without a letter
+    missing = [o for o in options if o not in manual and o != "--usage"]
+    check(options and not missing, f"the manual page does not mention {missing} of {options}")
 
 
 def test_doctor(lab):
@@ -151,6 +161,19 @@ def test_doctor(lab):
     check(tracer.code == REFUSED, f"as nobody, doctor's exit status is {tracer.code}, not 3")
     words = tracer.out.text() + tracer.err.text()
     check("sudo" in words or "root" in words, "doctor does not say that root is missing")
+
+
+def test_what_samples_count(lab):
+    """The CPU's cycle counter, where the kernel has a driver for one: doctor and the report."""
+    counters = glob.glob("/sys/bus/event_source/devices/cpu*")
+    event = "cpu-cycles" if counters else "cpu-clock"
+    text = lab.tracer("doctor").finish().out.text()
+    lines = [line for line in text.splitlines() if " samples: " in line]
+    check(len(lines) == 1 and f"({event})" in lines[0], f"of {event} doctor says {lines}")
+    target = waiting_target(lab)
+    report = lab.trace(target, "-d", "0.2", "--samples", "37").report()
+    told = report["samples_hz"], report["samples_event"]
+    check(told == (37, event), f"samples_hz and samples_event are {told}, of {event}")
 
 
 # --- output that cannot be written

@@ -21,6 +21,8 @@ from harness import (
     wait_until,
 )
 
+from test_targets import services
+
 USAGE, UNWRITABLE = 2, 5
 
 
@@ -61,6 +63,8 @@ def test_what_each_thread_waits_for(lab, py):
         "accepts_unix": ("net", f"unix:{said['folder']}/answers", ["accept", "accepts", "run"]),
         "reads_pipe": ("pipe", "pipe", ["reads_pipe", "run"]),
         "polls": ("poll", "2 descriptors", ["polls", "run"]),
+        "selects": ("poll", "3 descriptors", ["selects", "run"]),
+        "selects_pipe": ("poll", "pipe", ["selects", "run"]),
         "waits_for_child": ("child", f"process {said['child']} (", None),
     }
     problems = []
@@ -90,6 +94,18 @@ def test_what_each_thread_waits_for(lab, py):
     if "ready" not in functions(main) or functions(main)[-1] != "<module>":
         problems.append(f"main thread: {functions(main)}")
     check_none(problems, f"{len(problems)} things are wrong")
+    target.release().result()
+
+
+@over("debian-3.9", "debian-3.13")
+def test_peers_by_name(lab, py):
+    settings = {protocol: services(protocol)[:20] for protocol in ("tcp", "udp")}
+    target, said = hung(lab, py, json.dumps(settings))
+    threads = {t["tid"]: t for t in dump(lab, target)["threads"]}
+    told = {name: threads[said["tids"][name]]["target"] for name in said["peers"]}
+    check(told == said["peers"], f"{told}, it is {said['peers']}")
+    classes = {name: threads[said["tids"][name]]["class"] for name in said["peers"]}
+    check(set(classes.values()) == {"net"}, f"{classes}")
     target.release().result()
 
 

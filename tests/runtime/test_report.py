@@ -2,15 +2,17 @@
 """The report itself: the JSON schema, what must hold in any of them, and the text."""
 import fcntl
 import os
+import pathlib
 import pty
 import re
 import struct
 import termios
 import threading
 
-from harness import check, check_none, interpreter, limit, near, over
+from harness import check, check_none, interpreter, limit, near, over, parse_report
 
 NUMBER = (int, float)
+NULL = type(None)
 RFC3339 = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)"
 CLASSES = ("gil", "lock", "sleep", "poll", "net", "disk", "pipe", "child", "fault", "runq", "other")
 
@@ -23,13 +25,18 @@ TOP = {
     "duration_seconds": NUMBER,
     "probed_seconds": NUMBER,
     "probe_cost": dict,
+    "samples_hz": int,
+    "samples_event": (str, NULL),
+    "own": dict,
     "processes": list,
     "threads": list,
     "functions": list,
     "waits": list,
+    "asyncio": dict,
     "gil": list,
     "gc": list,
     "stacks": list,
+    "page_faults": list,
     "losses": dict,
 }
 PROCESS = {
@@ -40,10 +47,37 @@ PROCESS = {
     "calls_method": str,
     "diagnosis": dict,
     "cpu_seconds": NUMBER,
+    "runq_seconds": dict,
+    "throttling": (dict, NULL),
+    "gil": dict,
     "memory": dict,
+    "samples": int,
     "overhead_share": NUMBER,
 }
-THREAD = {"tgid": int, "tid": int, "name": str, "oncpu_seconds": NUMBER, "wait_seconds": dict}
+RUNQ = {"preempted": NUMBER, "woken_late": NUMBER}
+THROTTLING = {"seconds": NUMBER, "count": int, "cgroup": str}
+PROCESS_GIL = {
+    "held_share": (*NUMBER, NULL),
+    "held_share_is": str,
+    "wanted_share": NUMBER,
+    "interpreters": list,
+    "after_io": dict,
+}
+MEMORY = {
+    "rss_bytes": int,
+    "growth_bytes_per_second": NUMBER,
+    "begin_bytes": int,
+    "readings": int,
+    "grown": int,
+}
+THREAD = {
+    "tgid": int,
+    "tid": int,
+    "name": str,
+    "oncpu_seconds": NUMBER,
+    "wait_seconds": dict,
+    "runq_seconds": dict,
+}
 FUNCTION = {
     "tgid": int,
     "function": str,
@@ -59,9 +93,72 @@ FUNCTION = {
     "self_seconds": NUMBER,
     "probe_seconds": NUMBER,
     "breakdown_seconds": dict,
+    "stack_seconds": dict,
+    "page_faults": dict,
+    "gil_holds": dict,
+    "tail": (dict, NULL),
+    "waits_per_call": (*NUMBER, NULL),
+    "repeated_target": (dict, NULL),
     "probed_seconds": NUMBER,
 }
-WAIT = {"tgid": int, "class": str, "function": str, "count": int, "seconds": dict}
+TAIL = {
+    "above_seconds": NUMBER,
+    "above_seconds_max": NUMBER,
+    "calls": int,
+    "of_calls": int,
+    "wall_seconds": NUMBER,
+    "breakdown_seconds": dict,
+    "causes": list,
+}
+CAUSE = {
+    "class": str,
+    "function": (str, NULL),
+    "target": (str, NULL),
+    "calls": int,
+    "seconds": NUMBER,
+}
+REPEATED = {"target": str, "class": str, "count": int, "per_call": NUMBER, "many": bool}
+WAIT = {
+    "tgid": int,
+    "class": str,
+    "function": str,
+    "target": (str, NULL),
+    "waker": (str, NULL),
+    "count": int,
+    "seconds": dict,
+}
+STACK = {
+    "tgid": int,
+    "frames": list,
+    "quality": str,
+    "class": str,
+    "count": int,
+    "seconds": NUMBER,
+    "native": (str, NULL),
+    "waker_frames": (list, NULL),
+}
+FAULT = {"tgid": int, "frames": list, "quality": str, "count": int, "native": (str, NULL)}
+FRAME = {"function": str, "file": str, "line": int}
+GIL = {
+    "tgid": int,
+    "interpreter": int,
+    "waiter": str,
+    "holder": str,
+    "longest_holder": str,
+    "count": int,
+    "certain": int,
+    "seconds": dict,
+}
+GC = {
+    "tgid": int,
+    "generation": (int, NULL),
+    "function": str,
+    "file": str,
+    "line": int,
+    "method": str,
+    "count": (int, NULL),
+    "seconds": dict,
+}
 QUANTILES = ("min", "p50", "p90", "p95", "p99", "max")
 
 
@@ -70,7 +167,8 @@ def shape_problems(what, entry, shape):
     problems += [
         f"{what}: {key} is {entry[key]!r}"
         for key, kind in shape.items()
-        if key in entry and (not isinstance(entry[key], kind) or isinstance(entry[key], bool))
+        if key in entry
+        and (not isinstance(entry[key], kind) or isinstance(entry[key], bool) and kind is not bool)
     ]
     return problems
 
@@ -133,6 +231,10 @@ def function_problems(f):
             problems.append(f"{what}: method none and {f['calls']} calls")
         return problems
     problems += histogram_problems(what, f["wall_seconds"])
+    if f["tail"] is not None:
+        problems += shape_problems(f"{what}: tail", f["tail"], TAIL)
+    if f["repeated_target"] is not None:
+        problems += shape_problems(f"{what}: repeated_target", f["repeated_target"], REPEATED)
     timed = sum(f["wall_seconds"]["buckets"]["counts"])
     if f["exceptions"] > f["calls"] or f["ended_unseen"] > f["calls"] or timed > f["calls"]:
         problems.append(f"{what}: more of a kind than calls: {f}")
@@ -145,6 +247,35 @@ def function_problems(f):
         problems.append(f"{what}: wall {wall}, its parts {parts}")
     if any(v < 0 for v in f["breakdown_seconds"].values()) or f["self_seconds"] < 0:
         problems.append(f"{what}: negative time: {f}")
+    for cause in (f["tail"] or {}).get("causes", []):
+        problems += shape_problems(f"{what}, slow calls because", cause, CAUSE)
+    return problems
+
+
+def stack_problems(entry, shape):
+    what = f"{entry.get('class', 'page faults')} on a stack of {entry.get('tgid')}"
+    problems = shape_problems(what, entry, shape)
+    if problems:
+        return problems
+    for frame in entry["frames"] + (entry.get("waker_frames") or []):
+        problems += shape_problems(what, frame, FRAME)
+    if entry["quality"] not in ("complete", "truncated", "unreadable", "mixed", "none"):
+        problems.append(f"{what}: quality {entry['quality']}")
+    return problems
+
+
+def process_problems(p):
+    what = f"process {p.get('tgid')}"
+    problems = shape_problems(what, p, PROCESS)
+    if problems:
+        return problems
+    if p["calls_method"] not in ("usdt", "opcode", "frame-eval", "none"):
+        problems.append(f"{what}: calls_method {p['calls_method']}")
+    problems += shape_problems(f"{what}: runq_seconds", p["runq_seconds"], RUNQ)
+    problems += shape_problems(f"{what}: gil", p["gil"], PROCESS_GIL)
+    problems += shape_problems(f"{what}: memory", p["memory"], MEMORY)
+    if p["throttling"] is not None:
+        problems += shape_problems(f"{what}: throttling", p["throttling"], THROTTLING)
     return problems
 
 
@@ -159,11 +290,10 @@ def report_problems(report):
     if any(not isinstance(n, int) or n < 0 for n in report["losses"].values()):
         problems.append(f"losses {report['losses']}")
     for p in report["processes"]:
-        problems += shape_problems(f"process {p.get('tgid')}", p, PROCESS)
-        if p.get("calls_method") not in ("usdt", "opcode", "frame-eval", "none"):
-            problems.append(f"process {p.get('tgid')}: calls_method {p.get('calls_method')}")
+        problems += process_problems(p)
     for t in report["threads"]:
         problems += shape_problems(f"thread {t.get('tid')}", t, THREAD)
+        problems += shape_problems(f"thread {t.get('tid')}", t.get("runq_seconds", {}), RUNQ)
         if not set(t["wait_seconds"]) <= set(CLASSES):
             problems.append(f"thread {t['tid']}: classes {sorted(t['wait_seconds'])}")
     for f in report["functions"]:
@@ -173,10 +303,17 @@ def report_problems(report):
         problems += shape_problems(what, w, WAIT) or histogram_problems(what, w["seconds"])
         if w["class"] not in CLASSES:
             problems.append(f"{what}: no such class")
+    for s in report["stacks"]:
+        problems += stack_problems(s, STACK)
+    for f in report["page_faults"]:
+        problems += stack_problems(f, FAULT)
+    for array, shape in (("gil", GIL), ("gc", GC)):
+        for entry in report[array]:
+            problems += shape_problems(f"{array}[]", entry, shape)
     keys = [(f["tgid"], f["file"], f["line"], f["function"]) for f in report["functions"]]
     problems += [f"functions[] has {k} twice" for k in set(keys) if keys.count(k) > 1]
     known = {p["tgid"] for p in report["processes"]}
-    for array in ("threads", "functions", "waits"):
+    for array in ("threads", "functions", "waits", "stacks", "page_faults", "gil", "gc"):
         strangers = {e["tgid"] for e in report[array]} - known
         if strangers:
             problems.append(f"{array}[] has processes that are not in processes[]: {strangers}")
@@ -189,6 +326,9 @@ def test_schema_and_invariants(lab, py):
     target = lab.target(py, "times.py", "classes")
     _, report = lab.run(target)
     check_none(report_problems(report)[:30])
+    empty = [array for array in ("gil", "stacks", "page_faults") if not report[array]]
+    empty += [k for k in ("tail", "repeated_target") if not any(f[k] for f in report["functions"])]
+    check(not empty, f"nothing in {empty}")
 
 
 @over("debian-3.9", "debian-3.13", "pyenv-3.8", "pyenv-3.10")
@@ -217,6 +357,46 @@ def test_schema_of_intervals(lab):
         check_none(problems[:30])
 
 
+def resident(target):
+    """Bytes, by the kernel's own word."""
+    status = pathlib.Path(f"/proc/{target.tgid}/status").read_text()
+    return int(re.search(r"^VmRSS:\s+(\d+) kB$", status, re.M)[1]) * 1024
+
+
+def growing(lab, megabytes, *args):
+    """What is resident before and after it takes so much, and a tracer that saw it to its end."""
+    target = lab.target(interpreter("debian-3.13"), "resident.py", megabytes)
+    before = resident(target)
+    tracer = lab.tracer("-p", target.tgid, "-d", "1.5", *args).attached()
+    target.release().result()
+    tracer.finish()
+    return target, before, resident(target), tracer.out.text()
+
+
+def test_memory(lab):
+    target, before, after, text = growing(lab, 150, "--format", "json")
+    process = parse_report(text).process(target.tgid)
+    memory, seconds = process["memory"], process["observed_seconds"]
+    told = f"{memory}; {before} before, {after} after"
+    check(after - before > 140e6, f"it did not take the memory: {told}")
+    check(near(memory["begin_bytes"], before, 0.01), f"at the begin {told}")
+    check(near(memory["rss_bytes"], after, 0.01), f"at the end {told}")
+    # from one reading to another, which may be a bit less than was watched
+    grown = memory["growth_bytes_per_second"] * seconds
+    check(near(grown, after - before, 0.3), f"grown by {grown:.0f} in {seconds} s: {told}")
+
+
+def test_memory_in_text(lab):
+    _, before, after, text = growing(lab, 150, "--overhead", "0")
+    lab.note(text)
+    found = re.search(r"^  Memory (\d+) MB, \+(\S+) MB/s$", text, re.M)
+    check(found, "no line on memory")
+    check(near(int(found[1]) * 1e6, after, 0.01), f"{found[0]}, it has {after}")
+    seconds = float(re.match(r"pytrace-bpf \S+ (\S+) s on", text)[1])
+    rate = (after - before) / seconds
+    check(near(float(found[2]) * 1e6, rate, 0.3), f"{found[0]}, it is {rate:.0f}")
+
+
 # --- text
 
 
@@ -232,6 +412,18 @@ def test_text_report(lab):
     check(rows, "nap() is not in the text")
     check(any(re.search(r"\b200\b", row) for row in rows), f"its 200 calls are not in {rows}")
     check(str(target.tgid) in text, "the process is not in the text")
+
+
+def test_text_explained(lab):
+    target = lab.target(interpreter("debian-3.13"), "times.py", "sleep")
+    tracer = lab.tracer("-p", target.tgid, "-d", "0.5", "--overhead", "0", "--explain").attached()
+    text = tracer.finish().out.text()
+    lab.note(text)
+    rules = dict(re.findall(r"^  (\w+) +\d\S* (?:%|k?B)  +\d\S* (?:%|MB)  (\w.*?)  ", text, re.M))
+    check(rules.pop("pipe", "") == "yes: the verdict", "it waits for a pipe and does nothing else")
+    check("memory" in rules and set(rules.values()) == {"no"}, f"other rules {rules}")
+    meant = "\n  Next: look at the process at the other end.\n"
+    check(meant in text and "\n  Evidence: pipe: 100 % of active time, 40 % is enough\n" in text, "why")
 
 
 def test_text_fits_the_terminal(lab):

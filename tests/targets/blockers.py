@@ -128,6 +128,18 @@ def native():
     run(compresses)
 
 
+def sums_up():
+    import zlib
+
+    data = bytes(range(256)) * 4000
+    while going_on():
+        zlib.crc32(data)
+
+
+def native_symbol():
+    run(sums_up)
+
+
 def makes_code():
     """Functions that C calls and that are soon gone, and junk where they were."""
     while going_on():
@@ -197,6 +209,7 @@ SECTIONS = {
     "locked": locked,
     "deep": deep,
     "native": native,
+    "native_symbol": native_symbol,
     "short_lived": short_lived,
     "touching": touching,
 }

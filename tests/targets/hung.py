@@ -2,7 +2,9 @@
 """A program of which every thread waits for something else; it tells which does what.
 
     hung.py [spin]     with two threads that compute, besides
+    hung.py SERVICES   the first port of each protocol in it that is free has a name
 """
+import json
 import os
 import select
 import socket
@@ -16,6 +18,7 @@ from target import done, native_id, ready
 
 LONG = 60
 tids = {}
+kept = []
 
 
 def sleeps():
@@ -46,6 +49,10 @@ def reads_pipe(fd):
     os.read(fd, 1)
 
 
+def selects(*sets):
+    select.select(*sets, LONG)
+
+
 def polls(epoll):
     epoll.poll(LONG)
 
@@ -57,6 +64,41 @@ def waits_for_child(child):
 def spins():
     while True:
         sum(range(1000))
+
+
+def serve_by_name(services):
+    """A server at the first of these ports that is free, and that port."""
+    for port, name in services:
+        try:
+            return socket.create_server(("127.0.0.1", port)), "127.0.0.1:%d (%s)" % (port, name)
+        except OSError:
+            pass
+    raise OSError("none is free")
+
+
+def named_peers(services):
+    """More threads, and what they wait for."""
+    server, name = serve_by_name(services["tcp"])
+    client = socket.create_connection(server.getsockname())
+    kept.append(server.accept()[0])
+    asks, alone = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+    asks.connect(("127.0.0.1", services["udp"][0][0]))
+    alone.bind(("127.0.0.1", 0))
+    work = {
+        "receives_named": (receives, client),
+        "accepts_named": (accepts, server),
+        "selects_named": (selects, [client], [], [client]),
+        "receives_udp": (receives, asks),
+        "receives_udp_alone": (receives, alone),
+    }
+    peers = {
+        "receives_named": name,
+        "accepts_named": "listening on " + name,
+        "selects_named": name,
+        "receives_udp": "udp 127.0.0.1:%d (%s)" % tuple(services["udp"][0]),
+        "receives_udp_alone": "udp on 127.0.0.1:%d" % alone.getsockname()[1],
+    }
+    return work, peers
 
 
 def main():
@@ -87,10 +129,16 @@ def main():
         "accepts_unix": (accepts, listener),
         "reads_pipe": (reads_pipe, pipe[0]),
         "polls": (polls, epoll),
+        "selects": (selects, connections, [], [client, connections[0]]),
+        "selects_pipe": (selects, [pipe[0]], [], []),
         "waits_for_child": (waits_for_child, child),
     }
     if "spin" in sys.argv:
         work.update(spins_one=(spins,), spins_two=(spins,))
+    peers = {}
+    if sys.argv[-1].startswith("{"):
+        more, peers = named_peers(json.loads(sys.argv[-1]))
+        work.update(more)
     for name, (function, *args) in work.items():
 
         def run(name=name, function=function, args=args):
@@ -101,7 +149,7 @@ def main():
     while len(tids) < len(work):
         time.sleep(0.01)
     port = server.getsockname()[1]
-    ready({"tids": tids, "port": port, "child": child.pid, "folder": folder})
+    ready({"tids": tids, "port": port, "child": child.pid, "folder": folder, "peers": peers})
     child.kill()
     os.unlink(os.path.join(folder, "answers"))
     os.rmdir(folder)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * What the reports tell beyond figures of calls and waits: of slow calls, of errors, and of what
- * keeps threads from running. Links: user/show and user/judge; jansson.
+ * What the reports tell beyond figures of calls and waits: of slow calls, of errors, of what keeps
+ * threads from running, and of the rules of verdicts. Links: user/show and user/judge; jansson.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,49 +10,23 @@
 
 #include <cmocka.h>
 
-#include <jansson.h>
 #include <locale.h>
 
-#include "../../user/show/json.h"
-#include "../../user/show/text.h"
 #include "sample_profile.h"
+#include "show_fixture.h"
 
 static char *text_of(const struct profile *profile, int width)
 {
 	struct show_options options = {.utf8 = true, .width = width};
-	char *text = NULL;
-	size_t bytes;
-	FILE *out = open_memstream(&text, &bytes);
 
-	assert_non_null(out);
-	assert_int_equal(show_text(out, profile, &options), 0);
-	fclose(out);
-	return text;
+	return written(show_text, profile, &options);
 }
 
 /* functions[], to be freed with json_decref() of *root. */
 static json_t *functions_of(const struct profile *profile, json_t **root)
 {
-	struct show_options options = {.utf8 = true};
-	char *text = NULL;
-	size_t bytes;
-	FILE *out = open_memstream(&text, &bytes);
-
-	assert_non_null(out);
-	assert_int_equal(show_json(out, profile, &options), 0);
-	fclose(out);
-	*root = json_loads(text, 0, NULL);
-	free(text);
-	assert_non_null(*root);
+	*root = parsed(profile, &plain);
 	return json_object_get(*root, "functions");
-}
-
-static double number(json_t *object, const char *key)
-{
-	json_t *value = json_object_get(object, key);
-
-	assert_true(json_is_number(value));
-	return json_number_value(value);
 }
 
 /* A profile with one function of so many calls that take a millisecond or so. */
@@ -207,6 +181,147 @@ static void what_the_run_queue_is_made_of(void **state)
 	profile__free(profile);
 }
 
+static void how_the_gil_is_used(void **state)
+{
+	struct profile *profile = one_function(1000);
+	struct profile_process *process = &profile->processes[0];
+	struct profile_function *f = &profile->functions[0];
+	struct profile_contention *contention;
+	json_t *root, *gil;
+
+	(void)state;
+	process->oncpu_ns = sample_thread(profile, 7, 7, 9700 * MS)->oncpu_ns;
+	assert_line(profile, "GIL wanted", false);
+	f->holds = 3;
+	f->hold_ns = 60 * MS;
+	f->hold_max_ns = 49 * MS; /* and nobody wants it for long */
+	assert_line(profile, "GIL wanted", false);
+	f->hold_max_ns = 50 * MS;
+	assert_line(profile, "\n  GIL wanted 0 % of the time; longest held by work(): 50.0 ms\n",
+		    true);
+	f->hold_max_ns = 4999 * MS / 1000; /* that is not long */
+	contention = profile__add_contention(profile);
+	contention->tgid = 7;
+	contention->ns = 499 * MS; /* of ten seconds */
+	assert_line(profile, "GIL wanted", false);
+	contention->ns = 500 * MS;
+	assert_line(profile, "\n  GIL wanted 5.0 % of the time\n", true);
+	process->samples = 990;
+	process->gil_samples = 500;
+	assert_line(profile, "\n  GIL wanted 5.0 % of the time, held about 49 %\n", true);
+	f->hold_max_ns = 7 * MS;
+	f = sample_function(profile, 7, "re\033size", "/srv/app.py", 9);
+	f->hold_max_ns = 104 * MS;
+	sample_function(profile, 8, "another's", "/srv/app.py", 9)->hold_max_ns = 300 * MS;
+	contention = profile__add_contention(profile); /* of another interpreter */
+	contention->tgid = 7;
+	contention->ns = 4300 * MS;
+	assert_line(profile,
+		    "\n  GIL wanted 43 % of the time, held about 49 %; longest held by "
+		    "re\\x1bsize(): 104 ms\n",
+		    true);
+	functions_of(profile, &root);
+	gil = json_object_get(json_array_get(json_object_get(root, "processes"), 0), "gil");
+	assert_float_equal(number(gil, "wanted_share"), 0.43, 1e-9);
+	assert_float_equal(number(gil, "held_share"), 0.97 * 500 / 990, 1e-9);
+	json_decref(root);
+	process->samples = 0;
+	functions_of(profile, &root);
+	gil = json_object_get(json_array_get(json_object_get(root, "processes"), 0), "gil");
+	assert_true(json_is_null(json_object_get(gil, "held_share")));
+	json_decref(root);
+	profile__free(profile);
+}
+
+static void memory_that_changes(void **state)
+{
+	struct profile *profile = one_function(1000);
+	struct profile_process *process = &profile->processes[0];
+
+	(void)state;
+	process->rss_begin_bytes = 100 << 20;
+	process->rss_bytes = (108 << 20) - 1;
+	process->rss_growth = 838861;
+	process->rss_readings = 2;
+	assert_line(profile, "Memory ", false);
+	process->rss_bytes = 108 << 20;
+	assert_line(profile, "\n  Memory 113 MB, +839 kB/s\n", true);
+	process->rss_readings = 1;
+	assert_line(profile, "Memory ", false);
+	process->rss_readings = 11;
+	process->rss_bytes = 40 << 20;
+	process->rss_growth = -6.29e6;
+	assert_line(profile, "\n  Memory 41.9 MB, -6.29 MB/s\n", true);
+	/* what a verdict says is not said again */
+	process->rss_bytes = 200 << 20;
+	process->rss_growth = 10.5e6;
+	process->rss_grown = 10;
+	sample_thread(profile, 7, 7, SECOND);
+	assert_line(profile, "\n  memory growth: 10.5 MB a second, from 105 to 210 MB", true);
+	assert_line(profile, "Memory ", false);
+	profile__free(profile);
+}
+
+/* The row of a rule in what follows `from`, without the blanks between its columns. */
+static void rule_row(const char *from, const char *rule, char *out)
+{
+	char start[32];
+	const char *at;
+	size_t n = 0;
+
+	snprintf(start, sizeof(start), "\n  %s ", rule);
+	at = strstr(from, start);
+	if (!at)
+		fail_msg("no rule %s in:\n%s", rule, from);
+	for (at += 3; *at && *at != '\n'; at++)
+		if (*at != ' ' || out[n - 1] != ' ')
+			out[n++] = *at;
+	out[n] = '\0';
+}
+
+/* Each verdict with its own process, whatever order they are in. */
+static void rules_are_explained(void **state)
+{
+	static const struct {
+		const char *process, *line, *rule, *row;
+	} told[] = {
+		{"tgid 4711 ", "GIL-bound: threads waited for the GIL 100 % of the time", "gil",
+		 "gil 100 % 20 % yes: the verdict the time"},
+		{"tgid 4711 ", "Meaning: threads that want to run Python code wait", "net",
+		 "net 34 % 40 % nearly active time and threads active half of the time"},
+		{"tgid 900 ", "CPU-bound: on-CPU 97 % of a core", "cpu",
+		 "cpu 97 % 70 % yes: the verdict a core and on-CPU 40 % of active time"},
+		{"tgid 900 ", "Evidence: cpu: 97 % of a core, 70 % is enough", "computing",
+		 "computing 97 % 40 % yes, after that active time and threads active half of the "
+		 "time"},
+		{"tgid 12345 ", "idle: active 0.2 % of the time", "computing",
+		 "computing 100 % 40 % held back active time and threads active half of the time"},
+		{"tgid 12345 ", "Next: nothing to speed up here", "memory",
+		 "memory - 1.05 MB not known (a second) and 8 MiB more, in three of four "
+		 "readings"},
+	};
+	struct show_options options = {.utf8 = true, .explain = true};
+	struct profile *profile = sample_profile();
+	char *text = written(show_text, profile, &options), row[256];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++) {
+		char *from = strstr(text, told[i].process), *line, *next;
+
+		assert_non_null(from);
+		line = strstr(from, told[i].line);
+		next = strstr(from, "\ntgid ");
+		if (!line || (next && line > next))
+			fail_msg("%shas no \"%s\" in:\n%s", told[i].process, told[i].line, text);
+		rule_row(from, told[i].rule, row);
+		assert_string_equal(row, told[i].row);
+	}
+	free(text);
+	assert_line(profile, "Evidence:", false);
+	assert_line(profile, "\n  rule ", false);
+	profile__free(profile);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -215,6 +330,9 @@ int main(void)
 		cmocka_unit_test(slow_calls_in_json),
 		cmocka_unit_test(rates_of_errors),
 		cmocka_unit_test(what_the_run_queue_is_made_of),
+		cmocka_unit_test(how_the_gil_is_used),
+		cmocka_unit_test(memory_that_changes),
+		cmocka_unit_test(rules_are_explained),
 	};
 
 	setlocale(LC_ALL, "C.UTF-8");

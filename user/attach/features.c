@@ -16,6 +16,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "sampler.h"
 #include "uprobe.h"
 #include "watch.h"
 
@@ -120,6 +121,21 @@ static void check_uprobes(struct features *features)
 		       "this kernel has none: use one built with CONFIG_UPROBE_EVENTS=y");
 }
 
+static void check_samples(struct features *features)
+{
+	const char *event;
+	int err = sampler_try(&event);
+
+	if (err)
+		report(features, "samples", FEATURE_MISSING_OPTIONAL,
+		       "none (see kernel.perf_event_paranoid): %s", strerror(-err));
+	else if (!strcmp(event, "cpu-cycles"))
+		report(features, "samples", FEATURE_OK, "by the CPU's cycle counter (%s)", event);
+	else
+		report(features, "samples", FEATURE_OK,
+		       "by the kernel's clock (%s): there is no cycle counter", event);
+}
+
 static void check_watchpoints(struct features *features)
 {
 	uint32_t trap_ns;
@@ -163,6 +179,7 @@ void features_probe(struct features *features)
 		     BPF_FUNC_get_attach_cookie, needs);
 	check_helper(features, "bpf_loop", BPF_PROG_TYPE_KPROBE, BPF_FUNC_loop, needs);
 	check_uprobes(features);
+	check_samples(features);
 	check_watchpoints(features);
 	check_tracefs(features);
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 struct sampler {
+	const char *event;
 	size_t count;
 	int fds[];
 };
@@ -20,7 +21,7 @@ static int open_on(int cpu, struct perf_event_attr *attr)
 	return (int)syscall(SYS_perf_event_open, attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
 }
 
-static int open_clock(int cpu, unsigned int hz)
+static int open_cycles(int cpu, unsigned int hz)
 {
 	struct perf_event_attr cycles = {
 		.type = PERF_TYPE_HARDWARE,
@@ -28,15 +29,20 @@ static int open_clock(int cpu, unsigned int hz)
 		.freq = 1,
 		.sample_freq = hz,
 	};
+
+	return open_on(cpu, &cycles);
+}
+
+static int open_clock(int cpu, unsigned int hz)
+{
 	struct perf_event_attr clock = {
 		.type = PERF_TYPE_SOFTWARE,
 		.config = PERF_COUNT_SW_CPU_CLOCK,
 		.freq = 1,
 		.sample_freq = hz,
 	};
-	int fd = open_on(cpu, &cycles);
 
-	return fd < 0 ? open_on(cpu, &clock) : fd;
+	return open_on(cpu, &clock);
 }
 
 static int open_faults(int cpu, unsigned int every)
@@ -52,12 +58,14 @@ static int open_faults(int cpu, unsigned int every)
 
 static int attach(int fd, int program_fd)
 {
+	if (program_fd < 0)
+		return 0;
 	if (ioctl(fd, PERF_EVENT_IOC_SET_BPF, program_fd) || ioctl(fd, PERF_EVENT_IOC_ENABLE, 0))
 		return -errno;
 	return 0;
 }
 
-/* `open` gives the event of one CPU. */
+/* `open` gives the event of one CPU.  Without a program (negative) it is only tried. */
 static int sampler_open(int program_fd, int (*open)(int cpu, unsigned int argument),
 			unsigned int argument, struct sampler **out)
 {
@@ -79,6 +87,8 @@ static int sampler_open(int program_fd, int (*open)(int cpu, unsigned int argume
 		sampler->fds[sampler->count++] = fd;
 		err = attach(fd, program_fd);
 	}
+	if (!err && !sampler->count)
+		err = -ENODEV;
 	if (err) {
 		sampler__free(sampler);
 		return err;
@@ -89,7 +99,35 @@ static int sampler_open(int program_fd, int (*open)(int cpu, unsigned int argume
 
 int sampler__new(int program_fd, unsigned int hz, struct sampler **out)
 {
-	return sampler_open(program_fd, open_clock, hz, out);
+	static const struct {
+		int (*open)(int cpu, unsigned int hz);
+		const char *event;
+	} clocks[] = {{open_cycles, "cpu-cycles"}, {open_clock, "cpu-clock"}};
+	int err = -EINVAL;
+
+	for (size_t i = 0; i < sizeof(clocks) / sizeof(clocks[0]) && err; i++) {
+		err = sampler_open(program_fd, clocks[i].open, hz, out);
+		if (!err)
+			(*out)->event = clocks[i].event;
+	}
+	return err;
+}
+
+const char *sampler__event(const struct sampler *sampler)
+{
+	return sampler->event;
+}
+
+int sampler_try(const char **event)
+{
+	struct sampler *sampler;
+	int err = sampler__new(-1, 1, &sampler);
+
+	if (err)
+		return err;
+	*event = sampler__event(sampler);
+	sampler__free(sampler);
+	return 0;
 }
 
 int sampler__new_faults(int program_fd, unsigned int every, struct sampler **out)

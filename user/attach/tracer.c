@@ -207,6 +207,11 @@ int tracer__sample(struct tracer *tracer, unsigned int hz)
 				   &tracer->fault_sampler);
 }
 
+const char *tracer__samples_event(const struct tracer *tracer)
+{
+	return tracer->sampler ? sampler__event(tracer->sampler) : NULL;
+}
+
 /* What a probe costs on an instruction that is single-stepped: few builds have such sites. */
 static double stepped_probe_ns(struct tracer *tracer, const struct build *build)
 {

@@ -44,6 +44,8 @@ int tracer__attach_events(struct tracer *tracer);
  * FAULTS_PER_SAMPLE page faults.  0 or negative errno.
  */
 int tracer__sample(struct tracer *tracer, unsigned int hz);
+/* By which event (sampler.h); NULL: there are no samples. */
+const char *tracer__samples_event(const struct tracer *tracer);
 
 /* Make a build's layout known to the kernel side.  0 or negative errno. */
 int tracer__add_build(struct tracer *tracer, size_t index, const struct build *build);

@@ -106,6 +106,7 @@ struct window {
 	double watch_ns;           /* one hit of a watchpoint, 0: none is used */
 	double switch_ns, sample_ns;
 	unsigned int samples_hz;    /* 0: there are none */
+	const char *samples_event;  /* static, or NULL */
 	uint64_t callback_least_ns; /* shorter callbacks of event loops were not told */
 };
 

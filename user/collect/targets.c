@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "discover/target.h"
-#include "target_text.h"
+#include "discover/target_text.h"
 
 static void told_free(struct target_told *told)
 {

@@ -5,11 +5,12 @@
 #include "causes.h"
 #include "hash.h"
 #include "pauses.h"
-#include "target_text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "discover/target_text.h"
 
 static void function_free(struct function_total *function)
 {

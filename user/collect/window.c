@@ -316,6 +316,7 @@ static void fill_header(struct profile *profile, const struct window *window)
 	profile->switch_ns = window->switch_ns;
 	profile->sample_ns = window->sample_ns;
 	profile->samples_hz = window->samples_hz;
+	profile->samples_event = window->samples_event;
 	profile->callback_least_ns = window->callback_least_ns;
 	if (!getrusage(RUSAGE_SELF, &usage))
 		profile->own_cpu_ns =

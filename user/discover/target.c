@@ -10,15 +10,18 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "target_text.h"
+
 #define TCP_LISTEN 10 /* include/net/tcp_states.h */
 
-/* An address as /proc/net/tcp and tcp6 write it: 32-bit words of the host's order, in hex. */
-static bool parse_address(const char *hex, bool six, char *out, size_t size)
+/*
+ * "0100007F:1538" as /proc/net/tcp and tcp6 have it, into the key: the address as 32-bit words of
+ * the host's order, then the port.
+ */
+static bool parse_address(const char *hex, bool six, struct target_key *key)
 {
 	uint32_t words[4] = {0};
 	unsigned int port;
-	char text[INET6_ADDRSTRLEN];
-	bool mapped;
 	int n = 0;
 
 	for (int i = 0; i < (six ? 4 : 1); i++, hex += n)
@@ -26,29 +29,32 @@ static bool parse_address(const char *hex, bool six, char *out, size_t size)
 			return false;
 	if (sscanf(hex, ":%4X", &port) != 1)
 		return false;
-	mapped = six && !words[0] && !words[1] && words[2] == htonl(0xffff);
-	if (!inet_ntop(six && !mapped ? AF_INET6 : AF_INET, mapped ? &words[3] : words, text,
-		       sizeof(text)))
-		return false;
-	snprintf(out, size, six && !mapped ? "[%s]:%u" : "%s:%u", text, port);
+	memcpy(key->id, words, sizeof(words));
+	key->port = htons(port);
 	return true;
 }
 
 /* One line of /proc/TGID/net/{tcp,udp}[6]: is it this socket, and who is its peer? */
-static char *inet_target(const char *line, bool six, uint64_t inode)
+static char *inet_target(const char *line, bool six, bool udp, uint64_t inode)
 {
-	char local[80], remote[80], name[80], *text = NULL;
+	struct record_target record = {
+		.key = {.kind = six ? TARGET_INET6 : TARGET_INET, .flags = udp ? TARGET_UDP : 0},
+	};
+	struct target_key *key = &record.key;
+	char local[80], remote[80];
 	unsigned int state;
 	uint64_t found;
 
 	if (sscanf(line, " %*d: %79s %79s %x %*s %*s %*s %*s %*s %" SCNu64, local, remote, &state,
 		   &found) != 4 ||
-	    found != inode)
+	    found != inode || !parse_address(remote, six, key))
 		return NULL;
-	if (parse_address(state == TCP_LISTEN ? local : remote, six, name, sizeof(name)) &&
-	    asprintf(&text, "%s%s", state == TCP_LISTEN ? "listening on " : "", name) < 0)
-		return NULL;
-	return text;
+	if (!key->port) {
+		key->flags |= !udp && state == TCP_LISTEN ? TARGET_LISTENS : TARGET_LOCAL;
+		if (!parse_address(local, six, key))
+			return NULL;
+	}
+	return target_text(&record);
 }
 
 /* One line of /proc/TGID/net/unix. */
@@ -83,7 +89,8 @@ static char *socket_target(pid_t tgid, uint64_t inode)
 		while (file && !found && getline(&line, &size, file) > 0)
 			found = table[0] == 'u' && table[1] == 'n'
 					? unix_target(line, inode)
-					: inet_target(line, strchr(table, '6') != NULL, inode);
+					: inet_target(line, strchr(table, '6') != NULL,
+						      table[0] == 'u', inode);
 		if (file)
 			fclose(file);
 	}

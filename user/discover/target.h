@@ -6,8 +6,8 @@
 #include <sys/types.h>
 
 /*
- * A socket's peer ("10.0.0.7:5432"; "listening on 0.0.0.0:80"), a unix socket's path, a file's
- * path, "pipe", "eventfd" ...  NULL if it cannot be said; malloc'd.
+ * A socket's peer ("10.0.0.7:5432 (postgresql)", "listening on 0.0.0.0:80 (http)"), a unix socket's
+ * path, a file's path, "pipe", "eventfd" ...  NULL if it cannot be said; malloc'd.
  */
 char *fd_target(pid_t tgid, int fd);
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/select.h>
 #include <sys/stat.h>
 
 #include "memory.h"
@@ -101,14 +102,53 @@ static enum wait_class fd_class(pid_t tgid, int fd)
 	return stat(path, &st) ? WAIT_OTHER : mode_class(st.st_mode);
 }
 
-/* The only descriptor a poll() waits for, or -1. */
-static int polled_alone(pid_t tgid, const struct task *task)
-{
-	struct pollfd polled;
+/* How many descriptors a poll() or select() waits for, and which if it is one; else -1. */
+struct polled {
+	unsigned long count;
+	int alone;
+};
 
-	if (task->args[1] != 1 || memory_read(tgid, task->args[0], &polled, sizeof(polled)))
-		return -1;
-	return polled.fd;
+static struct polled polled_by_poll(pid_t tgid, const struct task *task)
+{
+	struct polled polled = {task->args[1], -1};
+	struct pollfd only;
+
+	if (polled.count == 1 && !memory_read(tgid, task->args[0], &only, sizeof(only)))
+		polled.alone = only.fd;
+	return polled;
+}
+
+/* Its three sets: what it waits to read, to write, and exceptions. */
+static struct polled polled_by_select(pid_t tgid, const struct task *task)
+{
+	unsigned long words = (task->args[0] + 63) / 64, all[FD_SETSIZE / 64] = {0},
+		      set[FD_SETSIZE / 64];
+	struct polled polled = {0, -1};
+	int last = -1;
+
+	if (words > FD_SETSIZE / 64)
+		words = FD_SETSIZE / 64;
+	for (int i = 1; i < 4; i++) {
+		if (!task->args[i] || memory_read(tgid, task->args[i], set, words * sizeof(*set)))
+			continue;
+		for (unsigned long word = 0; word < words; word++)
+			all[word] |= set[word];
+	}
+	for (unsigned long word = 0; word < words; word++) {
+		if (!all[word])
+			continue;
+		polled.count += __builtin_popcountl(all[word]);
+		last = (int)(word * 64) + __builtin_ctzl(all[word]);
+	}
+	if (polled.count == 1)
+		polled.alone = last;
+	return polled;
+}
+
+/* One of one descriptor is how a Python socket with a timeout waits. */
+static enum wait_class polled_class(pid_t tgid, struct polled polled)
+{
+	return fd_class(tgid, polled.alone) == WAIT_NET ? WAIT_NET : WAIT_POLL;
 }
 
 static enum wait_class class_of(pid_t tgid, const struct task *task, char state)
@@ -124,9 +164,11 @@ static enum wait_class class_of(pid_t tgid, const struct task *task, char state)
 	case DECIDED_BY_POLL:
 		if (!task->args[1])
 			return WAIT_SLEEP;
-		return fd_class(tgid, polled_alone(tgid, task)) == WAIT_NET ? WAIT_NET : WAIT_POLL;
+		return polled_class(tgid, polled_by_poll(tgid, task));
 	case DECIDED_BY_SELECT:
-		return task->args[0] ? WAIT_POLL : WAIT_SLEEP;
+		if (!task->args[0]) /* up to 3.10 time.sleep() is select() on nothing */
+			return WAIT_SLEEP;
+		return polled_class(tgid, polled_by_select(tgid, task));
 	case DECIDED_BY_NOTHING:
 		return state == 'D' ? WAIT_DISK : WAIT_OTHER;
 	}
@@ -248,10 +290,16 @@ static char *count_target(unsigned long count)
 	return asprintf(&text, "%lu descriptor%s", count, count == 1 ? "" : "s") < 0 ? NULL : text;
 }
 
+static char *polled_target(pid_t tgid, struct polled polled)
+{
+	if (!polled.count)
+		return NULL;
+	return polled.alone >= 0 ? fd_target(tgid, polled.alone) : count_target(polled.count);
+}
+
 char *task_target(pid_t tgid, const struct task *task)
 {
 	int decides = task->syscall_known ? syscall_decides(task->syscall) : DECIDED_BY_NOTHING;
-	int fd;
 
 	if (task->state != TASK_WAITS || !task->syscall_known)
 		return NULL;
@@ -261,10 +309,9 @@ char *task_target(pid_t tgid, const struct task *task)
 	case WAIT_DISK:
 		return fd_target(tgid, (int)task->args[0]);
 	case DECIDED_BY_POLL:
-		fd = polled_alone(tgid, task);
-		if (!task->args[1])
-			return NULL;
-		return fd >= 0 ? fd_target(tgid, fd) : count_target(task->args[1]);
+		return polled_target(tgid, polled_by_poll(tgid, task));
+	case DECIDED_BY_SELECT:
+		return polled_target(tgid, polled_by_select(tgid, task));
 	case WAIT_POLL:
 		return count_target(epoll_members(tgid, (int)task->args[0]));
 	case WAIT_CHILD:

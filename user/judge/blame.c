@@ -44,6 +44,28 @@ static void find_caller(const struct facts *facts, int part, const struct profil
 		limit->caller = most->function;
 }
 
+/* The native code that more than half of its samples were in, if one place has so many. */
+static void find_native(const struct facts *facts, const struct profile_name *function,
+			struct limit *limit)
+{
+	const struct profile *profile = facts->profile;
+	struct tally leaves = {.count = 0};
+	const struct profile_name *most;
+	uint64_t ns;
+
+	for (size_t i = 0; i < profile->stack_count; i++) {
+		const struct profile_stack *stack = &profile->stacks[i];
+		struct profile_name leaf = {.function = stack->native};
+
+		if (stack->tgid == facts->process->tgid && stack->part == STACK_ONCPU &&
+		    is_that(stack_frame(profile, stack, 0), function))
+			tally_add(&leaves, &leaf, stack->ns);
+	}
+	most = tally_most(&leaves, &ns);
+	if (most && 2 * ns > leaves.all)
+		limit->native = most->function;
+}
+
 /* Time `function` waited itself, which is in its self time but not on-CPU. */
 static uint64_t own_waits(const struct profile *profile, const struct profile_function *function)
 {
@@ -106,6 +128,7 @@ static void blame_cpu(const struct facts *facts, struct limit *limit)
 	}
 	limit->function = most->function;
 	limit->where_share = share_of(ns, limit->busy_ns[LIMIT_ONCPU]);
+	find_native(facts, most, limit);
 	find_caller(facts, STACK_ONCPU, most, limit);
 }
 
@@ -188,13 +211,6 @@ static void blame_gil(const struct facts *facts, struct limit *limit)
 		return;
 	limit->holder = most->function;
 	limit->holder_share = share_of(ns, holders.all);
-	for (size_t i = 0; i < profile->function_count; i++) {
-		const struct profile_function *f = &profile->functions[i];
-
-		if (f->tgid == facts->process->tgid && f->hold_max_ns > limit->longest_ns &&
-		    same_text(f->function, limit->holder))
-			limit->longest_ns = f->hold_max_ns;
-	}
 }
 
 static void blame_gc(const struct facts *facts, struct limit *limit)

@@ -90,7 +90,7 @@ bool wait_is_event_loop(const struct profile_wait *wait)
 	return strstr(wait->file, "/asyncio/") || strstr(wait->file, "/uvloop/");
 }
 
-/* For somebody who connects, whatever the call (collect/target_text.c makes the text). */
+/* For somebody who connects, whatever the call (discover/target_text.c makes the text). */
 static bool is_listening(const struct profile_wait *wait)
 {
 	return wait->wait_class == WAIT_NET && wait->target &&

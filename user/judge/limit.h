@@ -37,6 +37,7 @@ struct limit_check {
 	enum limit_state state;
 };
 
+/* It points into itself: not to be moved. */
 struct limit {
 	uint64_t observed_ns;          /* how long the process was watched */
 	uint64_t active_ns;            /* thread time, the sum of busy_ns */
@@ -55,11 +56,12 @@ struct limit {
 	const char *target;              /* what most waits there were for; or NULL */
 	/* names, the profile's own; or NULL */
 	const char *function; /* where it is */
+	const char *native;   /* "libz.so.1.3.1: deflate": what it ran mostly */
 	const char *caller;   /* who called that, if `function` is the library's */
 	const char *holder;   /* of the GIL */
 	const char *waker;    /* who ends waits for a lock, or fills a queue */
 	double holder_share;  /* of waits for the GIL */
-	uint64_t longest_ns;  /* that an event loop was held up; or the GIL held */
+	uint64_t longest_ns;  /* that an event loop was held up */
 	uint64_t rss_begin_bytes, rss_bytes;
 	uint64_t faults; /* page faults, where `function` is who takes them; an estimate */
 

@@ -56,13 +56,18 @@ static const char *idle_text(int part, const struct profile_wait *wait)
 	}
 }
 
-/* ", most of it in read(), called from fetch(), for 10.0.3.7:5432", if anything is known. */
+/*
+ * ", most of it in read(), called from fetch(), for 10.0.3.7:5432", or ", most of it in pack()
+ * (libz.so.1.3.1: deflate)", if anything is known.
+ */
 static void say_where(struct sentence *s, const struct limit *limit)
 {
 	if (!limit->function || !*limit->function || limit->where_share < 0.10)
 		return;
 	say(s, ", %s in %s()", limit->where_share >= 0.5 ? "most of it" : "the largest part",
 	    limit->function);
+	if (limit->native)
+		say(s, " (%s)", limit->native);
 	if (limit->caller)
 		say(s, ", called from %s()", limit->caller);
 	if (limit->target)

@@ -62,6 +62,7 @@ static json_t *diagnosis(struct json_builder *b, const struct limit *limit)
 
 	json_put(b, object, "verdict", json_string(limit->verdict));
 	json_put(b, object, "function", json_name_or_null(limit->function));
+	json_put(b, object, "native", json_name_or_null(limit->native));
 	json_put(b, object, "caller", json_name_or_null(limit->caller));
 	json_put(b, object, "target", json_name_or_null(limit->target));
 	json_put(b, object, "holder", json_name_or_null(limit->holder));
@@ -317,6 +318,7 @@ static void put_facts(struct json_builder *b, json_t *root, const struct profile
 	json_put(b, cost, "sample_seconds", json_seconds(profile->sample_ns));
 	json_put(b, root, "probe_cost", cost);
 	json_put(b, root, "samples_hz", json_integer(profile->samples_hz));
+	json_put(b, root, "samples_event", json_name_or_null(profile->samples_event));
 	json_put(b, own, "cpu_seconds", json_seconds((double)profile->own_cpu_ns));
 	json_put(b, own, "rss_bytes", json_count(profile->own_rss_bytes));
 	json_put(b, root, "own", own);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 #include "json_stacks.h"
 
+#include "../judge/gil_use.h"
 #include "../judge/select.h"
 #include "json_top.h"
 
@@ -136,31 +137,23 @@ json_t *json_process_gil(struct json_builder *b, const struct profile *profile,
 			 const struct profile_process *process)
 {
 	json_t *object = json_object(), *array = json_array(), *after_io = json_object();
-	double observed = (double)process->observed_ns;
-	uint64_t wanted = 0;
+	struct gil_use use;
 
+	gil_use(profile, process, &use);
 	for (size_t i = 0; i < profile->contention_count; i++) {
 		const struct profile_contention *contention = &profile->contentions[i];
 		json_t *one;
 
 		if (contention->tgid != process->tgid)
 			continue;
-		if (contention->ns > wanted)
-			wanted = contention->ns;
 		one = json_object();
 		json_put(b, one, "interpreter", json_integer(contention->interpreter));
 		json_put(b, one, "wanted_seconds", json_seconds((double)contention->ns));
 		json_push(b, array, one);
 	}
-	/* of the time its threads ran the samples tell in which share it was held */
-	json_put(b, object, "held_share",
-		 process->samples && observed > 0
-			 ? json_number((double)process->oncpu_ns / observed *
-				       (double)process->gil_samples / (double)process->samples)
-			 : json_null());
+	json_put(b, object, "held_share", json_number(use.held));
 	json_put(b, object, "held_share_is", json_string("estimate"));
-	json_put(b, object, "wanted_share",
-		 json_number(observed > 0 ? (double)wanted / observed : 0));
+	json_put(b, object, "wanted_share", json_number(use.wanted));
 	json_put(b, object, "interpreters", array);
 	json_put(b, after_io, "count", json_count(process->gil_after_io));
 	json_put(b, after_io, "seconds", json_seconds((double)process->gil_after_io_ns));

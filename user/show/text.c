@@ -16,7 +16,8 @@
 
 static int compare_judged(const void *left, const void *right)
 {
-	const struct judged *a = left, *b = right;
+	const struct judged *a = *(const struct judged *const *)left;
+	const struct judged *b = *(const struct judged *const *)right;
 
 	if (a->limit.active_ns != b->limit.active_ns)
 		return a->limit.active_ns > b->limit.active_ns ? -1 : 1;
@@ -46,7 +47,7 @@ static void put_effort(const struct screen *screen, const struct profile *profil
 	used = snprintf(line, sizeof(line), "%zu Python process%s, %zu thread%s. ",
 			profile->process_count, profile->process_count == 1 ? "" : "es", threads,
 			threads == 1 ? "" : "s");
-	if (probed)
+	if (probed && profile->probed_ns)
 		used += snprintf(
 			line + used, sizeof(line) - used,
 			"Every wait is counted, and every call in %zu process%s (exact) "
@@ -115,10 +116,15 @@ static void put_cost(const struct screen *screen, const struct profile *profile)
 
 	if (!(pair > 0) && !(profile->switch_ns > 0))
 		return;
-	snprintf(line, sizeof(line),
-		 "Cost of tracing, calibrated at start: %s a call, %s a switch of a Python thread. "
-		 "A call's own is taken off the times above.",
-		 format_duration(call, pair), format_duration(turn, profile->switch_ns));
+	format_duration(turn, profile->switch_ns);
+	if (pair > 0)
+		snprintf(line, sizeof(line),
+			 "Cost of tracing, calibrated at start: %s a call, %s a switch of a Python "
+			 "thread. A call's own is taken off the times above.",
+			 format_duration(call, pair), turn);
+	else
+		snprintf(line, sizeof(line), "Cost of tracing: %s a switch of a Python thread.",
+			 turn);
 	screen_paragraph(screen, STYLE_DIM, 0, 0, line);
 }
 
@@ -126,19 +132,21 @@ static int put_processes(const struct screen *screen, const struct profile *prof
 			 const struct text_request *request)
 {
 	struct judged *judged = calloc(profile->process_count + 1, sizeof(*judged));
+	struct judged **sorted = calloc(profile->process_count + 1, sizeof(*sorted));
 	size_t hidden = 0;
 	char line[96];
-	int err = 0;
+	int err = judged && sorted ? 0 : -ENOMEM;
 
-	if (!judged)
-		return -ENOMEM;
+	if (err)
+		goto cleanup;
 	for (size_t i = 0; i < profile->process_count; i++) {
+		sorted[i] = &judged[i];
 		judged[i].process = &profile->processes[i];
 		limit_of_process(profile, judged[i].process, &judged[i].limit);
 	}
-	qsort(judged, profile->process_count, sizeof(*judged), compare_judged);
+	qsort(sorted, profile->process_count, sizeof(*sorted), compare_judged);
 	for (size_t i = 0; i < profile->process_count && !err; i++) {
-		err = text_process(screen, request, &judged[i]);
+		err = text_process(screen, request, sorted[i]);
 		if (err == TEXT_PROCESS_HIDDEN) {
 			hidden++;
 			err = 0;
@@ -150,6 +158,8 @@ static int put_processes(const struct screen *screen, const struct profile *prof
 		fputc('\n', screen->out);
 		screen_paragraph(screen, STYLE_DIM, 0, 0, line);
 	}
+cleanup:
+	free(sorted);
 	free(judged);
 	return err;
 }

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 #include "text_machine.h"
 
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "../judge/blame.h"
+#include "../judge/gil_use.h"
 #include "text_line.h"
 #include "units.h"
 
@@ -9,9 +14,40 @@
  * one. */
 #define THROTTLED_SHARE 0.001
 #define RUNQ_SHARE 0.05
+/*
+ * The GIL is told of where it is wanted for this share of the time, or was kept ten times as long
+ * as Python code keeps it that others want; and who kept it from that time on.
+ */
+#define GIL_SHARE 0.05
+#define GIL_KEPT_NS 5000000
+/* Memory is told of where it changed so much. */
+#define MEMORY_CHANGE (8 << 20)
 /* Page faults from so many on, and so many a second. */
 #define FAULTS_LEAST 2048
 #define FAULTS_A_SECOND 1000
+
+/* "GIL wanted 43 % of the time, held about 97 %; longest held by resize(): 104 ms" */
+static int put_gil(const struct screen *screen, const struct profile *profile,
+		   const struct profile_process *process)
+{
+	char wanted[UNIT_BYTES], share[UNIT_BYTES], time[UNIT_BYTES], held[64] = "";
+	struct gil_use use;
+	uint64_t kept_ns;
+
+	gil_use(profile, process, &use);
+	kept_ns = use.longest ? use.longest->hold_max_ns : 0;
+	if (use.wanted < GIL_SHARE && kept_ns < 10 * GIL_KEPT_NS)
+		return 0;
+	format_share(wanted, use.wanted);
+	if (!isnan(use.held))
+		snprintf(held, sizeof(held), ", held about %s", format_share(share, use.held));
+	if (kept_ns < GIL_KEPT_NS)
+		return text_put_line(screen, STYLE_PLAIN, TEXT_INDENT,
+				     "GIL wanted %s of the time%s", wanted, held);
+	return text_put_line(screen, STYLE_PLAIN, TEXT_INDENT,
+			     "GIL wanted %s of the time%s; longest held by %s(): %s", wanted, held,
+			     use.longest->function ?: "?", format_duration(time, (double)kept_ns));
+}
 
 /* What stopped threads that could have run, where that is worth a word. */
 static int put_runq(const struct screen *screen, const struct judged *judged)
@@ -40,6 +76,21 @@ static int put_runq(const struct screen *screen, const struct judged *judged)
 			     format_duration(other, (double)process->woken_late_ns));
 }
 
+/* "Memory 145 MB, +12.3 MB/s", where a verdict does not tell it. */
+static int put_memory(const struct screen *screen, const struct judged *judged)
+{
+	const struct profile_process *process = judged->process;
+	char all[UNIT_BYTES], rate[UNIT_BYTES];
+
+	if (process->rss_readings < 2 || !strcmp(judged->limit.verdict, "memory") ||
+	    llabs((long long)(process->rss_bytes - process->rss_begin_bytes)) < MEMORY_CHANGE)
+		return 0;
+	return text_put_line(screen, STYLE_PLAIN, TEXT_INDENT, "Memory %s, %c%s/s",
+			     format_bytes(all, (double)process->rss_bytes),
+			     process->rss_growth < 0 ? '-' : '+',
+			     format_bytes(rate, fabs(process->rss_growth)));
+}
+
 /* Where its memory grew, or came back from where it had been given to. */
 static int put_faults(const struct screen *screen, const struct profile *profile,
 		      const struct judged *judged)
@@ -62,7 +113,11 @@ static int put_faults(const struct screen *screen, const struct profile *profile
 int text_put_machine(const struct screen *screen, const struct profile *profile,
 		     const struct judged *judged)
 {
-	int err = put_runq(screen, judged);
+	int err = put_gil(screen, profile, judged->process);
 
+	if (!err)
+		err = put_runq(screen, judged);
+	if (!err)
+		err = put_memory(screen, judged);
 	return err ? err : put_faults(screen, profile, judged);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* What the machine did to one process: run queue, quota, page faults. */
+/* What a process needs that there is one of, or little: the GIL, a CPU, memory. */
 #ifndef PYTRACE_TEXT_MACHINE_H
 #define PYTRACE_TEXT_MACHINE_H
 
