@@ -265,7 +265,7 @@ def test_native_function(lab, py):
     check(total > 0.5 and inside > 0.8 * total, f"crc32_z {inside:.3f} s of {total:.3f}: {leaves}")
     diagnosis = report.process(target.tgid)["diagnosis"]
     check(re.fullmatch(leaf, diagnosis["native"] or ""), f"the verdict: {diagnosis}")
-    named = rf"CPU-bound: .*, most of it in sums_up\(\) \({leaf}\)"
+    named = rf"(CPU-bound|computing): on-CPU .*, most of it in sums_up\(\) \({leaf}\)"
     check(re.fullmatch(named, diagnosis["summary"]), f"the verdict: {diagnosis['summary']}")
 
 
