@@ -5,18 +5,25 @@ import collections
 import packages
 import postgres
 from harness import DEBIAN, check, check_none, limit, over, alone, short
-from test_runq import Quota
+from test_runq import Quota, pinned
 
 SECONDS = 3.2
 TRIES = 3  # of a scenario: others run on this machine as well
 VERDICTS = "cpu gil lock net disk pipe child gc memory loop runq fault mixed ok idle unknown".split()
 GEVENT = ("gevent", "greenlet", "zope.event", "zope.interface")
 
-Scenario = collections.namedtuple("Scenario", "verdicts names words", defaults=("",))
+Scenario = collections.namedtuple("Scenario", "verdicts rule names words")
+Seen = collections.namedtuple("Seen", "diagnosis problems target report")
 
 
-def one(verdict, words="", **names):
-    return Scenario((verdict,), names, words)
+def one(verdict, words="", rule=None, **names):
+    """`rule` is the one that decides, where it has not the verdict's name."""
+    return Scenario((verdict,), rule or verdict, names, words)
+
+
+def undecided(*verdicts):
+    """By no rule."""
+    return Scenario(verdicts, None, {}, "")
 
 
 SCENARIOS = {
@@ -27,29 +34,37 @@ SCENARIOS = {
     "pydll": one("gil", "GIL-bound", function="nap", holder="doze"),
     "gc_storm": one("gc", "garbage collection", function="storm"),
     "locks": one("lock", "lock-bound", function="take", waker="give"),
-    "slow_queue": one("lock", "on a queue", function="consume", waker="produce"),
+    "slow_queue": one("lock", "on a queue", rule="queue", function="consume", waker="produce"),
     "slow_peer": one("net", "I/O-bound", function="ask"),
     "n_plus_1": one("net", "I/O-bound", caller="order"),
     "slow_disk": one("disk", "I/O-bound", function="save"),
+    "cold_pages": one("fault", "memory", function="scan"),
+    "slow_pipe": one("pipe", "I/O-bound", function="ask_echo"),
     "child": one("child", "child", caller="build"),
     "memory": one("memory", "memory growth", function="grow"),
-    "throttled": one("runq", "throttled by a CPU quota", function="burn"),
+    "throttled": one("runq", "throttled by a CPU quota", rule="throttled", function="burn"),
+    "preempted": one("runq", "preempted", function="burn"),
+    "woken_late": one("runq", "woken late", function="rest"),
+    "computing": one("cpu", "computing", rule="computing", function="work"),
     "blocked_loop": one("loop", "event loop held up", function="blocks", caller="serves"),
     "gevent_busy": one("cpu", "CPU-bound", function="crunch"),
-    "idle": one("idle"),
-    "healthy": Scenario(("ok", "idle"), {}),
-    "healthy_loop": Scenario(("ok", "idle"), {}),
+    "mixed": undecided("mixed"),
+    "idle": undecided("idle"),
+    "healthy": undecided("ok", "idle"),
+    "healthy_loop": undecided("ok", "idle"),
 }
 
 # those that leave each other the CPU are traced together
 GROUPS = (
-    ("pydll", "locks", "slow_queue", "slow_peer", "n_plus_1", "slow_disk", "child", "memory")
-    + ("blocked_loop", "idle", "healthy", "healthy_loop"),
+    ("pydll", "locks", "slow_queue", "slow_peer", "n_plus_1", "slow_disk", "slow_pipe", "child")
+    + ("memory", "blocked_loop", "mixed", "idle", "healthy", "healthy_loop"),
     ("cpu", "throttled"),
     ("spinners",),
     ("convoy",),
     ("regex",),
     ("gc_storm",),
+    ("preempted", "woken_late"),
+    ("computing", "cold_pages"),
     ("gevent_busy",),
 )
 
@@ -65,10 +80,13 @@ def begin(lab, py, name):
         target = postgres.client(lab, py, "forever")
         target.slow = f"127.0.0.1:{target.server.port}"
         return target.release()
-    if name == "slow_disk":
-        arguments = [lab.folder_in(py)[0] / "saved"]
+    if name in ("slow_disk", "cold_pages"):
+        arguments = [lab.folder_in(py)[0] / name]
     if name == "throttled":
         prefix = Quota(lab, 0.3).prefix()
+    if name in ("preempted", "woken_late"):
+        lab.target(py, "greedy.py", "rate", prefix=pinned()).release()
+        prefix = pinned() if name == "preempted" else pinned("chrt", "-b", "0")
     if name == "gevent_busy":
         prefix = ["env", *(f"{k}={v}" for k, v in packages.environment(py, GEVENT).items())]
     target = lab.target(py, "scenarios.py", name, *arguments, prefix=prefix)
@@ -84,6 +102,9 @@ def problems_of(name, target, diagnosis, probed):
     wanted = SCENARIOS[name]
     if diagnosis["verdict"] not in wanted.verdicts:
         yield f"{diagnosis['verdict']}, not {'/'.join(wanted.verdicts)}"
+    decided = [rule["rule"] for rule in diagnosis["rules"] if rule["decided"]]
+    if decided != ([wanted.rule] if wanted.rule else []):
+        yield f"decided by {decided}, not {wanted.rule}"
     if wanted.words not in diagnosis["summary"]:
         yield f"it does not say {wanted.words!r}"
     for key, value in wanted.names.items():
@@ -97,7 +118,7 @@ def problems_of(name, target, diagnosis, probed):
 
 
 def look(lab, py, names, options):
-    """Trace those scenarios once: {name: (diagnosis, problems)}"""
+    """Trace those scenarios once: {name: Seen}"""
     targets = {name: begin(lab, py, name) for name in names}
     tgids = ",".join(str(t.tgid) for t in targets.values())
     tracer = lab.tracer("-p", tgids, "-d", SECONDS, "--format", "json", *options)
@@ -105,9 +126,10 @@ def look(lab, py, names, options):
     found = {}
     for name, target in targets.items():
         diagnosis = report.process(target.tgid)["diagnosis"]
-        found[name] = (diagnosis, list(problems_of(name, target, diagnosis, not options)))
-        if found[name][1]:
-            lab.note(f"{name}: {found[name][1]}: {diagnosis}")
+        problems = list(problems_of(name, target, diagnosis, not options))
+        found[name] = Seen(diagnosis, problems, target, report)
+        if problems:
+            lab.note(f"{name}: {problems}: {diagnosis}")
     for process in lab.processes:
         process.kill()
     return found
@@ -115,12 +137,13 @@ def look(lab, py, names, options):
 
 def matrix(py, found):
     """Scenarios down, verdicts across."""
-    used = [v for v in VERDICTS if any(d["verdict"] == v for d, _ in found.values())]
+    used = [v for v in VERDICTS if any(s.diagnosis["verdict"] == v for s in found.values())]
     lines = [f"{py.name:<13}" + "".join(f"{v:>8}" for v in used)]
-    for name, (diagnosis, problems) in found.items():
-        cells = ("x" if diagnosis["verdict"] == v else "." for v in used)
+    for name, seen in found.items():
+        cells = ("x" if seen.diagnosis["verdict"] == v else "." for v in used)
         line = f"{name:<13}" + "".join(f"{cell:>8}" for cell in cells)
-        lines.append(f"{line}  {'WRONG: ' + '; '.join(problems) if problems else 'right'}")
+        word = "WRONG: " + "; ".join(seen.problems) if seen.problems else "right"
+        lines.append(f"{line}  {word}")
     return "\n".join(lines)
 
 
@@ -130,11 +153,11 @@ def judged(lab, py, groups, *options):
         left = group
         for _ in range(TRIES):
             found.update(look(lab, py, left, options))
-            left = [name for name in left if found[name][1]]
+            left = [name for name in left if found[name].problems]
             if not left:
                 break
     print(matrix(py, found), flush=True)
-    check_none([f"{name}: {problems}" for name, (_, problems) in found.items() if problems])
+    check_none([f"{name}: {seen.problems}" for name, seen in found.items() if seen.problems])
     return found
 
 

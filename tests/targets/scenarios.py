@@ -211,6 +211,62 @@ def slow_disk():
             save(file)
 
 
+COLD, APART = 32 << 20, 128 << 10  # bytes: with each page as many are read as lie between two
+
+
+def scan(pages):
+    for at in range(0, COLD, APART):
+        pages[at]
+
+
+def cold_pages():
+    """What it reads was never kept in memory."""
+    import mmap
+    import os
+
+    with open(ARGUMENTS[0], "wb+") as file:
+        file.write(b"x" * COLD)
+        file.flush()
+        os.fsync(file.fileno())
+        pages = mmap.mmap(file.fileno(), COLD)
+        while True:
+            pages.madvise(mmap.MADV_DONTNEED)
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            scan(pages)
+
+
+SLOW_ECHO = """
+import os, time
+while True:
+    byte = os.read(0, 1) or os._exit(0)
+    time.sleep(0.01)
+    os.write(1, byte)
+"""
+
+
+def start_slow_echo(stdin, stdout):
+    command = [sys.executable, "-Sc", SLOW_ECHO]
+    return subprocess.Popen(command, stdin=stdin, stdout=stdout, bufsize=0)
+
+
+def slow_pipe():
+    echo = start_slow_echo(subprocess.PIPE, subprocess.PIPE)
+    while True:
+        ask_echo(echo)
+
+
+def mixed():
+    """A third of its time each: a pipe, a socket, the CPU."""
+    echo = start_slow_echo(subprocess.PIPE, subprocess.PIPE)
+    ours, theirs = socket.socketpair()
+    start_slow_echo(theirs, theirs)
+    while True:
+        ask_echo(echo)
+        ask(ours)
+        for _ in range(5):
+            work()
+
+
 def build():
     subprocess.call([sys.executable, "-Sc", "import time; time.sleep(0.2)"])
 
@@ -235,6 +291,26 @@ def memory():
 
 def throttled():
     burn()
+
+
+def preempted():
+    burn()
+
+
+def rest():
+    time.sleep(0.001)
+
+
+def woken_late():
+    while True:
+        rest()
+
+
+def computing():
+    while True:
+        for _ in range(3):
+            work()
+        time.sleep(0.004)
 
 
 # --- event loops

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * Quantiles, globs, sort orders, and what a process is said to be limited by.
+ * Quantiles, globs, sort orders, and what a process is said to be limited by (the rules one by
+ * one: test_judge_files.c).
  * Links: user/profile.c, and all of user/judge.
  */
 #include <setjmp.h>
@@ -324,33 +325,34 @@ static void waits_for_work_are_no_limit(void **state)
 	one_class(WAIT_LOCK, "futex", "wait", "/usr/lib/python3.9/threading.py", "idle", "lock");
 	one_class(WAIT_SLEEP, "clock_nanosleep", "main", "x.py", "idle", "asleep (sleep)");
 	one_class(WAIT_POLL, "epoll_wait", "EpollSelector.select", "selectors.py", "idle", "poll");
+	one_class(WAIT_LOCK, "futex", "SimpleQueue.get", "/usr/lib/python3.13/queue.py", "idle",
+		  "lock");
+	one_class(WAIT_POLL, "poll", "watch", "x.py", "idle", "waiting for events (poll)");
 	one_class(WAIT_NET, "accept4", "accept", "socket.py", "idle", "connections");
 }
 
 static void waits_for_others_are_the_limit(void **state)
 {
 	(void)state;
-	one_class(WAIT_LOCK, "futex", "locked", "x.py", "lock", "waiting on locks or queues 99 %");
 	/* A file that only ends like the library's is not the library's. */
 	one_class(WAIT_LOCK, "futex", "wait", "/srv/mythreading.py", "lock", "in wait()");
-	one_class(WAIT_NET, "recvfrom", "fetch", "x.py", "net", "waiting on sockets (net) 99 %");
-	one_class(WAIT_DISK, "fsync", "save", "x.py", "disk", "most of it in save()");
-	one_class(WAIT_PIPE, "read", "drain", "x.py", "pipe", "pipes");
-	one_class(WAIT_CHILD, "wait4", "call", "x.py", "child", "child processes");
-	one_class(WAIT_FAULT, NULL, "load", "x.py", "fault", "memory");
-	one_class(WAIT_RUNQ, NULL, "burn", "x.py", "runq", "short of CPU");
 }
 
-static void a_little_work_is_mostly_idle(void **state)
+/* However long they had nothing to do. */
+static void idle_workers_are_not_named(void **state)
 {
+	static const char pool[] = "/usr/lib/python3.13/concurrent/futures/thread.py";
 	struct profile *profile = sample_empty();
-	struct profile_process *process = sample_process(profile, 5, "python3 x.py", 1);
-	struct profile_thread *thread = sample_thread(profile, 5, 5, 1000 * MS);
 
 	(void)state;
-	process->oncpu_ns = thread->oncpu_ns;
-	thread->wait_ns[WAIT_POLL] = 9000 * MS;
-	judge(profile, "ok", NULL, "10 %");
+	sample_process(profile, 5, "python3 x.py", 2);
+	sample_thread(profile, 5, 5, 50 * MS)->wait_ns[WAIT_LOCK] = 7 * SECOND;
+	sample_thread(profile, 5, 6, 0)->wait_ns[WAIT_LOCK] = 10 * SECOND;
+	histogram_add(&sample_wait(profile, 5, WAIT_LOCK, "futex", "take", "x.py", 1)->time,
+		      7 * SECOND);
+	histogram_add(&sample_wait(profile, 5, WAIT_LOCK, "futex", "_worker", pool, 69)->time,
+		      10 * SECOND);
+	judge(profile, "lock", "take", "most of it in take()");
 	profile__free(profile);
 }
 
@@ -368,43 +370,6 @@ static void nothing_stands_out(void **state)
 	profile__free(profile);
 }
 
-/* Ready to run for 6 s and running for 3, with these causes; the line must say so. */
-static void run_queue(uint64_t throttled_ms, uint64_t preempted_ms, uint64_t woken_late_ms,
-		      const char *words, const char *next_step)
-{
-	struct profile *profile = sample_empty();
-	struct profile_process *process = sample_process(profile, 5, "python3 x.py", 1);
-	struct profile_thread *thread = sample_thread(profile, 5, 5, 3 * SECOND);
-	struct limit limit;
-
-	process->oncpu_ns = thread->oncpu_ns;
-	thread->wait_ns[WAIT_RUNQ] = 6 * SECOND;
-	process->throttled_by = sample_text("/app.slice");
-	process->throttled_ns = throttled_ms * MS;
-	process->preempted_ns = preempted_ms * MS;
-	process->woken_late_ns = woken_late_ms * MS;
-	histogram_add(&sample_wait(profile, 5, WAIT_RUNQ, NULL, "burn", "x.py", 10)->time,
-		      6 * SECOND);
-	judge(profile, "runq", "burn", words);
-	judge(profile, "runq", "burn", "most of it in burn()");
-	limit_of_process(profile, process, &limit);
-	if (!strstr(limit.next_step, next_step))
-		fail_msg("\"%s\" lacks \"%s\"", limit.next_step, next_step);
-	profile__free(profile);
-}
-
-static void what_keeps_threads_from_running(void **state)
-{
-	(void)state;
-	run_queue(0, 5500, 500, "short of CPU: preempted, runnable", "host's load");
-	run_queue(0, 500, 5500, "short of CPU: woken late, runnable", "priorities");
-	run_queue(1990, 5500, 500, "short of CPU: preempted, runnable", "host's load");
-	run_queue(2010, 5500, 500, "throttled by a CPU quota: ", "raise the quota");
-	run_queue(2010, 500, 5500, "throttled by a CPU quota: ", "raise the quota");
-	run_queue(19000, 5500, 500, "throttled by a CPU quota: ", "raise the quota");
-	run_queue(0, 0, 0, "short of CPU: runnable", "CPU quota");
-}
-
 /* What became of a rule. */
 static enum limit_state state_of(struct profile *profile, const char *rule)
 {
@@ -418,142 +383,19 @@ static enum limit_state state_of(struct profile *profile, const char *rule)
 	return LIMIT_UNKNOWN;
 }
 
-/* A thread that ran all of ten seconds, but for what another one took. */
-static struct profile *computing(uint64_t oncpu_ms)
-{
-	struct profile *profile = sample_empty();
-	struct profile_process *process = sample_process(profile, 5, "python3 x.py", 1);
-
-	process->oncpu_ns = sample_thread(profile, 5, 5, oncpu_ms * MS)->oncpu_ns;
-	return profile;
-}
-
-static void gil_contended(struct profile *profile, uint64_t ms, const char *holder)
-{
-	struct profile_contention *contention = profile__add_contention(profile);
-	struct profile_gil *gil = profile__add_gil(profile);
-
-	contention->tgid = gil->tgid = 5;
-	contention->ns = ms * MS;
-	gil->waiter = sample_text("handle");
-	gil->holder = sample_text(holder);
-	histogram_add(&gil->time, ms * MS);
-	sample_thread(profile, 5, 6, 1 * MS)->wait_ns[WAIT_GIL] = ms * MS;
-	histogram_add(&sample_wait(profile, 5, WAIT_GIL, "futex", "handle", "x.py", 9)->time,
-		      ms * MS);
-}
-
-/* From a fifth of elapsed time on, and before the CPU that its holder needs. */
-static void gil_outranks_the_cpu(void **state)
-{
-	struct profile *profile = computing(9900);
-
-	(void)state;
-	gil_contended(profile, 1950, "resize");
-	judge(profile, "cpu", NULL, "CPU-bound");
-	assert_int_equal(state_of(profile, "gil"), LIMIT_NEAR);
-	profile__free(profile);
-	profile = computing(9900);
-	gil_contended(profile, 2050, "resize");
-	judge(profile, "gil", "handle", "held by resize() in 100 % of that");
-	assert_int_equal(state_of(profile, "gil"), LIMIT_HOLDS);
-	assert_int_equal(state_of(profile, "cpu"), LIMIT_HOLDS);
-	profile->processes[0].gil_after_io = 19;
-	profile->processes[0].gil_after_io_ns = 2000 * MS;
-	judge(profile, "gil", "handle", "GIL-bound: ");
-	profile->processes[0].gil_after_io = 20;
-	judge(profile, "gil", "handle", "a convoy");
-	profile__free(profile);
-}
-
-static void collections(struct profile *profile, uint64_t ms)
-{
-	struct profile_gc *gc = profile__add_gc(profile);
-
-	gc->tgid = 5;
-	gc->generation = 2;
-	gc->function = sample_text("storm");
-	gc->file = sample_text("x.py");
-	gc->method = "usdt";
-	histogram_add(&gc->time, ms * MS);
-}
-
-static void much_garbage(void **state)
-{
-	struct profile *profile = computing(9000);
-
-	(void)state;
-	collections(profile, 2600);
-	judge(profile, "cpu", NULL, "CPU-bound");
-	collections(profile, 200);
-	judge(profile, "gc", "storm", "garbage collection: 31 %");
-	profile__free(profile);
-	/* most of what ran, but that was little */
-	profile = computing(1000);
-	collections(profile, 400);
-	assert_int_equal(state_of(profile, "gc"), LIMIT_HELD_BACK);
-	profile__free(profile);
-	/* nobody could see them */
-	profile = computing(9000);
-	assert_int_equal(state_of(profile, "gc"), LIMIT_UNKNOWN);
-	profile__free(profile);
-}
-
-static void growing_memory(void **state)
-{
-	struct profile *profile = computing(1000);
-	struct profile_process *process = &profile->processes[0];
-
-	(void)state;
-	process->rss_begin_bytes = 100 << 20;
-	process->rss_bytes = 130 << 20;
-	process->rss_growth = 3 << 20;
-	process->rss_readings = 10;
-	process->rss_grown = 9;
-	judge(profile, "memory", NULL, "memory growth: 3.1 MB a second, from 105 to 136 MB");
-	process->rss_grown = 6; /* up and down is no growth */
-	assert_int_equal(state_of(profile, "memory"), LIMIT_HELD_BACK);
-	process->rss_readings = 1;
-	assert_int_equal(state_of(profile, "memory"), LIMIT_UNKNOWN);
-	profile__free(profile);
-}
-
-static void held_up_event_loop(void **state)
-{
-	struct profile *profile = computing(3000);
-
-	(void)state;
-	sample_callback(profile, 5, "refresh", NULL, 20, 190 * MS);
-	judge(profile, "ok", NULL, "");
-	assert_int_equal(state_of(profile, "loop"), LIMIT_NEAR);
-	sample_callback(profile, 5, "expire", NULL, 2, 250 * MS);
-	judge(profile, "loop", "refresh", "event loop held up 22 % of the time");
-	profile__free(profile);
-}
-
-static void too_little_was_seen(void **state)
-{
-	struct profile *profile = computing(90);
-
-	(void)state;
-	profile->processes[0].observed_ns = 99 * MS;
-	judge(profile, "unknown", NULL, "not enough data");
-	profile->processes[0].observed_ns = 101 * MS;
-	judge(profile, "cpu", NULL, "CPU-bound");
-	profile__free(profile);
-}
-
-/* A quota that hardly matters changes no verdict. */
-static void throttled_and_bound_by_something_else(void **state)
+static void what_nobody_could_see(void **state)
 {
 	struct profile *profile = sample_empty();
 
 	(void)state;
 	sample_batch(profile);
-	profile->processes[0].throttled_by = sample_text("/");
-	profile->processes[0].throttled_ns = 300 * MS;
-	profile->processes[0].preempted_ns = 300 * MS;
-	judge(profile, "cpu", "burn", "CPU-bound: on-CPU 97 % of a core");
+	assert_int_equal(state_of(profile, "gc"), LIMIT_UNKNOWN);
+	profile->processes[0].gc_method = "usdt";
+	assert_int_equal(state_of(profile, "gc"), LIMIT_NO);
+	profile->processes[0].rss_readings = 1;
+	assert_int_equal(state_of(profile, "memory"), LIMIT_UNKNOWN);
+	profile->processes[0].rss_readings = 2;
+	assert_int_equal(state_of(profile, "memory"), LIMIT_NO);
 	profile__free(profile);
 }
 
@@ -602,15 +444,9 @@ int main(void)
 		cmocka_unit_test(two_spinning_threads_are_gil_bound),
 		cmocka_unit_test(waits_for_work_are_no_limit),
 		cmocka_unit_test(waits_for_others_are_the_limit),
-		cmocka_unit_test(a_little_work_is_mostly_idle),
+		cmocka_unit_test(idle_workers_are_not_named),
 		cmocka_unit_test(nothing_stands_out),
-		cmocka_unit_test(what_keeps_threads_from_running),
-		cmocka_unit_test(throttled_and_bound_by_something_else),
-		cmocka_unit_test(gil_outranks_the_cpu),
-		cmocka_unit_test(much_garbage),
-		cmocka_unit_test(growing_memory),
-		cmocka_unit_test(held_up_event_loop),
-		cmocka_unit_test(too_little_was_seen),
+		cmocka_unit_test(what_nobody_could_see),
 		cmocka_unit_test(evidence_of_the_run_queue),
 	};
 
