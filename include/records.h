@@ -165,6 +165,7 @@ enum target_flags {
 	TARGET_ACCEPTED = 2, /* a client of our port `number`; its own port means nothing */
 	TARGET_LOCAL = 4,    /* it has no peer: address and port are its own */
 	TARGET_UDP = 8,
+	TARGET_ALONE = 16, /* the one member of an epoll instance: is in no key that is told */
 };
 
 struct target_key {
