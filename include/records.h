@@ -284,7 +284,8 @@ _Static_assert(sizeof(struct function_key) == 16, "map ABI");
 enum function_role {
 	ROLE_UNKNOWN, /* not looked at yet */
 	ROLE_PLAIN,
-	ROLE_LOOP_CALL, /* asyncio's Handle._run: an event loop calls a callback */
+	ROLE_LOOP_CALL,  /* asyncio's Handle._run: an event loop calls a callback */
+	ROLE_GO_BETWEEN, /* it wakes threads for who calls it; set by userspace */
 };
 
 /* Calls slower than most of their function. */
