@@ -81,6 +81,9 @@ static void measure_gil(struct facts *facts)
 	const struct profile *profile = facts->profile;
 	uint64_t waited = facts->busy_ns[WAIT_GIL];
 
+	for (size_t i = 0; i < profile->wait_count; i++)
+		if (profile->waits[i].tgid == facts->process->tgid)
+			facts->gil_held_ns += profile->waits[i].held_gil_ns;
 	for (size_t i = 0; i < profile->contention_count; i++) {
 		const struct profile_contention *contention = &profile->contentions[i];
 
