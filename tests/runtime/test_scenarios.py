@@ -12,31 +12,38 @@ TRIES = 3  # of a scenario: others run on this machine as well
 VERDICTS = "cpu gil lock net disk pipe child gc memory loop runq fault mixed ok idle unknown".split()
 GEVENT = ("gevent", "greenlet", "zope.event", "zope.interface")
 
-Scenario = collections.namedtuple("Scenario", "verdicts names words", defaults=("",))
+Scenario = collections.namedtuple("Scenario", "verdicts names words cause", defaults=("", ""))
 
 
-def one(verdict, words="", **names):
-    return Scenario((verdict,), names, words)
+def one(verdict, words="", cause="", **names):
+    return Scenario((verdict,), names, words, cause)
 
 
 SCENARIOS = {
     "cpu": one("cpu", "CPU-bound", function="burn"),
-    "spinners": one("gil", "GIL-bound", function="burn", holder="burn"),
+    "spinners": one("gil", "GIL-bound", "want to run Python code", function="burn", holder="burn"),
     "convoy": one("gil", "convoy", function="ask_echo", holder="burn"),
     "regex": one("gil", "GIL-bound", function="nap", holder="backtrack"),
-    "pydll": one("gil", "GIL-bound", function="nap", holder="doze"),
+    "pydll": one("gil", "GIL-bound", "native code that holds it", function="nap", holder="doze"),
     "gc_storm": one("gc", "garbage collection", function="storm"),
     "locks": one("lock", "lock-bound", function="take", waker="give"),
     "slow_queue": one("lock", "on a queue", function="consume", waker="produce"),
+    "semaphore": one("lock", "lock-bound", function="acquire", caller="enter", waker="leave"),
+    "full_queue": one("lock", "lock-bound", function="put", caller="fill", waker="empty"),
+    "small_pool": one("lock", "lock-bound", function="borrow", waker="give_back"),
     "slow_peer": one("net", "I/O-bound", function="ask"),
+    "polled_peer": one("net", "I/O-bound", function="ask_polled"),
     "n_plus_1": one("net", "I/O-bound", caller="order"),
     "slow_disk": one("disk", "I/O-bound", function="save"),
     "child": one("child", "child", caller="build"),
+    "captured": one("child", "child", function="_communicate", caller="capture"),
+    "one_pipe": one("child", "child", function="communicate", caller="check_output"),
     "memory": one("memory", "memory growth", function="grow"),
     "throttled": one("runq", "throttled by a CPU quota", function="burn"),
     "blocked_loop": one("loop", "event loop held up", function="blocks", caller="serves"),
     "gevent_busy": one("cpu", "CPU-bound", function="crunch"),
     "idle": one("idle"),
+    "own_workers": Scenario(("ok", "idle"), {}),
     "healthy": Scenario(("ok", "idle"), {}),
     "healthy_loop": Scenario(("ok", "idle"), {}),
 }
@@ -45,6 +52,7 @@ SCENARIOS = {
 GROUPS = (
     ("pydll", "locks", "slow_queue", "slow_peer", "n_plus_1", "slow_disk", "child", "memory")
     + ("blocked_loop", "idle", "healthy", "healthy_loop"),
+    ("semaphore", "full_queue", "small_pool", "polled_peer", "captured", "one_pipe", "own_workers"),
     ("cpu", "throttled"),
     ("spinners",),
     ("convoy",),
@@ -57,7 +65,7 @@ GROUPS = (
 def begin(lab, py, name):
     """Start the target of a scenario, and whom it talks to."""
     arguments, prefix = [], []
-    if name == "slow_peer":
+    if name in ("slow_peer", "polled_peer"):
         others = lab.target(py, "scenarios.py", "peers")
         others.release()
         arguments = others.told
@@ -72,7 +80,7 @@ def begin(lab, py, name):
     if name == "gevent_busy":
         prefix = ["env", *(f"{k}={v}" for k, v in packages.environment(py, GEVENT).items())]
     target = lab.target(py, "scenarios.py", name, *arguments, prefix=prefix)
-    if name == "slow_peer":
+    if name in ("slow_peer", "polled_peer"):
         target.slow = f":{arguments[0]}"
     target.release()
     if name == "healthy":
@@ -86,6 +94,8 @@ def problems_of(name, target, diagnosis, probed):
         yield f"{diagnosis['verdict']}, not {'/'.join(wanted.verdicts)}"
     if wanted.words not in diagnosis["summary"]:
         yield f"it does not say {wanted.words!r}"
+    if wanted.cause not in diagnosis["cause"]:
+        yield f"because {diagnosis['cause']}, not {wanted.cause!r}"
     for key, value in wanted.names.items():
         got = diagnosis[key] and short(diagnosis[key])
         if name == "blocked_loop" and key == "caller" and not probed:
@@ -150,5 +160,5 @@ def test_verdicts(lab, py):
 @limit(90)
 @over("debian-3.13")
 def test_verdicts_without_call_probes(lab, py):
-    found = judged(lab, py, GROUPS[:3], "--overhead", "0")
-    check(len(found) == sum(map(len, GROUPS[:3])), f"{list(found)}")
+    found = judged(lab, py, GROUPS[:4], "--overhead", "0")
+    check(len(found) == sum(map(len, GROUPS[:4])), f"{list(found)}")
