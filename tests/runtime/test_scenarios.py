@@ -36,7 +36,8 @@ SCENARIOS = {
     "n_plus_1": one("net", "I/O-bound", caller="order"),
     "slow_disk": one("disk", "I/O-bound", function="save"),
     "child": one("child", "child", caller="build"),
-    "captured": one("child", "child", function="_communicate", caller="capture"),
+    "captured": one("child", "child", caller="capture"),
+    "impatient": one("child", "child", caller="wait_long"),
     "one_pipe": one("child", "child", function="communicate", caller="check_output"),
     "memory": one("memory", "memory growth", function="grow"),
     "throttled": one("runq", "throttled by a CPU quota", function="burn"),
@@ -52,7 +53,8 @@ SCENARIOS = {
 GROUPS = (
     ("pydll", "locks", "slow_queue", "slow_peer", "n_plus_1", "slow_disk", "child", "memory")
     + ("blocked_loop", "idle", "healthy", "healthy_loop"),
-    ("semaphore", "full_queue", "small_pool", "polled_peer", "captured", "one_pipe", "own_workers"),
+    ("semaphore", "full_queue", "small_pool", "polled_peer", "captured", "one_pipe", "impatient")
+    + ("own_workers",),
     ("cpu", "throttled"),
     ("spinners",),
     ("convoy",),

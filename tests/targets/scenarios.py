@@ -322,6 +322,15 @@ def captured():
         capture()
 
 
+def wait_long():
+    subprocess.Popen([sys.executable, "-Sc", "import time; time.sleep(0.2)"]).wait(10)
+
+
+def impatient():
+    while True:
+        wait_long()
+
+
 def check_output():
     subprocess.check_output([sys.executable, "-Sc", "import time; time.sleep(0.2)"])
 

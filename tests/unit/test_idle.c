@@ -136,6 +136,8 @@ static void selectors(void **state)
 		PACKAGES "psycopg/waiting.py");
 	is_told(HELD_UP, WAIT_POLL, "poll", "_PollLikeSelector.select", file, "Popen._communicate",
 		LIB "subprocess.py");
+	is_told(HELD_UP, WAIT_SLEEP, "clock_nanosleep", "Popen._wait", LIB "subprocess.py", NULL,
+		NULL);
 	is_told(EVENT_LOOP, WAIT_POLL, "epoll_wait", "run", LIB "asyncio/runners.py", NULL, NULL);
 }
 

@@ -71,12 +71,6 @@ static const struct place event_loops[] = {
 	{"cheroot/connections.py", NULL},
 };
 
-/* A child's output is read to its end, which is mostly the child's. */
-static const struct place children[] = {
-	{"subprocess.py", "_communicate"},
-	{"subprocess.py", "communicate"},
-};
-
 static bool is_at(const struct place *place, const struct profile_name *name)
 {
 	if (place->file && (!name->file || !path_ends_with(name->file, place->file)))
@@ -169,12 +163,20 @@ static bool is_listening(const struct profile_wait *wait)
 
 enum wait_class wait_counts_as(const struct profile_wait *wait)
 {
+	/* there it waits for a child: its output to end, or, with a time-out, itself */
+	static const struct place children = {"subprocess.py", NULL};
 	const struct profile_name function = function_of(wait);
 
-	if ((wait->wait_class == WAIT_POLL && is_among(children, COUNT(children), &wait->caller)) ||
-	    (wait->wait_class == WAIT_PIPE && is_among(children, COUNT(children), &function)))
-		return WAIT_CHILD;
-	return wait->wait_class;
+	switch (wait->wait_class) {
+	case WAIT_SLEEP:
+	case WAIT_POLL:
+	case WAIT_PIPE:
+		return is_at(&children, &function) || is_at(&children, &wait->caller)
+			       ? WAIT_CHILD
+			       : wait->wait_class;
+	default:
+		return wait->wait_class;
+	}
 }
 
 bool wait_is_idle(const struct profile_wait *wait)
