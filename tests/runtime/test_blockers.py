@@ -140,7 +140,7 @@ def wakers_of(report, target, caller):
     """Who ended waits in Condition.wait() for that function of the library: {function: count}"""
     wakers = collections.Counter()
     for w in report.waits_of(target.tgid, "wait", "lock"):
-        if w["caller"] and short(w["caller"]) == caller:
+        if w["caller"] and short(w["caller"]["function"]) == caller:
             wakers[w["waker"] and short(w["waker"])] += w["count"]
     return wakers
 
@@ -156,7 +156,7 @@ def test_who_leaves_a_semaphore(lab, py):
     check(0.5 * result["uses"] < most <= result["uses"], f"ended by {wakers}, {result['uses']} uses")
     check(most >= 0.98 * sum(wakers.values()), f"ended by {wakers}")
     waits = [w for w in report.waits_of(target.tgid, "wait", "lock") if w["caller"]]
-    check(not any(w["idle"] for w in waits if short(w["caller"]) == "acquire"), f"idle: {waits}")
+    check(not any(w["idle"] for w in waits if short(w["caller"]["function"]) == "acquire"), f"idle: {waits}")
     diagnosis = report.process(target.tgid)["diagnosis"]
     check(diagnosis["verdict"] == "lock", f"{diagnosis}")
     check_sums(report, target)

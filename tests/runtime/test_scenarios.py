@@ -151,7 +151,7 @@ def judged(lab, py, groups, *options):
 
 
 @alone
-@limit(150)
+@limit(170)
 @over(*DEBIAN)
 def test_verdicts(lab, py):
     groups = GROUPS if py.minor < 15 else GROUPS[:-1]  # there is no gevent for 3.15
@@ -159,7 +159,7 @@ def test_verdicts(lab, py):
 
 
 @alone
-@limit(90)
+@limit(120)
 @over("debian-3.13")
 def test_verdicts_without_call_probes(lab, py):
     found = judged(lab, py, GROUPS[:4], "--overhead", "0")
