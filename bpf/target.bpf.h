@@ -256,6 +256,13 @@ static __always_inline bool target_is_inet(const struct target_key *key)
 	return key->kind == TARGET_INET || key->kind == TARGET_INET6;
 }
 
+/* Somebody we have connected to, as far as that is known. */
+static __always_inline bool target_is_peer(const struct target_key *key)
+{
+	return (target_is_inet(key) || key->kind == TARGET_UNIX) &&
+	       !(key->flags & (TARGET_LISTENS | TARGET_ACCEPTED | TARGET_LOCAL));
+}
+
 /*
  * An epoll instance with one member is that member; one with two, of which one is a peer and
  * the other what wakes the loop, is the peer.  How many members others have userspace finds
@@ -280,8 +287,10 @@ __noinline u64 target_epoll(struct target_key *key, u64 file, u32 fd, u32 tgid)
 			second = epoll_member(ep, left ?: right);
 		if (first)
 			target_file(key, (u64)first);
-		if (first && !left && !right)
+		if (first && !left && !right) {
+			key->flags |= TARGET_ALONE;
 			return (u64)first;
+		}
 		if (second)
 			target_file(&other, (u64)second);
 		if (target_is_inet(key) != target_is_inet(&other)) {

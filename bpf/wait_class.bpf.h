@@ -142,7 +142,10 @@ static __always_inline s32 awaited_child(const struct call *call)
 	return call->args[0] == P_PID ? (s32)call->args[1] : -1;
 }
 
-/* The number of what a thread that goes off-CPU waits for, from what is known of it; 0: none. */
+/*
+ * The number of what a thread that goes off-CPU waits for, from what is known of it; 0: none.  A
+ * poll that turns out to be for a single peer gets its class here.
+ */
 static __noinline u32 wait_target(struct task_struct *task, struct thread *t)
 {
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
@@ -153,6 +156,10 @@ static __noinline u32 wait_target(struct task_struct *task, struct thread *t)
 		target_child(&key, (u64)BPF_CORE_READ(task, children.next), t->off_number);
 	} else if (file && syscall_is_epoll(t->off_syscall)) {
 		file = target_epoll(&key, file, regs->di, task->tgid);
+		/* as poll() of one descriptor: it waits for the peer and for nothing else */
+		if (key.flags & TARGET_ALONE && target_is_peer(&key))
+			t->off_class = WAIT_NET;
+		key.flags &= ~TARGET_ALONE;
 	} else if (file) {
 		target_file(&key, file);
 	} else if (t->off_number) {

@@ -310,4 +310,27 @@ static __always_inline void walk_sleeper(struct task_struct *other, struct threa
 	walk_end(t, walk, s.tgid, out);
 }
 
+#define GO_BETWEENS 5 /* at most: notify_all(), notify(), ... */
+
+/*
+ * Of the stack that was walked last: the innermost function that does what it does for itself.  If
+ * there is none among the first few, the one on top.
+ */
+__noinline u32 walked_on_behalf_of(u32 walker)
+{
+	struct walk *walk = bpf_map_lookup_elem(&walks, &walker);
+	struct function_stats *stats;
+	u32 function;
+
+	if (!walk)
+		return NO_FUNCTION;
+	for (u32 i = 0; i <= GO_BETWEENS && i < walk->frames; i++) {
+		function = walk->functions[i];
+		stats = bpf_map_lookup_elem(&functions, &function);
+		if (!stats || stats->role != ROLE_GO_BETWEEN)
+			return function;
+	}
+	return walk->functions[0];
+}
+
 #endif

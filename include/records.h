@@ -165,6 +165,7 @@ enum target_flags {
 	TARGET_ACCEPTED = 2, /* a client of our port `number`; its own port means nothing */
 	TARGET_LOCAL = 4,    /* it has no peer: address and port are its own */
 	TARGET_UDP = 8,
+	TARGET_ALONE = 16, /* the one member of an epoll instance: is in no key that is told */
 };
 
 struct target_key {
@@ -283,7 +284,8 @@ _Static_assert(sizeof(struct function_key) == 16, "map ABI");
 enum function_role {
 	ROLE_UNKNOWN, /* not looked at yet */
 	ROLE_PLAIN,
-	ROLE_LOOP_CALL, /* asyncio's Handle._run: an event loop calls a callback */
+	ROLE_LOOP_CALL,  /* asyncio's Handle._run: an event loop calls a callback */
+	ROLE_GO_BETWEEN, /* it wakes threads for who calls it; set by userspace */
 };
 
 /* Calls slower than most of their function. */

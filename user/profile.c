@@ -80,6 +80,8 @@ void profile__free(struct profile *profile)
 		free(profile->waits[i].file);
 		free(profile->waits[i].target);
 		free(profile->waits[i].waker);
+		free(profile->waits[i].caller.function);
+		free(profile->waits[i].caller.file);
 	}
 	for (size_t i = 0; i < profile->callback_count; i++) {
 		free(profile->callbacks[i].function);

@@ -139,26 +139,29 @@ struct profile_function {
 /* The target that stands for those there was no room for. */
 #define OTHER_TARGETS "(other targets)"
 
+/* A function; stacks refer to it by its index. */
+struct profile_name {
+	char *function;
+	char *file;
+	uint32_t line;
+};
+
 struct profile_wait {
 	uint32_t tgid;
 	enum wait_class wait_class;
 	char *function; /* "" where it is not known */
 	char *file;
 	uint32_t line;
-	const char *syscall;  /* static name, or NULL: fault or run queue */
-	char *target;         /* what was waited for, or NULL */
+	const char *syscall; /* static name, or NULL: fault or run queue */
+	char *target;        /* what was waited for, or NULL */
+	/* who called `function`, where it waits for its caller; NULLs: it does not, or not known */
+	struct profile_name caller;
 	char *waker;          /* function of this process in which it was ended, or NULL */
+	bool by_peer;         /* by a thread that runs the same function as the one that waited */
 	uint64_t block_io;    /* of those in `time`: were for a block device */
 	uint64_t held_gil;    /* of those: the thread had the GIL, and stopped all others, ... */
 	uint64_t held_gil_ns; /* ... for so long in all, waits not over included */
 	struct histogram time;
-};
-
-/* A name that stacks refer to by its index. */
-struct profile_name {
-	char *function;
-	char *file;
-	uint32_t line;
 };
 
 /* What threads of a process did on one stack. */

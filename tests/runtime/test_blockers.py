@@ -131,6 +131,34 @@ def test_who_fills_a_queue(lab, py):
             by_waker["produce" in wakers] += s["count"]
     check(by_waker[True] >= 0.9 * result["made"], f"{dict(by_waker)} of {result['made']}")
     check(by_waker[False] <= 0.05 * result["made"], f"others ended waits: {dict(by_waker)}")
+    wakers = wakers_of(report, target, "get")
+    check(wakers["produce"] >= 0.95 * result["made"], f"ended by {wakers} of {result['made']}")
+    check_sums(report, target)
+
+
+def wakers_of(report, target, caller):
+    """Who ended waits in Condition.wait() for that function of the library: {function: count}"""
+    wakers = collections.Counter()
+    for w in report.waits_of(target.tgid, "wait", "lock"):
+        if w["caller"] and short(w["caller"]["function"]) == caller:
+            wakers[w["waker"] and short(w["waker"])] += w["count"]
+    return wakers
+
+
+@timing
+@over(*MAIN, MUSL)
+def test_who_leaves_a_semaphore(lab, py):
+    """Two of three threads wait at any time, and not for want of work."""
+    target, result, report = blocked(lab, py, "limited")
+    wakers = wakers_of(report, target, "acquire")
+    most = wakers["give_slot"]
+    # who comes back at once may find it free
+    check(0.5 * result["uses"] < most <= result["uses"], f"ended by {wakers}, {result['uses']} uses")
+    check(most >= 0.98 * sum(wakers.values()), f"ended by {wakers}")
+    waits = [w for w in report.waits_of(target.tgid, "wait", "lock") if w["caller"]]
+    check(not any(w["idle"] for w in waits if short(w["caller"]["function"]) == "acquire"), f"idle: {waits}")
+    diagnosis = report.process(target.tgid)["diagnosis"]
+    check(diagnosis["verdict"] == "lock", f"{diagnosis}")
     check_sums(report, target)
 
 

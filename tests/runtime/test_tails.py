@@ -8,7 +8,7 @@ SLACK = 0.0003  # what a probe, a timer or a wakeup may add
 PYTHONS = ("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14", "debian-3.15", "pyenv-3.12")
 
 # the class of the slow calls' waits, and how much else than that class (and the CPU) is in a call
-MODES = {"sleep": ("sleep", 0), "lock": ("lock", 0), "gil": ("gil", 0.001)}
+MODES = {"sleep": ("sleep", 0), "lock": ("lock", 0), "queue": ("lock", 0), "gil": ("gil", 0.001)}
 
 
 def judged_calls(result, tail):
@@ -48,7 +48,7 @@ def run(lab, py, mode, seconds, *args):
 
 
 # the function that is to blame for the slow calls' waits: none for sleeping
-BLAMED = {"sleep": None, "lock": "disturb", "gil": "compute"}
+BLAMED = {"sleep": None, "lock": "disturb", "queue": "disturb", "gil": "compute"}
 
 
 def check_causes(result, tail, mode):
@@ -93,6 +93,13 @@ def test_slow_calls_that_sleep(lab, py):
 @over(*PYTHONS)
 def test_slow_calls_that_want_a_lock(lab, py):
     check_tail(lab, py, "lock")
+
+
+@timing
+@limit(30)
+@over(*PYTHONS)
+def test_slow_calls_that_want_an_item(lab, py):
+    check_tail(lab, py, "queue")
 
 
 @timing

@@ -72,6 +72,31 @@ def producer():
     run(produce, consume)
 
 
+slot = threading.Semaphore(1)
+
+
+def take_slot():
+    slot.acquire()
+
+
+def give_slot():
+    slot.release()
+
+
+def uses_slot():
+    uses = 0
+    while going_on():
+        take_slot()
+        time.sleep(0.004)
+        give_slot()
+        uses += 1
+    told["uses"] = told.get("uses", 0) + uses
+
+
+def limited():
+    run(uses_slot, uses_slot, uses_slot)
+
+
 lock = threading.Lock()
 
 
@@ -206,6 +231,7 @@ SECTIONS = {
     "spinners4": spinners(4),
     "spinners8": spinners(8),
     "producer": producer,
+    "limited": limited,
     "locked": locked,
     "deep": deep,
     "native": native,

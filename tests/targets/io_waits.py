@@ -220,7 +220,7 @@ def descriptors():
         epoll.register(connection, select.EPOLLIN)
     stamped("poll", "epoll of 12 fds", epoll_many, epoll, all_of_them[0])
     single.register(all_of_them[0], select.EPOLLIN)
-    stamped("poll", "127.0.0.1:%d" % name[1], epoll_one, single, all_of_them[0])
+    stamped("net", "127.0.0.1:%d" % name[1], epoll_one, single, all_of_them[0])
 
 
 # --- files, pipes, children

@@ -154,6 +154,82 @@ def slow_queue():
     start(produce, consume)
 
 
+slots = threading.Semaphore(2)
+
+
+def enter():
+    slots.acquire()
+
+
+def leave():
+    slots.release()
+
+
+def limited():
+    while True:
+        enter()
+        time.sleep(0.003)
+        leave()
+
+
+def semaphore():
+    start(*[limited] * 8)
+
+
+room = queue.Queue(4)
+
+
+def fill():
+    room.put(1)
+
+
+def fills():
+    while True:
+        fill()
+
+
+def empty():
+    room.get()
+
+
+def empties():
+    while True:
+        empty()
+        time.sleep(0.01)
+
+
+def full_queue():
+    start(fills, empties)
+
+
+connections = [1, 2]
+given_back = threading.Condition()
+
+
+def borrow():
+    with given_back:
+        while not connections:
+            given_back.wait()
+        return connections.pop()
+
+
+def give_back(connection):
+    with given_back:
+        connections.append(connection)
+        given_back.notify()
+
+
+def borrows():
+    while True:
+        connection = borrow()
+        time.sleep(0.003)
+        give_back(connection)
+
+
+def small_pool():
+    start(*[borrows] * 8)
+
+
 # --- on others
 
 
@@ -194,6 +270,22 @@ def slow_peer():
     while True:
         for connection in connections:
             ask(connection)
+
+
+def ask_polled(connection, selector):
+    connection.sendall(b"x")
+    selector.select()
+    connection.recv(1)
+
+
+def polled_peer():
+    import selectors
+
+    connection = socket.create_connection(("127.0.0.1", int(ARGUMENTS[0])))
+    selector = selectors.EpollSelector()
+    selector.register(connection, selectors.EVENT_READ)
+    while True:
+        ask_polled(connection, selector)
 
 
 def save(file):
@@ -274,6 +366,34 @@ def build():
 def child():
     while True:
         build()
+
+
+def capture():
+    command = [sys.executable, "-Sc", "import time; time.sleep(0.2)"]
+    subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def captured():
+    while True:
+        capture()
+
+
+def wait_long():
+    subprocess.Popen([sys.executable, "-Sc", "import time; time.sleep(0.2)"]).wait(10)
+
+
+def impatient():
+    while True:
+        wait_long()
+
+
+def check_output():
+    subprocess.check_output([sys.executable, "-Sc", "import time; time.sleep(0.2)"])
+
+
+def one_pipe():
+    while True:
+        check_output()
 
 
 kept = []
@@ -381,6 +501,31 @@ def idle():
     for done in [pool.submit(time.sleep, 0.05) for _ in range(4)]:
         done.result()
     accepts(listen(), 0)
+
+
+todo = []
+added = threading.Condition()
+
+
+def works_off():
+    while True:
+        with added:
+            added.wait_for(lambda: todo)
+            todo.pop()
+        work()
+
+
+def adds():
+    while True:
+        time.sleep(0.05)
+        with added:
+            todo.append(1)
+            added.notify()
+
+
+def own_workers():
+    """Workers of the program's own that have little to do."""
+    start(works_off, works_off, works_off, adds)
 
 
 def work():

@@ -5,12 +5,14 @@
 
 `sleep`  the slow calls sleep 10 ms
 `lock`   they want a lock that another thread keeps for another 8 ms
+`queue`  they want an item that another thread puts into a queue 8 ms later
 `gil`    they sleep for a millisecond, after which a thread that computes has the GIL
 
 The result is {"calls": [[ns, slow], ...], "begin": ns, "ends": [ns, ...]}: every call of work() in
 its order, by its own stamps (inside, so that what the probes cost at its edges is not in them), and
 when it ended.
 """
+import queue
 import sys
 import threading
 import time
@@ -89,6 +91,18 @@ class Lock(Other):
             pass
 
 
+class Queue(Other):
+    items = queue.Queue()
+
+    def disturb(self):
+        self.begun.release()
+        time.sleep(0.008)
+        self.items.put(1)
+
+    def slow(self):
+        self.items.get()
+
+
 class Gil(Other):
     def disturb(self):
         self.begun.release()
@@ -100,7 +114,7 @@ class Gil(Other):
 
 
 def main():
-    mode = {"sleep": Sleep, "lock": Lock, "gil": Gil}[sys.argv[1]]()
+    mode = {"sleep": Sleep, "lock": Lock, "queue": Queue, "gil": Gil}[sys.argv[1]]()
     seconds = float(sys.argv[2])
     target.ready()
     begin = now()

@@ -17,6 +17,7 @@
 #include "discover/procfs.h"
 #include "discover/syscall.h"
 #include "gil.h"
+#include "go_between.h"
 #include "resident.h"
 #include "names.h"
 #include "pauses.h"
@@ -31,21 +32,6 @@ static void find_cpu_hierarchy(struct collector *collector)
 	if (text && procfs_read(getpid(), "mountinfo", text, most) > 0)
 		cpu_hierarchy_find(text, &collector->cpu_hierarchy);
 	free(text);
-}
-
-void collector__throttle(struct collector *collector, pid_t tgid, struct throttle *throttle)
-{
-	struct throttle_cache *cache = &collector->throttle_cache;
-	char groups[sizeof(cache->groups)];
-
-	*throttle = (struct throttle){.count = 0};
-	if (procfs_read(tgid, "cgroup", groups, sizeof(groups)) <= 0)
-		return;
-	if (strcmp(groups, cache->groups) != 0) {
-		throttle_read(&collector->cpu_hierarchy, groups, &cache->throttle);
-		memcpy(cache->groups, groups, sizeof(groups));
-	}
-	*throttle = cache->throttle;
 }
 
 struct collector *collector__new(const struct builds *builds, struct function_stats *stats,
@@ -287,6 +273,8 @@ static void on_code(struct collector *collector, const struct record_code *recor
 	slot->nameless = false;
 	if (callback_is_loop_call(function, file))
 		collector->stats[record->slot].role = ROLE_LOOP_CALL;
+	else if (go_between_wakes(go_between_in(file)))
+		collector->stats[record->slot].role = ROLE_GO_BETWEEN;
 	slot->function = process_total__function(process, function[0] ? function : "<unreadable>",
 						 file, record->line);
 	if (before && slot->function)
@@ -395,10 +383,13 @@ static void add_told(struct collector *collector, struct process_total *process,
 	function = collector__slot_function(collector, record->function, process);
 	key.function = function;
 	on.stack = stacks_find(collector, process, record->stack, function);
+	if (record->wait_class != WAIT_GIL)
+		key.caller = go_between_caller(on.stack);
 	if (record->wait_class == WAIT_LOCK && record->waker_tid) {
 		waker = collector__slot_function(collector, record->waker, process);
-		key.waker = waker;
 		on.waker = stacks_find(collector, process, record->waker_stack, waker);
+		key.waker = go_between_waker(on.waker) ?: waker;
+		key.by_peer = go_between_same_work(on.stack, on.waker);
 	}
 	if (record->runq_ns || record->runq_total_ns)
 		add_runq(process, &key, on.stack, told);

@@ -91,6 +91,7 @@ struct function_total *process_total__function(struct process_total *total, cons
 	found->name.function = strdup(function);
 	found->name.file = strdup(file);
 	found->name.line = line;
+	found->go_between = go_between_in(file);
 	if (!found->name.function || !found->name.file) {
 		function_free(found);
 		return NULL;
@@ -258,8 +259,9 @@ static void waits_rename(struct process_total *total, const struct function_tota
 	{
 		struct wait_key key = wait->key;
 		bool function = renamed(&key.function, from, to);
+		bool caller = renamed(&key.caller, from, to);
 
-		if (!renamed(&key.waker, from, to) && !function)
+		if (!renamed(&key.waker, from, to) && !function && !caller)
 			continue;
 		into = process_total__wait(total, &key);
 		if (into) {
@@ -302,6 +304,8 @@ static void threads_rename(struct process_total *total, const struct function_to
 	for (struct thread_total *t = total->threads; t; t = t->hh.next) {
 		renamed(&t->gil.key.function, from, to);
 		renamed(&t->open_key.function, from, to);
+		renamed(&t->open_key.waker, from, to);
+		renamed(&t->open_key.caller, from, to);
 		for (uint32_t i = 0; i < t->gil.holder_count; i++)
 			renamed(&t->gil.holders[i].function, from, to);
 	}

@@ -11,6 +11,7 @@
 #include "collector.h"
 #include "discover/process.h"
 #include "discover/throttle.h"
+#include "go_between.h"
 #include "profile.h"
 #include "records.h"
 #include "tail.h"
@@ -70,6 +71,7 @@ struct function_total {
 	char *id; /* hash key: file, line and name in one string */
 	UT_hash_handle hh;
 	struct function_name name;
+	enum go_between go_between;
 	struct call_counts window;
 	uint64_t hold_max_ns;         /* of the window */
 	struct stack_sums stack;      /* worked out at its end */
@@ -139,9 +141,13 @@ struct awaited_use {
 struct wait_key {
 	const struct function_total *function; /* NULL: not known */
 	const struct function_total *waker; /* `lock`: in this one it was ended; NULL: not known */
-	struct target_total *target;        /* NULL: not known, or nothing in particular */
+	const struct function_total
+		*caller;             /* of `function`, where that is a go-between, or NULL */
+	struct target_total *target; /* NULL: not known, or nothing in particular */
 	uint32_t wait_class;
 	int32_t syscall;
+	uint32_t by_peer; /* `lock`: who ended it runs the same function as who waited */
+	uint32_t pad;
 };
 
 struct wait_total {

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "discover/procfs.h"
 #include "discover/syscall.h"
 #include "discover/target.h"
 #include "gil.h"
@@ -40,6 +41,21 @@ static uint64_t cost_of(const struct call_counts *counts, const struct window *w
 	double exits = hits_of(counts) - counts->segments;
 
 	return entries * window->entry_ns + exits * window->exit_ns;
+}
+
+void collector__throttle(struct collector *collector, pid_t tgid, struct throttle *throttle)
+{
+	struct throttle_cache *cache = &collector->throttle_cache;
+	char groups[sizeof(cache->groups)];
+
+	*throttle = (struct throttle){.count = 0};
+	if (procfs_read(tgid, "cgroup", groups, sizeof(groups)) <= 0)
+		return;
+	if (strcmp(groups, cache->groups) != 0) {
+		throttle_read(&collector->cpu_hierarchy, groups, &cache->throttle);
+		memcpy(cache->groups, groups, sizeof(groups));
+	}
+	*throttle = cache->throttle;
 }
 
 /*
@@ -264,7 +280,13 @@ static int add_waits(struct profile *profile, const struct process_total *total)
 		out->file = strdup(name ? name->file : "");
 		out->line = name ? name->line : 0;
 		out->syscall = syscall_name(w->key.syscall);
+		if (w->key.caller) {
+			out->caller.function = strdup(w->key.caller->name.function);
+			out->caller.file = strdup(w->key.caller->name.file);
+			out->caller.line = w->key.caller->name.line;
+		}
 		out->waker = w->key.waker ? strdup(w->key.waker->name.function) : NULL;
+		out->by_peer = w->key.by_peer;
 		out->target = target_total__name(w->key.target);
 		out->block_io = w->block_io;
 		out->held_gil = w->held_gil;

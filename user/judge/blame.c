@@ -8,18 +8,33 @@
 
 /* Fewer samples than this name no function. */
 #define FEW_SAMPLES 10
+/* Condition.wait() and Condition.wait_for() */
+#define MOST_ABOVE_CALLER 2
 
 static bool is_that(const struct profile_name *name, const struct profile_name *that)
 {
 	return name && same_name(name, that);
 }
 
+/* Of two functions of the library that tell of one wait, that which says more. */
 static struct profile_name name_of_wait(const struct profile_wait *wait)
 {
+	if (wait->caller.function && !wait_is_idle(wait))
+		return wait->caller;
 	return (struct profile_name){wait->function, wait->file, wait->line};
 }
 
-/* Whose code called the library's function that the limit names. */
+/* Is it on top, but for what it may have called to wait in? */
+static bool is_near_top(const struct profile *profile, const struct profile_stack *stack,
+			const struct profile_name *function)
+{
+	for (size_t i = 0; i < MOST_ABOVE_CALLER + 1; i++)
+		if (is_that(stack_frame(profile, stack, i), function))
+			return true;
+	return false;
+}
+
+/* Whose code called the library's function that the limit names.  `part`: of the stacks. */
 static void find_caller(const struct facts *facts, int part, const struct profile_name *function,
 			struct limit *limit)
 {
@@ -34,7 +49,7 @@ static void find_caller(const struct facts *facts, int part, const struct profil
 		const struct profile_stack *stack = &profile->stacks[i];
 
 		if (stack->tgid == facts->process->tgid && stack->part == (uint32_t)part &&
-		    is_that(stack_frame(profile, stack, 0), function))
+		    is_near_top(profile, stack, function))
 			tally_add(&callers,
 				  innermost_own(profile, stack->frames, stack->frame_count),
 				  stack->ns);
@@ -145,6 +160,7 @@ static void find_target(const struct facts *facts, int part, const struct profil
 		const struct profile_wait *wait = &profile->waits[i];
 		struct profile_name name = name_of_wait(wait), target = {.function = wait->target};
 
+		/* what a wait that counts as another is for is not what that is for */
 		if (wait->tgid == facts->process->tgid && (int)wait->wait_class == part &&
 		    is_that(&name, function))
 			tally_add(&targets, same_text(wait->target, OTHER_TARGETS) ? NULL : &target,
@@ -153,6 +169,13 @@ static void find_target(const struct facts *facts, int part, const struct profil
 	most = tally_most(&targets, &ns);
 	if (most && 2 * ns > targets.all)
 		limit->target = most->function;
+}
+
+/* Does it hold the process up, or keep it idle, in that part? */
+static bool is_in(const struct facts *facts, const struct profile_wait *wait, int part, bool idle)
+{
+	return wait->tgid == facts->process->tgid && (int)wait_counts_as(wait) == part &&
+	       wait_is_idle(wait) == idle;
 }
 
 void blame_wait(const struct facts *facts, int part, bool idle, struct limit *limit)
@@ -166,8 +189,7 @@ void blame_wait(const struct facts *facts, int part, bool idle, struct limit *li
 		const struct profile_wait *wait = &profile->waits[i];
 		struct profile_name name = name_of_wait(wait);
 
-		if (wait->tgid == facts->process->tgid && (int)wait->wait_class == part &&
-		    wait_is_idle(wait) == idle)
+		if (is_in(facts, wait, part, idle))
 			tally_add(&functions, &name, wait->time.sum_ns);
 	}
 	most = tally_most(&functions, &ns);
@@ -179,8 +201,8 @@ void blame_wait(const struct facts *facts, int part, bool idle, struct limit *li
 		const struct profile_wait *wait = &profile->waits[i];
 		struct profile_name name = name_of_wait(wait);
 
-		if (wait->tgid != facts->process->tgid || (int)wait->wait_class != part ||
-		    !is_that(&name, most) || wait->time.sum_ns <= longest)
+		if (!is_in(facts, wait, part, idle) || !is_that(&name, most) ||
+		    wait->time.sum_ns <= longest)
 			continue;
 		longest = wait->time.sum_ns;
 		limit->wait = wait;
@@ -188,7 +210,8 @@ void blame_wait(const struct facts *facts, int part, bool idle, struct limit *li
 	find_target(facts, part, most, limit);
 	if (part == WAIT_LOCK && limit->wait)
 		limit->waker = limit->wait->waker;
-	find_caller(facts, part, most, limit);
+	if (limit->wait)
+		find_caller(facts, limit->wait->wait_class, most, limit);
 }
 
 static void blame_gil(const struct facts *facts, struct limit *limit)

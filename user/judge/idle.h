@@ -5,8 +5,14 @@
 
 #include "../profile.h"
 
-/* No wait of this class ever counts as being held up. */
+/* Waits of this class hold nobody up, but those that count as another. */
 bool wait_class_is_idle(enum wait_class wait_class);
+
+/*
+ * The class that a wait is evidence of, which is not always the kernel's: who reads the output of a
+ * child waits for the child.
+ */
+enum wait_class wait_counts_as(const struct profile_wait *wait);
 
 /* A thread waiting for work, or asleep because it was told to. */
 bool wait_is_idle(const struct profile_wait *wait);

@@ -14,6 +14,15 @@ double share_of(uint64_t part, uint64_t whole)
 	return whole ? (double)part / (double)whole : 0.0;
 }
 
+/* Time of one class that counts as another. */
+static void move(uint64_t *total, enum wait_class from, enum wait_class to, uint64_t ns)
+{
+	if (ns > total[from])
+		ns = total[from];
+	total[from] -= ns;
+	total[to] += ns;
+}
+
 /*
  * Where the time went.  A wait not yet over is in a thread's total but may be in no
  * histogram, so of a class in which some waits are for work only those known not to
@@ -37,13 +46,16 @@ static void add_up(const struct profile *profile, const struct profile_process *
 	}
 	for (size_t i = 0; i < profile->wait_count; i++) {
 		const struct profile_wait *wait = &profile->waits[i];
+		enum wait_class counts_as = wait_counts_as(wait);
 
 		if (wait->tgid != process->tgid)
 			continue;
-		if (wait_is_idle(wait))
+		if (wait_is_idle(wait)) {
 			some_idle[wait->wait_class] = true;
-		else
-			held[wait->wait_class] += wait->time.sum_ns;
+			continue;
+		}
+		held[counts_as] += wait->time.sum_ns;
+		move(total, wait->wait_class, counts_as, wait->time.sum_ns);
 	}
 	for (int c = 0; c < WAIT_CLASSES; c++) {
 		uint64_t busy = total[c];
@@ -81,6 +93,9 @@ static void measure_gil(struct facts *facts)
 	const struct profile *profile = facts->profile;
 	uint64_t waited = facts->busy_ns[WAIT_GIL];
 
+	for (size_t i = 0; i < profile->wait_count; i++)
+		if (profile->waits[i].tgid == facts->process->tgid)
+			facts->gil_held_ns += profile->waits[i].held_gil_ns;
 	for (size_t i = 0; i < profile->contention_count; i++) {
 		const struct profile_contention *contention = &profile->contentions[i];
 

@@ -16,7 +16,8 @@ struct facts {
 	const uint64_t *busy_ns; /* the limit's own, LIMIT_PARTS of them */
 
 	bool gil_known;
-	uint64_t gil_ns; /* in which one thread or more waited for the GIL */
+	uint64_t gil_ns;      /* in which one thread or more waited for the GIL */
+	uint64_t gil_held_ns; /* of waits of threads that had it meanwhile */
 
 	bool gc_known;
 	uint64_t gc_ns;              /* in collections */

@@ -25,13 +25,17 @@ bool same_name(const struct profile_name *a, const struct profile_name *b)
 	       same_text(a->file, b->file);
 }
 
+bool place_is_installed(const char *file)
+{
+	return file && (strstr(file, "/site-packages/") || strstr(file, "/dist-packages/"));
+}
+
 bool place_is_library(const char *file)
 {
 	if (!file || !*file)
 		return false;
 	return !strncmp(file, "<frozen ", 8) || strstr(file, "/lib/python3") ||
-	       strstr(file, "/lib64/python3") || strstr(file, "/site-packages/") ||
-	       strstr(file, "/dist-packages/");
+	       strstr(file, "/lib64/python3") || place_is_installed(file);
 }
 
 const struct profile_name *stack_frame(const struct profile *profile,

@@ -16,6 +16,9 @@ bool same_name(const struct profile_name *a, const struct profile_name *b);
 /* Is it of the standard library or an installed package, and so seldom what its user can change? */
 bool place_is_library(const char *file);
 
+/* Is it an installed package's?  Some have files of the standard library's names. */
+bool place_is_installed(const char *file);
+
 /* The i-th frame of a stack, the innermost being 0. */
 const struct profile_name *stack_frame(const struct profile *profile,
 				       const struct profile_stack *stack, size_t i);

@@ -175,10 +175,10 @@ const struct limit_rule limit_rules[LIMIT_RULES] = {
 	 "look at the memory of the host and the limit of the process's cgroup"},
 };
 
-/* Who has it sleeps or waits itself. */
+/* Most of the time somebody wants it, one has it that sleeps or waits itself. */
 static bool gil_kept_asleep(const struct facts *facts)
 {
-	return facts->busy_ns[LIMIT_ONCPU] * 2 < facts->gil_ns;
+	return facts->gil_held_ns * 2 > facts->gil_ns;
 }
 
 static bool convoy(const struct facts *facts)

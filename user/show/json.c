@@ -280,7 +280,10 @@ static json_t *wait_json(struct json_builder *b, const struct profile_wait *wait
 	json_put(b, object, "line", json_integer(wait->line));
 	json_put(b, object, "syscall", json_name_or_null(wait->syscall));
 	json_put(b, object, "target", json_name_or_null(wait->target));
+	json_put(b, object, "caller",
+		 wait->caller.function ? json_frame(b, &wait->caller) : json_null());
 	json_put(b, object, "waker", json_name_or_null(wait->waker));
+	json_put(b, object, "by_peer", json_boolean(wait->by_peer));
 	json_put(b, object, "count", json_count(wait->time.count));
 	json_put(b, object, "block_io", json_count(wait->block_io));
 	json_put(b, object, "held_gil", json_count(wait->held_gil));

@@ -11,21 +11,24 @@ static const char *stack_part_name(uint32_t part)
 	return part == STACK_ONCPU ? "oncpu" : wait_class_name(part);
 }
 
+json_t *json_frame(struct json_builder *b, const struct profile_name *name)
+{
+	json_t *frame = json_object();
+
+	json_put(b, frame, "function", json_name(name->function));
+	json_put(b, frame, "file", json_name(name->file));
+	json_put(b, frame, "line", json_integer(name->line));
+	return frame;
+}
+
 /* Outermost first, as flame graphs have it. */
 static json_t *frames(struct json_builder *b, const struct profile *profile, const uint32_t *names,
 		      size_t count)
 {
 	json_t *array = json_array();
 
-	for (size_t i = count; i-- > 0;) {
-		const struct profile_name *name = &profile->names[names[i]];
-		json_t *frame = json_object();
-
-		json_put(b, frame, "function", json_name(name->function));
-		json_put(b, frame, "file", json_name(name->file));
-		json_put(b, frame, "line", json_integer(name->line));
-		json_push(b, array, frame);
-	}
+	for (size_t i = count; i-- > 0;)
+		json_push(b, array, json_frame(b, &profile->names[names[i]]));
 	return array;
 }
 

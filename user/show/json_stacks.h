@@ -5,6 +5,9 @@
 
 #include "json_value.h"
 
+/* {function, file, line} */
+json_t *json_frame(struct json_builder *b, const struct profile_name *name);
+
 /* The largest `top` of each process (0: all); NULL without memory. */
 json_t *json_stacks(struct json_builder *b, const struct profile *profile, int top);
 json_t *json_faults(struct json_builder *b, const struct profile *profile, int top);

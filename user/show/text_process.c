@@ -282,16 +282,17 @@ static int put_repeats(const struct screen *screen, const struct text_request *r
 	return err;
 }
 
-/* What it was for and who ended it, as far as that is known. */
+/* What and whom it was for and who ended it, as far as that is known. */
 static void wait_on(const struct profile_wait *w, char *out, size_t size)
 {
 	/* more than half of them: a few may be the file system's own business */
 	bool block = w->target && w->time.count && 2 * w->block_io > w->time.count;
 	bool held = w->time.sum_ns && 2 * w->held_gil_ns > w->time.sum_ns;
 
-	snprintf(out, size, "%s%s%s%s%s", w->target ? w->target : "", block ? ", block I/O" : "",
-		 held ? ", holding the GIL" : "", w->waker ? ", ended by " : "",
-		 w->waker ? w->waker : "");
+	snprintf(out, size, "%s%s%s%s%s%s%s", w->target ? w->target : "",
+		 block ? ", block I/O" : "", w->caller.function ? ", for " : "",
+		 w->caller.function ? w->caller.function : "", held ? ", holding the GIL" : "",
+		 w->waker ? ", ended by " : "", w->waker ? w->waker : "");
 }
 
 static int add_wait(struct table *table, const struct screen *screen, const struct profile_wait *w)
@@ -311,6 +312,7 @@ static int add_wait(struct table *table, const struct screen *screen, const stru
 	};
 	const char *file = w->file && *w->file ? w->file : "?";
 	char on[TEXT_PLACE_BYTES / 2];
+	const char *gap;
 
 	if (wait_is_event_loop(w))
 		snprintf(class, sizeof(class), "event loop");
@@ -319,10 +321,11 @@ static int add_wait(struct table *table, const struct screen *screen, const stru
 			 row.dim ? " idle" : "");
 	snprintf(count, sizeof(count), "%llu", (unsigned long long)w->time.count);
 	wait_on(w, on, sizeof(on));
+	gap = *on && *on != ',' ? " " : "";
 	if (known) {
-		snprintf(place, sizeof(place), "%s:%u%s%s", file, w->line, *on ? " " : "", on);
+		snprintf(place, sizeof(place), "%s:%u%s%s", file, w->line, gap, on);
 		snprintf(short_place, sizeof(short_place), "%s:%u%s%s", file_base(file), w->line,
-			 *on ? " " : "", on);
+			 gap, on);
 	} else {
 		snprintf(place, sizeof(place), "%s", on);
 	}
