@@ -144,6 +144,7 @@ static inline void file_function(struct profile *profile, const json_t *object)
 static inline void file_wait(struct profile *profile, const json_t *object)
 {
 	struct profile_wait *wait = file_must(profile__add_wait(profile), "memory");
+	const json_t *caller;
 
 	wait->tgid = file_count(object, "tgid");
 	wait->wait_class = file_class(object);
@@ -152,7 +153,15 @@ static inline void file_wait(struct profile *profile, const json_t *object)
 	wait->line = file_count(object, "line");
 	wait->syscall = file_words(object, "syscall");
 	wait->target = file_text(object, "target");
+	caller = file_get(object, "caller");
+	if (!json_is_null(caller)) {
+		wait->caller.function = file_text(caller, "function");
+		wait->caller.file = file_text(caller, "file");
+		wait->caller.line = file_count(caller, "line");
+	}
 	wait->waker = file_text(object, "waker");
+	wait->by_peer = json_is_true(file_get(object, "by_peer"));
+	wait->held_gil_ns = file_ns(object, "held_gil_seconds");
 	wait->time.sum_ns = file_ns(file_get(object, "seconds"), "sum");
 }
 
@@ -198,6 +207,7 @@ static inline void file_stack(struct profile *profile, const json_t *object)
 	stack->part = file_class(object);
 	stack->count = file_count(object, "count");
 	stack->ns = file_ns(object, "seconds");
+	stack->native = file_text(object, "native");
 	stack->frames = file_frames(profile, file_get(object, "frames"), &stack->frame_count);
 	stack->waker_frames =
 		file_frames(profile, file_get(object, "waker_frames"), &stack->waker_count);

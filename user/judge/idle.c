@@ -181,7 +181,8 @@ enum wait_class wait_counts_as(const struct profile_wait *wait)
 
 bool wait_is_idle(const struct profile_wait *wait)
 {
-	if (wait_counts_as(wait) != wait->wait_class)
+	if (wait_counts_as(wait) != wait->wait_class ||
+	    wait->held_gil_ns * 2 > wait->time.sum_ns) /* the others cannot go on */
 		return false;
 	if (wait_class_is_idle(wait->wait_class) || wait_is_event_loop(wait) ||
 	    is_listening(wait) || is_idle_in_condition(wait))
