@@ -3,7 +3,7 @@
 import collections
 import re
 
-from harness import check, limit, near, over, timing
+from harness import check, check_none, limit, near, over, timing
 from report import short
 
 MAIN = (
@@ -138,6 +138,54 @@ def test_who_releases_a_lock(lab, py):
     total = sum(wakers.values())
     check(total > 20, f"want() waited {total} times")
     check(wakers["hold"] > 0.9 * total, f"waits ended by {dict(wakers)}")
+
+
+# who waits and who ends it, each from the target's thread on, by the function that the wait is in
+PRIMITIVES = {
+    "want_rlock": ((), ("hold_rlock",)),
+    "await_notice": (("wait",), ("give_notice", "notify")),
+    "take_permit": (("acquire", "wait"), ("give_permit", "release", "notify")),
+    "take_simple": ((), ("put_simple",)),
+}
+
+
+def names_from(frames, first):
+    """From that function on, the outermost first, the library's own too."""
+    found = [short(f["function"]) for f in frames]
+    return tuple(found[found.index(first) :]) if first in found else None
+
+
+@timing
+@over(*MAIN, MUSL)
+def test_who_ends_a_wait(lab, py):
+    """For an RLock, a Condition, a Semaphore and a SimpleQueue, against the waiter's own clock."""
+    target, result, report = blocked(lab, py, "primitives")
+    locks = [s for s in report["stacks"] if s["class"] == "lock" and s["tgid"] == target.tgid]
+    problems = []
+    for name, (inner, giver) in PRIMITIVES.items():
+        waiter, waker = ("waits_for", name, *inner), ("wakes", *giver)
+        calls, count, seconds = (result[name][key] for key in ("calls", "waits", "seconds"))
+        count_by, seconds_by = collections.Counter(), collections.Counter()
+        for s in locks:
+            if names_from(s["frames"], "waits_for") == waiter:
+                by = names_from(s["waker_frames"] or [], "wakes")
+                count_by[by] += s["count"]
+                seconds_by[by] += s["seconds"]
+        if count < 100:
+            problems.append(f"{name}: it waited {count} times only")
+        # awake, it may have to wait for the GIL or a CPU
+        if not 0.8 * seconds < seconds_by[waker] < 1.01 * seconds:
+            problems.append(f"{name}: {seconds:.3f} s by its clock, ended by {dict(seconds_by)}")
+        if not 0.97 * count <= count_by[waker] <= calls + 2:
+            problems.append(f"{name}: {count} of {calls} waited, ended by {dict(count_by)}")
+        if seconds_by.total() - seconds_by[waker] > 0.02 * seconds:
+            problems.append(f"{name}: others ended waits: {dict(seconds_by)}")
+        waits = report.waits_of(target.tgid, waiter[-1], "lock")
+        told = sum(w["count"] for w in waits if w["waker"] and short(w["waker"]) == waker[-1])
+        if told < count_by[waker]:  # another's may be called the same
+            problems.append(f"{name}: waits[] has {told} ended by {waker[-1]}()")
+    check_none(problems)
+    check_sums(report, target)
 
 
 @over(*MAIN, MUSL)

@@ -5,6 +5,7 @@
 
 The result is what the threads did: how often, for how long.
 """
+import functools
 import queue
 import sys
 import threading
@@ -98,6 +99,87 @@ def wants_lock():
 
 def locked():
     run(keeps_lock, wants_lock)
+
+
+# --- what else threads wait for: each has one that waits and one that lets it go on, again and again
+
+rlock = threading.RLock()
+condition = threading.Condition()
+semaphore = threading.Semaphore(0)
+simple = queue.SimpleQueue()
+
+
+def want_rlock():
+    rlock.acquire()
+    rlock.release()
+
+
+def hold_rlock():
+    with rlock:
+        with rlock:
+            time.sleep(0.003)
+
+
+def await_notice():
+    with condition:
+        condition.wait()
+
+
+def give_notice():
+    with condition:
+        condition.notify()
+
+
+def take_permit():
+    semaphore.acquire()
+
+
+def give_permit():
+    semaphore.release()
+
+
+def take_simple():
+    simple.get()
+
+
+def put_simple():
+    simple.put(1)
+
+
+def waits_for(take):
+    calls = []
+    while going_on():
+        begin = time.perf_counter()
+        take()
+        calls.append(time.perf_counter() - begin)
+        time.sleep(0.001)
+    waits = sum(took > 0.001 for took in calls)  # at least
+    told[take.__name__] = {"calls": len(calls), "waits": waits, "seconds": sum(calls)}
+    over.append(take)
+
+
+over = []
+
+
+def wakes(give, take):
+    while take not in over:
+        time.sleep(0.003)
+        give()
+
+
+PAIRS = (
+    (want_rlock, hold_rlock),
+    (await_notice, give_notice),
+    (take_permit, give_permit),
+    (take_simple, put_simple),
+)
+
+
+def primitives():
+    functions = []
+    for take, give in PAIRS:
+        functions += [functools.partial(waits_for, take), functools.partial(wakes, give, take)]
+    run(*functions)
 
 
 def descend(n):
@@ -195,6 +277,7 @@ SECTIONS = {
     "spinners8": spinners(8),
     "producer": producer,
     "locked": locked,
+    "primitives": primitives,
     "deep": deep,
     "native": native,
     "short_lived": short_lived,
