@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """A file system on a block device of a test's own."""
+import os
 import subprocess
+import tempfile
 
 from outcome import Skipped
 
@@ -13,14 +15,14 @@ class LoopDisk:
     """`prefix` starts a command that sees it at `folder`, in which nothing else is."""
 
     def __init__(self, lab, folder):
-        image = lab.dir / "disk"
-        with open(image, "wb") as file:
-            file.truncate(MEGABYTES << 20)
-        folder.mkdir()
+        handle, image = tempfile.mkstemp(prefix="disk-", dir=lab.dir)
+        os.truncate(handle, MEGABYTES << 20)
+        os.close(handle)
+        folder.mkdir(exist_ok=True)
         self.prefix = ["unshare", "--mount", "--propagation", "private", "sh", "-c", MOUNT, "sh"]
-        self.prefix += [str(image), str(folder)]
+        self.prefix += [image, str(folder)]
         for argv in (["mkfs.ext4", "-q", "-F", image], [*self.prefix, "true"]):
-            self.run([str(a) for a in argv])
+            self.run(argv)
 
     def run(self, argv):
         try:

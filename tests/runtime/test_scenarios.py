@@ -4,7 +4,8 @@ import collections
 
 import packages
 import postgres
-from harness import DEBIAN, check, check_none, limit, over, alone, short
+from disks import LoopDisk
+from harness import DEBIAN, Skipped, check, check_none, limit, over, alone, short
 from test_runq import Quota
 
 SECONDS = 3.2
@@ -56,24 +57,34 @@ GROUPS = (
 
 def begin(lab, py, name):
     """Start the target of a scenario, and whom it talks to."""
-    arguments, prefix = [], []
+    arguments, prefix, slow = [], [], None
     if name == "slow_peer":
         others = lab.target(py, "scenarios.py", "peers")
         others.release()
         arguments = others.told
+        slow = f":{arguments[0]}"
     if name == "n_plus_1":
         target = postgres.client(lab, py, "forever")
         target.slow = f"127.0.0.1:{target.server.port}"
         return target.release()
     if name == "slow_disk":
-        arguments = [lab.folder_in(py)[0] / "saved"]
+        inside, ours = lab.folder_in(py)
+        prefix = LoopDisk(lab, ours / "disk").prefix
+        arguments = [inside / "disk/saved"]
+        slow = f"{inside}/disk/saved"
+    if name == "child":
+        inside, ours = lab.folder_in(py)
+        command = ours / "compiler"  # which is the name it was run by
+        command.unlink(missing_ok=True)
+        command.symlink_to(py.exe)
+        arguments = [inside / "compiler"]
+        slow = "child compiler"
     if name == "throttled":
         prefix = Quota(lab, 0.3).prefix()
     if name == "gevent_busy":
         prefix = ["env", *(f"{k}={v}" for k, v in packages.environment(py, GEVENT).items())]
     target = lab.target(py, "scenarios.py", name, *arguments, prefix=prefix)
-    if name == "slow_peer":
-        target.slow = f":{arguments[0]}"
+    target.slow = slow
     target.release()
     if name == "healthy":
         lab.target(py, "scenarios.py", "load", *target.told).release()
@@ -92,13 +103,18 @@ def problems_of(name, target, diagnosis, probed):
             value = None  # what event loops call, call probes tell
         if got != value:
             yield f"{key} {got}, not {value}"
-    if hasattr(target, "slow") and not (diagnosis["target"] or "").endswith(target.slow):
-        yield f"peer {diagnosis['target']}, not {target.slow}"
+    if target.slow and not (diagnosis["target"] or "").endswith(target.slow):
+        yield f"target {diagnosis['target']}, not {target.slow}"
 
 
 def look(lab, py, names, options):
     """Trace those scenarios once: {name: (diagnosis, problems)}"""
-    targets = {name: begin(lab, py, name) for name in names}
+    targets = {}
+    for name in names:
+        try:
+            targets[name] = begin(lab, py, name)
+        except Skipped as e:
+            print(f"{py.name}: {name} is left out: {e}", flush=True)
     tgids = ",".join(str(t.tgid) for t in targets.values())
     tracer = lab.tracer("-p", tgids, "-d", SECONDS, "--format", "json", *options)
     report = tracer.attached().report()
@@ -130,7 +146,7 @@ def judged(lab, py, groups, *options):
         left = group
         for _ in range(TRIES):
             found.update(look(lab, py, left, options))
-            left = [name for name in left if found[name][1]]
+            left = [name for name in left if name in found and found[name][1]]
             if not left:
                 break
     print(matrix(py, found), flush=True)

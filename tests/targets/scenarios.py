@@ -212,7 +212,7 @@ def slow_disk():
 
 
 def build():
-    subprocess.call([sys.executable, "-Sc", "import time; time.sleep(0.2)"])
+    subprocess.call([ARGUMENTS[0], "-Sc", "import time; time.sleep(0.2)"])
 
 
 def child():
