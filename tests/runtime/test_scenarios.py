@@ -11,7 +11,8 @@ from disks import LoopDisk
 from harness import DEBIAN, Skipped, check, check_none, limit, over, alone, short
 from test_runq import Quota
 
-SECONDS = 3.2
+SECONDS = 3.2  # memory must have grown for so long
+SHORT = 2  # is enough for one alone that never pauses
 TRIES = 3  # of a scenario: others run on this machine as well
 LOADED = 0.3  # what others have of the CPUs by which one that is well may look as if it were not
 VERDICTS = "cpu gil lock net disk pipe child gc memory loop runq fault mixed ok idle unknown".split()
@@ -86,7 +87,7 @@ def begin(lab, py, name):
         arguments = [inside / "compiler"]
         slow = "child compiler"
     if name == "throttled":
-        prefix = Quota(lab, 0.3).prefix()
+        prefix = Quota(lab, 0.1).prefix()  # it gets as much on a busy machine, too
     if name == "gevent_busy":
         prefix = ["env", *(f"{k}={v}" for k, v in packages.environment(py, GEVENT).items())]
     target = lab.target(py, "scenarios.py", name, *arguments, prefix=prefix)
@@ -150,7 +151,7 @@ class Others:
         return max(0, busy - ours) / whole
 
 
-def look(lab, py, names, options):
+def look(lab, py, names, seconds, options):
     """Trace those scenarios once: ({name: (diagnosis, problems)}, share of the CPUs others had)"""
     targets = {}
     for name in names:
@@ -161,10 +162,10 @@ def look(lab, py, names, options):
     if not targets:
         return {}, 0
     tgids = ",".join(str(t.tgid) for t in targets.values())
-    tracer = lab.tracer("-p", tgids, "-d", SECONDS, "--format", "json", *options)
+    tracer = lab.tracer("-p", tgids, "-d", seconds, "--format", "json", *options)
     tracer.attached()
     others = Others(lab)
-    time.sleep(SECONDS - 0.2)  # while all of them are there
+    time.sleep(seconds - 0.2)  # while all of them are there
     others = others.share()
     report = tracer.report()
     found = {}
@@ -193,9 +194,9 @@ def matrix(py, found, failed):
 def judged(lab, py, groups, *options):
     found, failed = {}, collections.defaultdict(list)
     for group in groups:
-        left = group
+        left, seconds = group, SECONDS if len(group) > 1 else SHORT
         for attempt in range(1, TRIES + 1):
-            looked, others = look(lab, py, left, options)
+            looked, others = look(lab, py, left, seconds, options)
             found.update(looked)
             left = [name for name, (_, problems) in looked.items() if problems]
             if others < LOADED:  # nobody but us is to blame for a false alarm
@@ -210,17 +211,19 @@ def judged(lab, py, groups, *options):
     return found
 
 
+def groups_of(py):
+    return GROUPS if py.minor < 15 else GROUPS[:-1]  # there is no gevent for 3.15
+
+
 @alone
 @limit(150)
 @over(*DEBIAN)
 def test_verdicts(lab, py):
-    groups = GROUPS if py.minor < 15 else GROUPS[:-1]  # there is no gevent for 3.15
-    judged(lab, py, groups)
+    judged(lab, py, groups_of(py))
 
 
 @alone
-@limit(90)
-@over("debian-3.13")
+@limit(150)
+@over("debian-3.9", "debian-3.13", "debian-3.14")
 def test_verdicts_without_call_probes(lab, py):
-    found = judged(lab, py, GROUPS[:3], "--overhead", "0")
-    check(len(found) == sum(map(len, GROUPS[:3])), f"{list(found)}")
+    judged(lab, py, groups_of(py), "--overhead", "0")
