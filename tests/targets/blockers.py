@@ -5,7 +5,9 @@
 
 The result is what the threads did: how often, for how long.
 """
+import collections
 import functools
+import itertools
 import queue
 import sys
 import threading
@@ -42,6 +44,40 @@ def naps():
 def holder():
     """Sleeper threads that come back to a GIL somebody spins with."""
     run(spins, naps, naps)
+
+
+TURN = 0.02  # seconds: four switch intervals
+
+
+def long_turn():
+    """All in C: nobody else gets the GIL before it is over."""
+    begin = time.perf_counter()
+    stamps = iter(time.perf_counter, None)
+    last = collections.deque(itertools.takewhile((begin + TURN).__gt__, stamps), maxlen=1)
+    return begin, last.pop()
+
+
+def takes_long_turns():
+    while time.monotonic() < until:
+        told["turns"].append(long_turn())
+
+
+def timed_nap():
+    """From when it should be awake to when it is."""
+    awake = time.perf_counter() + 0.002
+    time.sleep(0.002)
+    told["naps"].append((awake, time.perf_counter()))
+
+
+def timed_naps():
+    while going_on():
+        timed_nap()
+
+
+def turns():
+    """A sleeper comes back to a GIL that two others have, one of them for longer."""
+    told.update(turns=[], naps=[])
+    run(takes_long_turns, spins, timed_naps)
 
 
 def spinners(n):
@@ -272,6 +308,7 @@ def run(*functions):
 
 SECTIONS = {
     "holder": holder,
+    "turns": turns,
     "spinners2": spinners(2),
     "spinners4": spinners(4),
     "spinners8": spinners(8),
