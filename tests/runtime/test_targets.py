@@ -4,6 +4,7 @@ import json
 import os
 import socket
 
+from disks import LoopDisk
 from harness import check, check_none, limit, near, over, timing
 
 MOST = ("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14", "debian-3.15")
@@ -97,6 +98,31 @@ def test_other_kinds_are_named(lab, py):
     result, report = lab.run(target, "--overhead", "0")
     check(len(result["targets"]) == 9, f"{result['targets']}")
     check_none(target_problems(report, target, result), f"losses {report['losses']}")
+
+
+@timing
+@limit(60)
+@over(*MOST)
+def test_block_io(lab, py):
+    """What is written to a disk is waited for there; a lock on the same file is not."""
+    inside, ours = lab.folder_in(py)
+    disk = LoopDisk(lab, ours / "disk")
+    target = lab.target(py, "io_kinds.py", "block", inside / "disk", prefix=disk.prefix)
+    result, report = lab.run(target, "--overhead", "0")
+    synced = report.waits_of(target.tgid, "sync_block", "disk")
+    count, blocks = (sum(w[key] for w in synced) for key in ("count", "block_io"))
+    # mostly one each, for its pages; that the journal is written is waited for otherwise
+    words = f"{blocks} of {count} waits in {result['syncs']} syncs were for the device"
+    check(0.5 * result["syncs"] <= blocks <= count, words)
+    check({w["target"][-12:] for w in synced} == {"/disk/synced"}, f"{synced}")
+    locked = report.waits_of(target.tgid, "want_lock", "lock")
+    count, blocks = (sum(w[key] for w in locked) for key in ("count", "block_io"))
+    rounds = len(result["waited"])
+    check(rounds - 2 <= count <= rounds, f"{count} waits for a lock of {rounds}: {locked}")
+    check(not blocks, f"{blocks} waits for a lock were for a block device")
+    seconds = sum(w["seconds"]["sum"] for w in locked)
+    want = sum(result["waited"])
+    check(0.5 * want < seconds < 1.01 * want, f"{seconds} s of locks, by its clock {want}")
 
 
 @timing

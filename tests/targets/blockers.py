@@ -5,6 +5,9 @@
 
 The result is what the threads did: how often, for how long.
 """
+import collections
+import functools
+import itertools
 import queue
 import sys
 import threading
@@ -41,6 +44,40 @@ def naps():
 def holder():
     """Sleeper threads that come back to a GIL somebody spins with."""
     run(spins, naps, naps)
+
+
+TURN = 0.02  # seconds: four switch intervals
+
+
+def long_turn():
+    """All in C: nobody else gets the GIL before it is over."""
+    begin = time.perf_counter()
+    stamps = iter(time.perf_counter, None)
+    last = collections.deque(itertools.takewhile((begin + TURN).__gt__, stamps), maxlen=1)
+    return begin, last.pop()
+
+
+def takes_long_turns():
+    while time.monotonic() < until:
+        told["turns"].append(long_turn())
+
+
+def timed_nap():
+    """From when it should be awake to when it is."""
+    awake = time.perf_counter() + 0.002
+    time.sleep(0.002)
+    told["naps"].append((awake, time.perf_counter()))
+
+
+def timed_naps():
+    while going_on():
+        timed_nap()
+
+
+def turns():
+    """A sleeper comes back to a GIL that two others have, one of them for longer."""
+    told.update(turns=[], naps=[])
+    run(takes_long_turns, spins, timed_naps)
 
 
 def spinners(n):
@@ -123,6 +160,87 @@ def wants_lock():
 
 def locked():
     run(keeps_lock, wants_lock)
+
+
+# --- what else threads wait for: each has one that waits and one that lets it go on, again and again
+
+rlock = threading.RLock()
+condition = threading.Condition()
+semaphore = threading.Semaphore(0)
+simple = queue.SimpleQueue()
+
+
+def want_rlock():
+    rlock.acquire()
+    rlock.release()
+
+
+def hold_rlock():
+    with rlock:
+        with rlock:
+            time.sleep(0.003)
+
+
+def await_notice():
+    with condition:
+        condition.wait()
+
+
+def give_notice():
+    with condition:
+        condition.notify()
+
+
+def take_permit():
+    semaphore.acquire()
+
+
+def give_permit():
+    semaphore.release()
+
+
+def take_simple():
+    simple.get()
+
+
+def put_simple():
+    simple.put(1)
+
+
+def waits_for(take):
+    calls = []
+    while going_on():
+        begin = time.perf_counter()
+        take()
+        calls.append(time.perf_counter() - begin)
+        time.sleep(0.001)
+    waits = sum(took > 0.001 for took in calls)  # at least
+    told[take.__name__] = {"calls": len(calls), "waits": waits, "seconds": sum(calls)}
+    over.append(take)
+
+
+over = []
+
+
+def wakes(give, take):
+    while take not in over:
+        time.sleep(0.003)
+        give()
+
+
+PAIRS = (
+    (want_rlock, hold_rlock),
+    (await_notice, give_notice),
+    (take_permit, give_permit),
+    (take_simple, put_simple),
+)
+
+
+def primitives():
+    functions = []
+    for take, give in PAIRS:
+        functions += [functools.partial(waits_for, take), functools.partial(wakes, give, take)]
+    run(*functions)
 
 
 def descend(n):
@@ -227,12 +345,14 @@ def run(*functions):
 
 SECTIONS = {
     "holder": holder,
+    "turns": turns,
     "spinners2": spinners(2),
     "spinners4": spinners(4),
     "spinners8": spinners(8),
     "producer": producer,
     "limited": limited,
     "locked": locked,
+    "primitives": primitives,
     "deep": deep,
     "native": native,
     "native_symbol": native_symbol,

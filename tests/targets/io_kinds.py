@@ -4,8 +4,10 @@
     io_kinds.py kinds SETTINGS    as `io_waits.py targets`; SETTINGS is JSON:
           {"tty": [master, descriptor, name], "tcp": [[port, service], ...], "udp": the same}
     io_kinds.py crowd MORE        asks as many peers as a report has room for, and MORE, twice
+    io_kinds.py block FOLDER      writes to a file there and has it on its disk, then waits for who locks it
 """
 import ctypes
+import fcntl
 import json
 import os
 import signal
@@ -219,5 +221,45 @@ def crowd():
     return {"asked": 2 * count, "again": AGAIN, "room": ROOM, "first": "%s:%d" % addresses[0]}
 
 
+# --- the same file: its block device, and its lock
+
+
+def sync_block(file):
+    file.write(b"x" * 65536)
+    os.fsync(file.fileno())
+
+
+def keeps_lock(path, asked):
+    """Takes it at each byte, and lets go of it soon after it has said that it has it."""
+    with open(path, "r+b") as file:
+        while os.read(asked.fileno(), 1):
+            fcntl.lockf(file, fcntl.LOCK_EX)
+            asked.send(b"x")
+            time.sleep(0.005)
+            fcntl.lockf(file, fcntl.LOCK_UN)
+
+
+def want_lock(file):
+    fcntl.lockf(file, fcntl.LOCK_EX)
+
+
+def block():
+    path = os.path.join(sys.argv[2], "synced")
+    file = open(path, "w+b", buffering=0)
+    near, far = socket.socketpair()
+    in_peer(lambda: keeps_lock(path, far))
+    target.ready()
+    stamped("disk", "..." + path, sync_block, file)
+    waited = []
+    for _ in range(io_waits.ROUNDS):
+        near.send(b"x")
+        near.recv(1)
+        begin = time.perf_counter()
+        want_lock(file)
+        waited.append(time.perf_counter() - begin)
+        fcntl.lockf(file, fcntl.LOCK_UN)
+    return {"syncs": len(io_waits.stamps["sync_block"]), "waited": waited}
+
+
 if __name__ == "__main__":
-    target.done({"kinds": kinds, "crowd": crowd}[sys.argv[1]]())
+    target.done({"kinds": kinds, "crowd": crowd, "block": block}[sys.argv[1]]())

@@ -360,7 +360,7 @@ def mixed():
 
 
 def build():
-    subprocess.call([sys.executable, "-Sc", "import time; time.sleep(0.2)"])
+    subprocess.call([ARGUMENTS[0], "-Sc", "import time; time.sleep(0.2)"])
 
 
 def child():
