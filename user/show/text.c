@@ -14,10 +14,14 @@
 #include "text_process.h"
 #include "units.h"
 
-static int compare_judged(const void *left, const void *right)
+struct ranked {
+	struct judged *judged;
+};
+
+static int compare_ranked(const void *left, const void *right)
 {
-	const struct judged *a = *(const struct judged *const *)left;
-	const struct judged *b = *(const struct judged *const *)right;
+	const struct judged *a = ((const struct ranked *)left)->judged;
+	const struct judged *b = ((const struct ranked *)right)->judged;
 
 	if (a->limit.active_ns != b->limit.active_ns)
 		return a->limit.active_ns > b->limit.active_ns ? -1 : 1;
@@ -132,21 +136,21 @@ static int put_processes(const struct screen *screen, const struct profile *prof
 			 const struct text_request *request)
 {
 	struct judged *judged = calloc(profile->process_count + 1, sizeof(*judged));
-	struct judged **sorted = calloc(profile->process_count + 1, sizeof(*sorted));
+	struct ranked *ranked = calloc(profile->process_count + 1, sizeof(*ranked));
 	size_t hidden = 0;
 	char line[96];
-	int err = judged && sorted ? 0 : -ENOMEM;
+	int err = judged && ranked ? 0 : -ENOMEM;
 
 	if (err)
 		goto cleanup;
 	for (size_t i = 0; i < profile->process_count; i++) {
-		sorted[i] = &judged[i];
+		ranked[i].judged = &judged[i];
 		judged[i].process = &profile->processes[i];
 		limit_of_process(profile, judged[i].process, &judged[i].limit);
 	}
-	qsort(sorted, profile->process_count, sizeof(*sorted), compare_judged);
+	qsort(ranked, profile->process_count, sizeof(*ranked), compare_ranked);
 	for (size_t i = 0; i < profile->process_count && !err; i++) {
-		err = text_process(screen, request, sorted[i]);
+		err = text_process(screen, request, ranked[i].judged);
 		if (err == TEXT_PROCESS_HIDDEN) {
 			hidden++;
 			err = 0;
@@ -159,7 +163,7 @@ static int put_processes(const struct screen *screen, const struct profile *prof
 		screen_paragraph(screen, STYLE_DIM, 0, 0, line);
 	}
 cleanup:
-	free(sorted);
+	free(ranked);
 	free(judged);
 	return err;
 }
