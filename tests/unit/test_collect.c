@@ -50,18 +50,6 @@ static void count_calls(struct fixture *f, uint32_t slot, unsigned int calls)
 	count_long_calls(f, slot, calls, 1000);
 }
 
-static void tell_name(struct fixture *f, uint32_t slot, const char *name)
-{
-	struct record_code record = {.kind = RECORD_CODE, .tgid = TGID, .slot = slot, .line = 7};
-
-	record.name_kind = record.file_kind = 1;
-	record.name_chars = strlen(name);
-	memcpy(record.name, name, strlen(name));
-	record.file_chars = 4;
-	memcpy(record.file, "a.py", 4);
-	collector__record(f->collector, &record, sizeof(record));
-}
-
 static struct profile *drained(struct fixture *f, enum ring_state ring)
 {
 	struct window window = {.start_ns = 1, .end_ns = 1000000000};
