@@ -8,7 +8,13 @@ SLACK = 0.0003  # what a probe, a timer or a wakeup may add
 PYTHONS = ("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14", "debian-3.15", "pyenv-3.12")
 
 # the class of the slow calls' waits, and how much else than that class (and the CPU) is in a call
-MODES = {"sleep": ("sleep", 0), "lock": ("lock", 0), "queue": ("lock", 0), "gil": ("gil", 0.001)}
+MODES = {
+    "sleep": ("sleep", 0),
+    "lock": ("lock", 0),
+    "queue": ("lock", 0),
+    "gil": ("gil", 0.001),
+    "net": ("net", 0),
+}
 
 
 def judged_calls(result, tail):
@@ -47,8 +53,8 @@ def run(lab, py, mode, seconds, *args):
     return result, report.function(target, "work")
 
 
-# the function that is to blame for the slow calls' waits: none for sleeping
-BLAMED = {"sleep": None, "lock": "disturb", "queue": "disturb", "gil": "compute"}
+# the function that is to blame for the slow calls' waits: none for sleeping, nor where a peer is
+BLAMED = {"sleep": None, "lock": "disturb", "queue": "disturb", "gil": "compute", "net": None}
 
 
 def check_causes(result, tail, mode):
@@ -60,7 +66,7 @@ def check_causes(result, tail, mode):
     told = {
         (c["class"], c["function"] and short(c["function"]), c["target"]): c["calls"] for c in causes
     }
-    right = told.get((wait_class, BLAMED[mode], None), 0)
+    right = told.get((wait_class, BLAMED[mode], result.get("peer")), 0)
     slow -= told.get(("runq", None, None), 0)  # the machine has other things to do
     check(right >= 0.7 * slow, f"{right} of {slow} slow calls, causes: {told}")
     check(sum(told.values()) <= tail["calls"] + 1, f"{tail['calls']} slow calls, causes: {told}")
@@ -107,6 +113,13 @@ def test_slow_calls_that_want_an_item(lab, py):
 @over(*PYTHONS)
 def test_slow_calls_that_want_the_gil(lab, py):
     check_tail(lab, py, "gil")
+
+
+@timing
+@limit(30)
+@over("debian-3.9", "debian-3.13", "debian-3.15")
+def test_slow_calls_that_ask_a_peer(lab, py):
+    check_tail(lab, py, "net")
 
 
 @timing

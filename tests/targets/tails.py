@@ -7,12 +7,14 @@
 `lock`   they want a lock that another thread keeps for another 8 ms
 `queue`  they want an item that another thread puts into a queue 8 ms later
 `gil`    they sleep for a millisecond, after which a thread that computes has the GIL
+`net`    they ask a peer of two, in a process of its own, that takes 8 ms to answer; the other answers at once
 
 The result is {"calls": [[ns, slow], ...], "begin": ns, "ends": [ns, ...]}: every call of work() in
 its order, by its own stamps (inside, so that what the probes cost at its edges is not in them), and
-when it ended.
+when it ended; of `net` also the slow "peer".
 """
 import queue
+import socket
 import sys
 import threading
 import time
@@ -113,8 +115,29 @@ class Gil(Other):
         time.sleep(0.001)
 
 
+class Net:
+    def __init__(self):
+        import io_waits
+
+        names = [io_waits.peer(socket.AF_INET, ("127.0.0.1", 0)) for _ in range(2)]
+        self.connections = [io_waits.connected(socket.AF_INET, name) for name in names]
+        self.ask = io_waits.ask
+        self.told = {"peer": "127.0.0.1:%d" % names[1][1]}
+
+    def prepare(self):
+        pass
+
+    def slow(self):
+        for connection, ms in zip(self.connections, (0, 8)):
+            self.ask(connection, ms)
+
+    def rest(self):
+        pass
+
+
 def main():
-    mode = {"sleep": Sleep, "lock": Lock, "queue": Queue, "gil": Gil}[sys.argv[1]]()
+    modes = {"sleep": Sleep, "lock": Lock, "queue": Queue, "gil": Gil, "net": Net}
+    mode = modes[sys.argv[1]]()
     seconds = float(sys.argv[2])
     target.ready()
     begin = now()
@@ -124,7 +147,7 @@ def main():
         mode.rest()
         for _ in range(EVERY - 1):
             work(None)
-    target.done({"calls": calls, "ends": ends, "begin": begin})
+    target.done(dict(getattr(mode, "told", {}), calls=calls, ends=ends, begin=begin))
 
 
 if __name__ == "__main__":

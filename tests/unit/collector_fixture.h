@@ -4,11 +4,12 @@
 #define PYTRACE_COLLECTOR_FIXTURE_H
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "collect/collector.h"
 
 #define TGID 1000
-#define SLOTS 4
+#define SLOTS 8
 
 struct fixture {
 	struct builds *builds;
@@ -44,6 +45,27 @@ static int tear_down(void **state)
 	free(f->stats);
 	free(f);
 	return 0;
+}
+
+/* A function begins to be seen: that of `slot`, in "a.py". */
+static inline void tell_name(struct fixture *f, uint32_t slot, const char *name)
+{
+	struct record_code record = {
+		.kind = RECORD_CODE,
+		.tgid = TGID,
+		.slot = slot,
+		.line = 7,
+		.name_chars = strlen(name),
+		.file_chars = 4,
+		.name_kind = 1,
+		.file_kind = 1,
+		.name_ascii = 1,
+		.file_ascii = 1,
+	};
+
+	memcpy(record.name, name, strlen(name));
+	memcpy(record.file, "a.py", 4);
+	collector__record(f->collector, &record, sizeof(record));
 }
 
 #endif

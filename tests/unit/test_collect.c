@@ -50,18 +50,6 @@ static void count_calls(struct fixture *f, uint32_t slot, unsigned int calls)
 	count_long_calls(f, slot, calls, 1000);
 }
 
-static void tell_name(struct fixture *f, uint32_t slot, const char *name)
-{
-	struct record_code record = {.kind = RECORD_CODE, .tgid = TGID, .slot = slot, .line = 7};
-
-	record.name_kind = record.file_kind = 1;
-	record.name_chars = strlen(name);
-	memcpy(record.name, name, strlen(name));
-	record.file_chars = 4;
-	memcpy(record.file, "a.py", 4);
-	collector__record(f->collector, &record, sizeof(record));
-}
-
 static struct profile *drained(struct fixture *f, enum ring_state ring)
 {
 	struct window window = {.start_ns = 1, .end_ns = 1000000000};
@@ -304,6 +292,94 @@ static void slow_calls_under_a_late_name(void **state)
 	profile__free(profile);
 }
 
+/* A call of slot 0 waited mostly for this. */
+static void tell_slow(struct fixture *f, enum wait_class wait_class, uint32_t what, uint64_t ns)
+{
+	struct record_slow record = {
+		.kind = RECORD_SLOW,
+		.tgid = TGID,
+		.wait_class = wait_class,
+		.what = what,
+		.ns = ns,
+	};
+
+	collector__record(f->collector, &record, sizeof(record));
+}
+
+static void tell_target(struct fixture *f, uint32_t id, const char *name)
+{
+	struct record_target record = {
+		.kind = RECORD_TARGET,
+		.id = id,
+		.key = {.kind = TARGET_UNIX, .id = {id, strlen(name)}},
+	};
+
+	memcpy(record.name, name, strlen(name));
+	collector__record(f->collector, &record, sizeof(record));
+}
+
+struct want_cause {
+	enum wait_class wait_class;
+	const char *function, *target;
+	uint64_t calls, ns;
+};
+
+static void assert_causes(struct profile *profile, const struct want_cause *want, size_t count)
+{
+	const struct profile_tail *tail = &profile->functions[0].tail;
+
+	assert_string_equal(profile->functions[0].function, "work");
+	assert_int_equal(tail->cause_count, count);
+	for (size_t i = 0; i < count; i++) {
+		const struct profile_cause *cause = &tail->causes[i];
+
+		assert_int_equal(cause->wait_class, want[i].wait_class);
+		assert_string_equal(cause->function ?: "", want[i].function ?: "");
+		assert_string_equal(cause->target ?: "", want[i].target ?: "");
+		assert_int_equal(cause->calls, want[i].calls);
+		assert_int_equal(cause->ns, want[i].ns);
+	}
+	profile__free(profile);
+}
+
+/* A number is a function's slot where another thread is the cause, else that of a target. */
+static void causes_of_slow_calls(void **state)
+{
+	static const struct want_cause want[] = {
+		{WAIT_NET, NULL, "unix:/run/db", 2, 900}, {WAIT_LOCK, "holds", NULL, 1, 80},
+		{WAIT_GIL, "holds", NULL, 3, 60},         {WAIT_NET, NULL, "unix:/run/mq", 1, 50},
+		{WAIT_DISK, NULL, "unix:/run/db", 1, 40}, {WAIT_NET, NULL, NULL, 2, 30},
+		{WAIT_SLEEP, NULL, NULL, 1, 20},          {WAIT_LOCK, NULL, NULL, 1, 10},
+	};
+	static const struct want_cause later[] = {{WAIT_NET, NULL, "unix:/run/db", 1, 5}};
+	struct fixture *f = *state;
+
+	tell_name(f, 0, "work");
+	tell_name(f, 1, "holds");
+	tell_target(f, 1, "/run/db");
+	tell_target(f, 2, "/run/mq");
+	count_calls(f, 0, 100);
+	renew(f, SECOND);
+	count_long_calls(f, 0, 12, 50000);
+	tell_slow(f, WAIT_NET, 1, 400);
+	tell_slow(f, WAIT_NET, 2, 50);
+	tell_slow(f, WAIT_NET, 1, 500);
+	tell_slow(f, WAIT_DISK, 1, 40);
+	tell_slow(f, WAIT_LOCK, 1, 80);
+	for (int i = 0; i < 3; i++)
+		tell_slow(f, WAIT_GIL, 1, 20);
+	tell_slow(f, WAIT_NET, 0, 10); /* not known, and never told: no target either way */
+	tell_slow(f, WAIT_NET, 3, 20);
+	tell_slow(f, WAIT_SLEEP, 0, 20);
+	tell_slow(f, WAIT_LOCK, NO_FUNCTION, 10);
+	tell_slow(f, WAIT_CLASSES, 1, 1000); /* nonsense */
+	assert_causes(drained(f, RING_READ), want, sizeof(want) / sizeof(*want));
+	/* another window has its own */
+	count_long_calls(f, 0, 1, 50000);
+	tell_slow(f, WAIT_NET, 1, 5);
+	assert_causes(drained(f, RING_READ), later, 1);
+}
+
 static void tell_record(struct fixture *f, struct record_wait record)
 {
 	record.kind = RECORD_WAIT;
@@ -447,6 +523,7 @@ int main(void)
 		TEST(slow_calls_of_a_window),
 		TEST(threshold_moves),
 		TEST(slow_calls_under_a_late_name),
+		TEST(causes_of_slow_calls),
 		TEST(waits_that_are_woken_in_vain),
 		TEST(waits_told_together),
 		TEST(run_queue_after_waits_and_after_running),

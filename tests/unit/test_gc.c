@@ -88,26 +88,6 @@ static void test_arguments_not_read(void **state)
 			fail_msg("\"%s\" was read", texts[i]);
 }
 
-static void name(struct fixture *f, uint32_t slot, const char *text)
-{
-	struct record_code record = {
-		.kind = RECORD_CODE,
-		.tgid = TGID,
-		.slot = slot,
-		.line = 7,
-		.name_chars = strlen(text),
-		.file_chars = 4,
-		.name_kind = 1,
-		.file_kind = 1,
-		.name_ascii = 1,
-		.file_ascii = 1,
-	};
-
-	memcpy(record.name, text, strlen(text));
-	memcpy(record.file, "a.py", 4);
-	collector__record(f->collector, &record, sizeof(record));
-}
-
 static void pause(struct fixture *f, uint32_t slot, int generation, uint64_t ns, bool over)
 {
 	struct record_gc record = {
@@ -149,7 +129,7 @@ static void test_pauses_by_function_and_generation(void **state)
 	struct profile *profile;
 
 	collector__gc_method(f->collector, TGID, GC_WATCHPOINT, "");
-	name(f, 1, "make");
+	tell_name(f, 1, "make");
 	pause(f, 1, 0, MS, true);
 	pause(f, 1, 0, 3 * MS, true);
 	pause(f, 1, 2, 5 * MS, true);
@@ -178,7 +158,7 @@ static void test_pause_goes_on(void **state)
 
 	pause(f, 1, 2, 5 * MS, false);
 	pause(f, 1, 2, 6 * MS, false);
-	name(f, 1, "make");
+	tell_name(f, 1, "make");
 	profile = profile_of(f);
 	assert_int_equal(found(profile, "make", 2)->time.count, 0);
 	assert_int_equal(found(profile, "make", 2)->time.censored, 1);
@@ -212,7 +192,7 @@ static void test_shown(void **state)
 	json_t *root, *gcs;
 	char *text;
 
-	name(f, 1, "ma\033[31mke");
+	tell_name(f, 1, "ma\033[31mke");
 	pause(f, 1, 1, MS, true);
 	pause(f, NO_FUNCTION, -1, 2 * MS, true);
 	collector__gc_method(f->collector, TGID, GC_UNKNOWN, "a \033 reason");
