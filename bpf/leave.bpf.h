@@ -137,13 +137,13 @@ __noinline int leave_deep(struct thread *t, const struct py_layout *l, u64 frame
 	return 0;
 }
 
-/* The topmost call leaves, unless a register says that it is another one. */
+/* The topmost call leaves, unless a register and the thread state say that it is another one. */
 static __always_inline int leave(struct hit *hit, enum ending how)
 {
-	u64 frame = site_frame(hit->ctx, hit->site);
+	u64 frame = site_frame(hit->ctx, hit->site), current;
 	struct thread *t = hit->t;
 	struct shadow_frame *f = NULL;
-	bool early = true;
+	bool early;
 
 	if (t->depth) {
 		f = shadow_top(hit->task, t, frame);
@@ -156,16 +156,17 @@ static __always_inline int leave(struct hit *hit, enum ending how)
 			return 0;
 		}
 	}
-	if (!frame) {
-		frame = current_frame(NULL, hit->l, t->tstate);
-		early = leaves_early(hit, f, frame);
-		if (f && frame == (early ? f->frame : f->previous)) {
-			site_learn(hit->ctx, hit->site, f->frame);
-			shadow_pop(t, how, hit->now);
-			return 0;
-		}
+	current = current_frame(NULL, hit->l, t->tstate);
+	early = leaves_early(hit, f, current);
+	if (f && current == (early ? f->frame : f->previous) &&
+	    !stack_is_parked(hit->tgid, frame)) {
+		site_learn(hit->ctx, hit->site, f->frame);
+		shadow_pop(t, how, hit->now);
+		return 0;
 	}
-	return leave_unexpected(hit, how, frame, early);
+	if (frame)
+		early = true;
+	return leave_unexpected(hit, how, frame ?: current, early);
 }
 
 static __always_inline enum ending ending_by_state(u64 frame_state)
@@ -183,16 +184,17 @@ static __always_inline enum ending ending_at_leave(struct hit *hit)
 	const struct py_layout *l = hit->l;
 	struct thread *t = hit->t;
 	struct shadow_frame *f = t->depth ? shadow_at(hit->task, t, t->depth - 1) : NULL;
-	u64 frame = site_frame(hit->ctx, hit->site);
+	u64 frame = site_frame(hit->ctx, hit->site), current;
 	bool early;
 
-	if (!frame) {
+	if (!frame || (f && f->frame != frame)) {
 		early = site_is_early(hit->site, false, false);
-		frame = current_frame(NULL, l, t->tstate);
-		if (f && f->previous == frame && !early)
+		current = current_frame(NULL, l, t->tstate);
+		if (f && (f->frame == current || (f->previous == current && !early)) &&
+		    !stack_is_parked(hit->tgid, frame))
 			frame = f->frame; /* taken off already, and still there */
-		else if (!f || f->frame != frame)
-			frame = parked_leaving(hit->tgid, 0, frame, early) ?: frame;
+		else if (!frame)
+			frame = parked_leaving(hit->tgid, 0, current, early) ?: current;
 	}
 	if (l->frame_state != LAYOUT_ABSENT)
 		return ending_by_state(frame + l->frame_state);

@@ -56,12 +56,16 @@ static __always_inline u64 equal_bit(u64 a, u64 b)
 	return borrow >> 63;
 }
 
-/* A hit whose frame is known for sure: which registers hold it? */
+/*
+ * A hit whose frame is known for sure: which registers hold it?  The first hits may all have been
+ * alike, and another register have held it by chance: one that proves wrong is dropped.
+ */
 static __always_inline void site_learn(struct pt_regs *ctx, struct site_votes *site, u64 frame)
 {
 	u64 registers = 0, lowest;
 
-	if (!site || site->matches >= REGISTER_VOTES)
+	if (!site || (site->matches >= REGISTER_VOTES && !site->frame_register) ||
+	    site_frame(ctx, site) == frame)
 		return;
 #define X(index, name) registers |= equal_bit(ctx->name, frame) << (index);
 	EACH_REGISTER(X)
@@ -69,12 +73,14 @@ static __always_inline void site_learn(struct pt_regs *ctx, struct site_votes *s
 	if (site->matches)
 		registers &= site->registers;
 	site->registers = registers;
-	if (++site->matches < REGISTER_VOTES || !registers)
+	if (site->matches < REGISTER_VOTES && ++site->matches < REGISTER_VOTES)
 		return;
 	for (lowest = 0; lowest < 15; lowest++)
 		if (registers >> lowest & 1)
 			break;
-	site->frame_register = lowest + 1;
+	if (!registers && site->frame_register)
+		site->matches = 0; /* all anew */
+	site->frame_register = registers ? lowest + 1 : 0;
 }
 
 static __always_inline bool site_has_votes(const struct site_votes *site)

@@ -73,6 +73,10 @@ struct small_thread {
 	uint64_t next;  /* where the next plain frame goes */
 };
 
+/* What a register holds that does not hold the frame at all sites for sure. */
+enum chance { CHANCE_JUNK, CHANCE_FRAME, CHANCE_BELOW };
+#define CHANCE_REGISTER KERNEL_BP
+
 struct small_python {
 	enum small_version version;
 	struct py_layout layout;
@@ -84,6 +88,7 @@ struct small_python {
 	bool unseen;        /* probes are not hit */
 	bool twice;         /* each is hit twice */
 	int frame_register; /* that holds the frame at all sites; -1: none does */
+	enum chance chance; /* what is in another one */
 	uint64_t junk;
 };
 
@@ -326,6 +331,9 @@ static inline void hit_at(struct small_thread *th, enum small_site site, uint64_
 
 	for (int i = 0; i < REGISTERS; i++)
 		registers[i] = i == py.frame_register ? frame : py.junk++;
+	if (py.chance && kinds[site] != SITE_UNWIND)
+		registers[CHANCE_REGISTER] =
+			py.chance == CHANCE_FRAME ? frame : get64(frame + F_PREVIOUS);
 	for (int times = py.unseen ? 0 : py.twice ? 2 : 1; times > 0; times--) {
 		kernel__pass(1000);
 		kernel__hit(th->task, SITE_COOKIE(SMALL_BUILD, site, kinds[site], vaddr), vaddr,

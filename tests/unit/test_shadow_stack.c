@@ -110,6 +110,57 @@ static void exception_dies_in_c(void **state)
 	}
 }
 
+static void some_calls(struct small_thread *th, uint64_t outer, uint64_t code, uint64_t leaf)
+{
+	uint64_t generator = make_generator();
+
+	call(th, outer);
+	generator_begins(th, code, generator);
+	yields(th);
+	call(th, leaf);
+	ret(th);
+	goes_on(th, generator, AT_ENTRY);
+	call(th, leaf);
+	ret(th);
+	yields(th);
+	goes_on(th, generator, AT_ENTRY);
+	ret(th);
+	ret(th);
+}
+
+/* As long as all calls are alike a register may hold the frame that later does not. */
+static void register_by_chance(void **state)
+{
+	(void)state;
+	for_each_shape(s)
+	{
+		for (enum chance later = CHANCE_JUNK; later <= CHANCE_BELOW; later++) {
+			struct small_thread th;
+			uint64_t outer, code, leaf;
+
+			py_begin(s);
+			th = make_thread();
+			outer = make_code("outer");
+			code = make_code("generator");
+			leaf = make_code("leaf");
+			py.chance = CHANCE_FRAME;
+			for (int i = 0; i < 150; i++)
+				some_calls(&th, outer, code, leaf);
+			py.chance = later;
+			for (int i = 0; i < 150; i++)
+				some_calls(&th, outer, code, leaf);
+			assert_counted(outer, .calls = 300, .exits = 300);
+			assert_counted(code, .calls = 300, .segments = 900, .exits = 300);
+			assert_counted(leaf, .calls = 600, .exits = 600);
+			assert_int_equal(kernel__depth(th.task), 0);
+			for (enum loss_cause cause = 0; cause < LOSS_COUNT; cause++)
+				assert_loss(cause, 0);
+			end_thread(&th);
+			py_end();
+		}
+	}
+}
+
 static void generators_suspend_and_go_on(void **state)
 {
 	(void)state;
@@ -399,6 +450,7 @@ int main(void)
 		cmocka_unit_test(nested_calls),
 		cmocka_unit_test(exception_out_of_many),
 		cmocka_unit_test(exception_dies_in_c),
+		cmocka_unit_test(register_by_chance),
 		cmocka_unit_test(generators_suspend_and_go_on),
 		cmocka_unit_test(generators_thrown_into),
 		cmocka_unit_test(generator_where_one_was_dropped),
