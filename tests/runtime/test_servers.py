@@ -175,6 +175,10 @@ def uvicorn(lab, py, loop):
     stamps = json.loads((server.ours / "stamps").read_text())
     check(set(n.values()) == {100}, f"the log has {n}")
     check_none(uvicorn_problems(report, server, n, stamps, 30))
+    polls = report.waits_of(server.process.pid, wait_class="poll")
+    told = [(w["function"], w["file"], w["syscall"], w["count"]) for w in polls if not w["event_loop"]]
+    count = sum(w["count"] for w in polls if w["event_loop"] and w["idle"])
+    check(count and not told, f"{count} waits of an event loop, and {told}")
 
 
 @limit(LIMIT)
