@@ -270,9 +270,9 @@ def test_who_ends_a_wait(lab, py):
         if seconds_by.total() - seconds_by[waker] > 0.02 * seconds:
             problems.append(f"{name}: others ended waits: {dict(seconds_by)}")
         waits = report.waits_of(target.tgid, waiter[-1], "lock")
-        told = sum(w["count"] for w in waits if w["waker"] and short(w["waker"]) == waker[-1])
-        if told < count_by[waker]:  # another's may be called the same
-            problems.append(f"{name}: waits[] has {told} ended by {waker[-1]}()")
+        told = sum(w["count"] for w in waits if w["waker"] and short(w["waker"]) == giver[0])
+        if told < count_by[waker]:
+            problems.append(f"{name}: waits[] has {told} ended by {giver[0]}()")
     check_none(problems)
     check_sums(report, target)
 
