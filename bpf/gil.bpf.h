@@ -2,14 +2,15 @@
 /*
  * For how long any thread waits for a GIL.
  *
- * A thread waits for the GIL in futexes of at most a switch interval (5 ms) each.  When it comes
- * to the CPU after one it has it, or waits again at once.  Only what is contended is seen: taking
- * or releasing a GIL nobody waits for enters no kernel.
+ * A thread waits for the GIL in futexes of at most a switch interval (5 ms) each.  Only what is
+ * contended is seen: taking or releasing a GIL nobody waits for enters no kernel.
  */
 #ifndef PYTRACE_GIL_BPF_H
 #define PYTRACE_GIL_BPF_H
 
 #include "common.bpf.h"
+
+#define GIL_GAP_NS 50000 /* between two sleeps of one wait */
 
 static __always_inline struct gil_stats *gil_of_thread(struct thread *t, u32 tgid, bool create)
 {
@@ -33,38 +34,33 @@ static __always_inline void gil_wait_begins(struct thread *t, u32 tgid, u64 now)
 	if (!gil)
 		return;
 	t->gil_waits = 1;
-	if (!__sync_fetch_and_add(&gil->waiting, 1))
+	if (__sync_fetch_and_add(&gil->waiting, 1))
+		return;
+	if (now - gil->ended < GIL_GAP_NS) /* they waited on, but for a look at the clock */
+		__sync_fetch_and_sub(&gil->contended_ns, gil->ended - gil->since);
+	else
 		gil->since = now;
 }
 
-/* It has got it (or given up). */
-static __always_inline void gil_wait_ends(struct thread *t, u32 tgid, u64 now)
+/*
+ * A thread comes to the CPU.  If it has waited for the GIL it has got it, or begins another wait
+ * at once.
+ */
+static __always_inline void gil_switch_in(struct thread *t, u32 tgid, u64 now)
 {
-	struct gil_stats *gil = gil_of_thread(t, tgid, false);
+	struct gil_stats *gil;
 
+	if (!t->gil_waits)
+		return;
 	t->gil_waits = 0;
-	if (!gil)
+	t->gil_since = now;
+	gil = gil_of_thread(t, tgid, false);
+	if (!gil || __sync_fetch_and_sub(&gil->waiting, 1) != 1)
 		return;
-	if (__sync_fetch_and_sub(&gil->waiting, 1) == 1 && now > gil->since)
-		__sync_fetch_and_add(&gil->contended_ns, now - gil->since);
-}
-
-/* Its GIL is this one from now on. */
-static __always_inline void thread_has_gil(struct thread *t, u32 tgid, u64 gil)
-{
-	if (t->gil == gil)
-		return;
-	if (t->gil_waits)
-		gil_wait_ends(t, tgid, bpf_ktime_get_ns());
-	t->gil_since = 0;
-	t->gil = gil;
-}
-
-/* A thread that waited for the GIL comes to the CPU. */
-static __always_inline void gil_switch_in(struct thread *t, u64 now)
-{
-	if (t->gil_waits && t->off_class == WAIT_GIL)
-		t->gil_since = now;
+	if (now < gil->since)
+		now = gil->since;
+	__sync_fetch_and_add(&gil->contended_ns, now - gil->since);
+	gil->ended = now;
 }
 
 #endif

@@ -65,14 +65,13 @@ static __always_inline bool gil_is_kept(struct task_struct *task, const struct t
 static __always_inline void gil_switch_out(struct task_struct *task, struct thread *t,
 					   const struct py_layout *l, u64 now)
 {
-	u64 since = exchange(&t->gil_since, 0), holder;
+	u64 holder;
 	u32 locked = 0;
 
+	t->gil_since = 0;
 	t->gil_wanted = 0;
 	if (t->off_class != WAIT_GIL || !l) {
 		/* it had the GIL, and let it go to sleep, as a rule */
-		if (t->gil_waits)
-			gil_wait_ends(t, task->tgid, since ?: now);
 		if (l && gil_is_kept(task, t, l))
 			t->off_flags |= WAIT_HOLDS_GIL;
 		return;
@@ -108,8 +107,6 @@ static __always_inline void gil_let_go(struct thread *holder, const struct py_la
 	struct function_stats *stats;
 	u32 function;
 
-	if (holder->gil_waits)
-		gil_wait_ends(holder, tgid, since ?: now);
 	if (!gil || !since || since > now ||
 	    (gil->since > since && (gil->since - since) * 8 > held))
 		return;

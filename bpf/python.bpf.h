@@ -6,7 +6,7 @@
 #ifndef PYTRACE_PYTHON_BPF_H
 #define PYTRACE_PYTHON_BPF_H
 
-#include "gil.bpf.h"
+#include "common.bpf.h"
 
 #define MAX_THREAD_STATES 8192
 #define RETRY_NS 100000ull /* between two searches for a thread state that was not there, ... */
@@ -150,13 +150,18 @@ static __always_inline u64 gil_of(struct task_struct *other, const struct py_lay
 	return interp ? read_user_u64(other, interp + l->interp_gil) : 0;
 }
 
+static __always_inline void thread_has_gil(struct thread *t, u64 gil)
+{
+	if (t->gil != gil)
+		t->gil_since = 0;
+	t->gil = gil;
+}
+
 static __always_inline int thread_adopt(struct task_struct *other, struct thread *t,
 					const struct py_layout *l, u64 tstate)
 {
-	u64 gil = gil_of(other, l, t->runtime, tstate);
-
 	t->tstate = tstate;
-	thread_has_gil(t, other ? other->tgid : bpf_get_current_task_btf()->tgid, gil);
+	thread_has_gil(t, gil_of(other, l, t->runtime, tstate));
 	return 0;
 }
 

@@ -53,7 +53,7 @@ static __always_inline struct thread *traced_thread(struct task_struct *task, u6
 
 /* Does it wait for the GIL, in this futex?  Notes where in it. */
 static __always_inline bool waits_for_gil(struct task_struct *other, struct thread *t,
-					  const struct py_layout *l, u32 tgid, u64 futex)
+					  const struct py_layout *l, u64 futex)
 {
 	u64 at = futex - t->gil, gil;
 
@@ -62,7 +62,7 @@ static __always_inline bool waits_for_gil(struct task_struct *other, struct thre
 	if (at >= l->gil_size && t->states[1] && !other) {
 		gil = thread_gil_at(t, l, futex);
 		if (gil)
-			thread_has_gil(t, tgid, gil);
+			thread_has_gil(t, gil);
 		at = futex - t->gil;
 	}
 	if (at >= l->gil_size)
@@ -89,7 +89,7 @@ static __noinline u32 wait_class_of(struct task_struct *other, struct task_struc
 
 	t->off_syscall = call.nr;
 	if (call.nr == __NR_futex && !(state & TASK_HALTED) && l && t->gil &&
-	    waits_for_gil(other, t, l, task->tgid, call.args[0])) {
+	    waits_for_gil(other, t, l, call.args[0])) {
 		t->off_gil_switches = 0;
 		t->off_holder = NO_FUNCTION;
 		return WAIT_GIL;

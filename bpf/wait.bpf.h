@@ -87,7 +87,7 @@ static __always_inline void switch_in(struct task_struct *task, struct thread *t
 	t->early_ns = 0; /* the switch that this was too early for is over, or was not seen */
 	if (!since)
 		return;
-	gil_switch_in(t, now);
+	gil_switch_in(t, task->tgid, now);
 	wake = t->wake_ns ?: now;
 	if (t->off_class == WAIT_CHILD && t->off_number)
 		child_waited_for(t, task->tgid);

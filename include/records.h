@@ -338,11 +338,12 @@ _Static_assert(sizeof(struct gil_id) == 16, "map ABI");
 
 struct gil_stats {
 	__u64 since;        /* threads have waited for it since then */
-	__u64 contended_ns; /* before that */
-	__u32 waiting;      /* threads; 0: `since` is void */
+	__u64 ended;        /* or did until then */
+	__u64 contended_ns; /* before `since`, or before `ended` */
+	__u32 waiting;      /* threads; 0: none does */
 	__u32 pad;
 };
-_Static_assert(sizeof(struct gil_stats) == 24, "map ABI");
+_Static_assert(sizeof(struct gil_stats) == 32, "map ABI");
 
 /* What the name in a callback_key is. */
 enum callback_name {

@@ -248,9 +248,15 @@ static void gil_after_io_is(struct profile *p, double share)
 }
 
 /* So much longer than it runs. */
-static void gil_is_kept(struct profile *p, double times)
+static void gil_is_kept(struct profile *p, double share)
 {
-	p->processes[0].oncpu_ns = (double)p->contentions[0].ns / times;
+	uint64_t kept = 0;
+
+	for (size_t i = 0; i < p->wait_count; i++)
+		kept += p->waits[i].held_gil_ns;
+	for (size_t i = 0; i < p->wait_count; i++)
+		p->waits[i].held_gil_ns = (double)p->waits[i].held_gil_ns / (double)kept * share *
+					  (double)p->contentions[0].ns;
 }
 
 /* No more than a fifth of the time. */
@@ -322,7 +328,7 @@ static const struct edge {
 	{"idle", SET(is_watched), 1e8, "idle", "unknown", NULL, NULL},
 	{"convoy", SET(gil_after_io), 20, "gil", "gil", "convoy", "GIL-bound: "},
 	{"convoy", SET(gil_after_io_is), 0.5, "gil", "gil", "convoy", "GIL-bound: "},
-	{"pydll", SET(gil_is_kept), 2, "gil", "gil", "native code", "threads that want to run"},
+	{"pydll", SET(gil_is_kept), 0.5, "gil", "gil", "native code", "GIL-bound"},
 	{"preempted", SET(runq_throttled), 1.0 / 3, "runq", "runq", "quota: ", "preempted"},
 	{"preempted", SET(runq_preempted), 0.5, "runq", "runq", "preempted", "CPU: runnable"},
 	{"woken_late", SET(runq_woken_late), 0.5, "runq", "runq", "woken late", "CPU: runnable"},
