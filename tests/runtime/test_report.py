@@ -394,7 +394,9 @@ def test_memory_in_text(lab):
     check(near(int(found[1]) * 1e6, after, 0.01), f"{found[0]}, it has {after}")
     seconds = float(re.match(r"pytrace-bpf \S+ (\S+) s on", text)[1])
     rate = (after - before) / seconds
-    check(near(float(found[2]) * 1e6, rate, 0.3), f"{found[0]}, it is {rate:.0f}")
+    told = float(found[2]) * 1e6
+    # the first reading may come when the window has begun, the last before it ends
+    check(0.7 * rate < told < 1.7 * rate, f"{found[0]}, it is {rate:.0f}")
 
 
 # --- text
