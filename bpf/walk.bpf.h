@@ -278,7 +278,8 @@ __noinline int walk_here(struct thread *t, const struct py_layout *l, u32 walker
 		t->look_ns = now + LOOK_NS;
 		thread_note_states(t, l);
 	}
-	if (t->states[1])
+	/* probed calls tell at each entry which one it is in, and count by that */
+	if (t->states[1] && !(t->flags & PROCESS_CALLS))
 		thread_choose_state(t, l);
 	walk = walk_begin(t, tgid, walker);
 	if (!walk)
