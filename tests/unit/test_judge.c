@@ -74,6 +74,15 @@ static void quantiles_at_the_edges(void **state)
 	assert_true(histogram_quantile_ns(&h, 0.95) == 5070123);
 	assert_true(isnan(histogram_quantile_ns(&h, NAN)));
 
+	/* Of no length at all, and then one that is not. */
+	h = (struct histogram){0};
+	histogram_add(&h, 0);
+	assert_true(histogram_quantile_ns(&h, 0) == 0);
+	assert_true(histogram_quantile_ns(&h, 1) == 0);
+	histogram_add(&h, 2);
+	assert_true(histogram_quantile_ns(&h, 0) <= 2);
+	assert_true(histogram_quantile_ns(&h, 1) == 2);
+
 	/* The two open ends. */
 	h = (struct histogram){0};
 	histogram_add(&h, 3);

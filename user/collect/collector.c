@@ -397,7 +397,7 @@ static void add_told(struct collector *collector, struct process_total *process,
 		return;
 	if (record->wait_class != WAIT_GIL)
 		key.target = target_of(collector, process, record->target, &other);
-	collector->losses[LOSS_TARGETS_FULL] += other;
+	collector->losses[LOSS_TARGETS_FULL] += other ? told->count : 0;
 	stacks_use(process, &on, record->new_ns, record->flags & WAIT_DONE ? told->count : 0);
 	awaited_add(collector, process, on.stack, key.target, record, told->count);
 	add_waits(collector, process, thread, &key, told);

@@ -28,6 +28,8 @@ double histogram_quantile_ns(const struct histogram *histogram, double q)
 	}
 	if (last < 0 || isnan(q))
 		return NAN;
+	if (!histogram->sum_ns && !histogram->max_ns)
+		return 0; /* all took no time, the clock says */
 
 	rank = fmin(fmax(q, 0.0), 1.0) * (double)total;
 	for (i = 0; i < last; i++) {
