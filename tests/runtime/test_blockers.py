@@ -370,16 +370,24 @@ def test_page_faults_in_text(lab, py):
     check(re.search(r"Page faults, about [0-9.]+ k: 100 % in touch\(\)", text), f"the report: {text}")
 
 
+def native_leaves(report, function):
+    """Seconds on-CPU in one of the target's functions and below it, by native leaf."""
+    seconds = collections.Counter()
+    for s in report["stacks"]:
+        if s["class"] == "oncpu" and function in names(s):
+            seconds[s["native"] or ""] += s["seconds"]
+    return seconds
+
+
 @timing
 @over("debian-3.9", "debian-3.13", "debian-3.14", "pyenv-3.12")
 def test_native_code(lab, py):
     """Time in a C library is told as that library's."""
     target, _, report = blocked(lab, py, "native", "--samples", "499")
-    running = [s for s in report["stacks"] if s["class"] == "oncpu" and "compresses" in names(s)]
-    total = sum(s["seconds"] for s in running)
-    inside = sum(s["seconds"] for s in running if (s["native"] or "").startswith("libz.so"))
-    leaves = {s["native"] for s in running}
-    check(total > 0.5 and inside > 0.8 * total, f"libz {inside:.3f} s of {total:.3f}: {leaves}")
+    leaves = native_leaves(report, "compresses")
+    total = sum(leaves.values())
+    inside = sum(s for leaf, s in leaves.items() if leaf.startswith("libz.so"))
+    check(total > 0.5 and inside > 0.8 * total, f"libz {inside:.3f} s of {total:.3f}: {dict(leaves)}")
 
 
 @timing
@@ -387,12 +395,11 @@ def test_native_code(lab, py):
 def test_native_function(lab, py):
     """Where the library exports what it computes in, that is named, in the verdict too."""
     target, _, report = blocked(lab, py, "native_symbol", "--samples", "499")
-    running = [s for s in report["stacks"] if s["class"] == "oncpu" and "sums_up" in names(s)]
-    total = sum(s["seconds"] for s in running)
+    leaves = native_leaves(report, "sums_up")
+    total = sum(leaves.values())
     leaf = r"libz\.so[.0-9]*: crc32_z"
-    inside = sum(s["seconds"] for s in running if re.fullmatch(leaf, s["native"] or ""))
-    leaves = {s["native"] for s in running}
-    check(total > 0.5 and inside > 0.8 * total, f"crc32_z {inside:.3f} s of {total:.3f}: {leaves}")
+    inside = sum(s for found, s in leaves.items() if re.fullmatch(leaf, found))
+    check(total > 0.5 and inside > 0.8 * total, f"crc32_z {inside:.3f} s of {total:.3f}: {dict(leaves)}")
     diagnosis = report.process(target.tgid)["diagnosis"]
     check(re.fullmatch(leaf, diagnosis["native"] or ""), f"the verdict: {diagnosis}")
     named = rf"(CPU-bound|computing): on-CPU .*, most of it in sums_up\(\) \({leaf}\)"

@@ -141,6 +141,13 @@ static inline void file_function(struct profile *profile, const json_t *object)
 	function->hold_max_ns = file_ns(file_get(file_get(object, "gil_holds"), "seconds"), "max");
 }
 
+static inline void file_frame(struct profile_name *name, const json_t *frame)
+{
+	name->function = file_text(frame, "function");
+	name->file = file_text(frame, "file");
+	name->line = file_count(frame, "line");
+}
+
 static inline void file_wait(struct profile *profile, const json_t *object)
 {
 	struct profile_wait *wait = file_must(profile__add_wait(profile), "memory");
@@ -154,11 +161,8 @@ static inline void file_wait(struct profile *profile, const json_t *object)
 	wait->syscall = file_words(object, "syscall");
 	wait->target = file_text(object, "target");
 	caller = file_get(object, "caller");
-	if (!json_is_null(caller)) {
-		wait->caller.function = file_text(caller, "function");
-		wait->caller.file = file_text(caller, "file");
-		wait->caller.line = file_count(caller, "line");
-	}
+	if (!json_is_null(caller))
+		file_frame(&wait->caller, caller);
 	wait->waker = file_text(object, "waker");
 	wait->by_peer = json_is_true(file_get(object, "by_peer"));
 	wait->held_gil_ns = file_ns(object, "held_gil_seconds");
@@ -179,9 +183,7 @@ static inline uint32_t file_name(struct profile *profile, const json_t *frame)
 			return i;
 	}
 	name = file_must(profile__add_name(profile), "memory");
-	name->function = file_text(frame, "function");
-	name->file = file_text(frame, "file");
-	name->line = line;
+	file_frame(name, frame);
 	return profile->name_count - 1;
 }
 

@@ -21,7 +21,7 @@ static struct profile_name name_of_wait(const struct profile_wait *wait)
 {
 	if (wait->caller.function && !wait_is_idle(wait))
 		return wait->caller;
-	return (struct profile_name){wait->function, wait->file, wait->line};
+	return wait_function(wait);
 }
 
 /* Is it on top, but for what it may have called to wait in? */

@@ -5,19 +5,28 @@
 
 #include "measure.h"
 
-void gil_use(const struct profile *profile, const struct profile_process *process,
-	     struct gil_use *use)
+const struct profile_contention *gil_most_wanted(const struct profile *profile, uint32_t tgid)
 {
-	uint64_t wanted_ns = 0, longest_ns = 0;
+	const struct profile_contention *most = NULL;
 
-	*use = (struct gil_use){.held = NAN};
 	for (size_t i = 0; i < profile->contention_count; i++) {
 		const struct profile_contention *contention = &profile->contentions[i];
 
-		if (contention->tgid == process->tgid && contention->ns > wanted_ns)
-			wanted_ns = contention->ns;
+		if (contention->tgid == tgid && (!most || contention->ns > most->ns))
+			most = contention;
 	}
-	use->wanted = share_of(wanted_ns, process->observed_ns);
+	return most;
+}
+
+void gil_use(const struct profile *profile, const struct profile_process *process,
+	     struct gil_use *use)
+{
+	const struct profile_contention *wanted = gil_most_wanted(profile, process->tgid);
+	uint64_t longest_ns = 0;
+
+	*use = (struct gil_use){.held = NAN};
+	if (wanted)
+		use->wanted = share_of(wanted->ns, process->observed_ns);
 	/* of the time its threads ran the samples tell in which share it was held */
 	if (process->samples && process->observed_ns)
 		use->held = share_of(process->oncpu_ns, process->observed_ns) *

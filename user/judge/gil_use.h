@@ -12,6 +12,9 @@ struct gil_use {
 	const struct profile_function *longest; /* kept it longest while others waited; or NULL */
 };
 
+/* Of the process's GILs, each interpreter has one: the one most wanted; NULL: none was. */
+const struct profile_contention *gil_most_wanted(const struct profile *profile, uint32_t tgid);
+
 void gil_use(const struct profile *profile, const struct profile_process *process,
 	     struct gil_use *use);
 

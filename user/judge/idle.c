@@ -87,14 +87,9 @@ static bool is_among(const struct place *places, size_t count, const struct prof
 	return false;
 }
 
-static struct profile_name function_of(const struct profile_wait *wait)
-{
-	return (struct profile_name){wait->function, wait->file, wait->line};
-}
-
 static bool rule_matches(const struct idle_rule *rule, const struct profile_wait *wait)
 {
-	const struct profile_name function = function_of(wait);
+	const struct profile_name function = wait_function(wait);
 
 	return rule->wait_class == wait->wait_class && is_at(&rule->place, &function) &&
 	       is_at(&rule->caller, &wait->caller) &&
@@ -115,7 +110,7 @@ bool wait_class_is_idle(enum wait_class wait_class)
 static bool is_idle_in_condition(const struct profile_wait *wait)
 {
 	static const struct place condition = {"threading.py", "wait"};
-	const struct profile_name function = function_of(wait);
+	const struct profile_name function = wait_function(wait);
 
 	if (wait->wait_class != WAIT_LOCK || !is_at(&condition, &function))
 		return false;
@@ -143,7 +138,7 @@ static bool is_selecting(const char *syscall)
 bool wait_is_event_loop(const struct profile_wait *wait)
 {
 	static const struct place selector = {"selectors.py", "select"};
-	const struct profile_name function = function_of(wait);
+	const struct profile_name function = wait_function(wait);
 
 	if (!is_selecting(wait->syscall) || !wait->file || !wait->function)
 		return false;
@@ -165,7 +160,7 @@ enum wait_class wait_counts_as(const struct profile_wait *wait)
 {
 	/* there it waits for a child: its output to end, or, with a time-out, itself */
 	static const struct place children = {"subprocess.py", NULL};
-	const struct profile_name function = function_of(wait);
+	const struct profile_name function = wait_function(wait);
 
 	switch (wait->wait_class) {
 	case WAIT_SLEEP:

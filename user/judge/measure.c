@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "gil_use.h"
 #include "idle.h"
 #include "places.h"
 
@@ -87,28 +88,21 @@ static void set_apart_idle_stacks(const struct profile *profile, uint32_t tgid, 
 	}
 }
 
-/* Each interpreter has a GIL: the one most wanted. */
 static void measure_gil(struct facts *facts)
 {
 	const struct profile *profile = facts->profile;
+	const struct profile_contention *most = gil_most_wanted(profile, facts->process->tgid);
 	uint64_t waited = facts->busy_ns[WAIT_GIL];
 
 	for (size_t i = 0; i < profile->wait_count; i++)
 		if (profile->waits[i].tgid == facts->process->tgid)
 			facts->gil_held_ns += profile->waits[i].held_gil_ns;
-	for (size_t i = 0; i < profile->contention_count; i++) {
-		const struct profile_contention *contention = &profile->contentions[i];
-
-		if (contention->tgid != facts->process->tgid)
-			continue;
-		facts->gil_known = true;
-		if (contention->ns > facts->gil_ns)
-			facts->gil_ns = contention->ns;
-	}
-	if (facts->gil_known || !waited)
+	facts->gil_known = most || waited;
+	if (most)
+		facts->gil_ns = most->ns;
+	if (most || !waited)
 		return;
 	/* nobody told how much of it was at the same time */
-	facts->gil_known = true;
 	facts->gil_ns = waited < facts->observed_ns ? waited : facts->observed_ns;
 }
 

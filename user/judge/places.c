@@ -38,6 +38,11 @@ bool place_is_library(const char *file)
 	       strstr(file, "/lib64/python3") || place_is_installed(file);
 }
 
+struct profile_name wait_function(const struct profile_wait *wait)
+{
+	return (struct profile_name){wait->function, wait->file, wait->line};
+}
+
 const struct profile_name *stack_frame(const struct profile *profile,
 				       const struct profile_stack *stack, size_t i)
 {

@@ -19,6 +19,9 @@ bool place_is_library(const char *file);
 /* Is it an installed package's?  Some have files of the standard library's names. */
 bool place_is_installed(const char *file);
 
+/* The function that waited; its texts are the wait's own. */
+struct profile_name wait_function(const struct profile_wait *wait);
+
 /* The i-th frame of a stack, the innermost being 0. */
 const struct profile_name *stack_frame(const struct profile *profile,
 				       const struct profile_stack *stack, size_t i);
