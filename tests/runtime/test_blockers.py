@@ -3,7 +3,7 @@
 import collections
 import re
 
-from harness import check, check_none, limit, near, over, timing
+from harness import NO_GIL, check, check_none, limit, near, over, timing
 from report import short
 
 MAIN = (
@@ -418,7 +418,7 @@ def test_no_samples(lab, py):
 
 
 @limit(60)
-@over("built-3.13t")
+@over(*NO_GIL)
 def test_without_a_gil(lab, py):
     target, _, report = blocked(lab, py, "holder")
     check(not report["gil"], f"waits for a GIL that is not there: {report['gil']}")

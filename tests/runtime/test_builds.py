@@ -6,7 +6,7 @@ import shutil
 import struct
 import subprocess
 
-from harness import TREE, check, check_none, limit, over, target_environment
+from harness import NO_GIL, TREE, check, check_none, limit, over, target_environment
 from hosts import c_host, is_pic
 from test_counts import call_problems, compare, observed, run_and_compare
 
@@ -34,7 +34,16 @@ def test_debug_builds(lab, py):
 
 
 @limit(120)
-@over("built-3.13t", "built-3.14t")
+@over("built-3.14-tail")
+def test_tail_calls(lab, py):
+    """Opcode handlers are functions that call each other, in other registers."""
+    report = check_counts(lab, py)
+    reasons = [p["reason"] for p in report["processes"]]
+    check(reasons == [None], f"something is missing: {reasons}")
+
+
+@limit(120)
+@over(*NO_GIL)
 def test_free_threaded(lab, py):
     """No GIL, thread states found all the same."""
     report = check_counts(lab, py)
@@ -55,7 +64,7 @@ def test_musl(lab, py):
 
 
 @limit(60)
-@over("built-3.13t", "built-3.14t")
+@over(*NO_GIL)
 def test_threads_of_free_threaded(lab, py):
     """Threads that run at once, come and go: each call is counted, none waits for a GIL."""
     target = lab.target(py, "threads.py", 100)

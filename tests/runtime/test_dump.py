@@ -46,7 +46,7 @@ def functions(thread):
 
 
 @limit(30)
-@over(*DEBIAN, "pyenv-3.8", "pyenv-3.10", "pyenv-3.12", "built-3.13-musl", "built-3.13t")
+@over(*DEBIAN, "pyenv-3.8", "pyenv-3.10", "pyenv-3.12", "built-3.13-musl", *NO_GIL)
 def test_what_each_thread_waits_for(lab, py):
     target, said = hung(lab, py)
     time.sleep(1)

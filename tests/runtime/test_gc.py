@@ -10,7 +10,7 @@ import signal
 import struct
 import subprocess
 
-from harness import DEBIAN, check, check_none, over, parse_report, short, timing
+from harness import DEBIAN, NO_GIL, check, check_none, over, parse_report, short, timing
 
 WATCHED = ("pyenv-3.8", "pyenv-3.9", "pyenv-3.10", "pyenv-3.11", "pyenv-3.12", "pyenv-3.13")
 ROUNDS = 8
@@ -90,14 +90,14 @@ def test_tracepoints_without_call_probes(lab, py):
 
 
 @watching
-@over(*WATCHED, "built-3.13t", "built-3.14t")
+@over(*WATCHED, *NO_GIL)
 def test_watchpoint(lab, py):
     target = lab.target(py, "collects.py", ROUNDS, "plainly")
     run_exactly(lab, target, "watchpoint", "--overhead", "0")
 
 
 @watching
-@over(*WATCHED, "built-3.13t", "built-3.14t")
+@over(*WATCHED, *NO_GIL)
 def test_watchpoint_in_threads(lab, py):
     """Begun after the tracer: they inherit it. They are refused collections while another collects."""
     rounds = 8 * ROUNDS if py.name.startswith("built") else 2 * ROUNDS  # most are refused there
@@ -287,7 +287,7 @@ def test_not_in_a_virtual_machine(lab, py):
 
 
 @timing
-@over(*WATCHED, "built-3.13t")
+@over(*WATCHED, *NO_GIL)
 def test_samples(lab, py):
     """The time in collections, from how many samples found one: 99 a second for some seconds."""
     target = lab.target(py, "collects.py", 0, "half_the_time")
