@@ -8,6 +8,7 @@ import fnmatch
 import os
 import pathlib
 import re
+import shutil
 import sys
 
 import packages
@@ -26,14 +27,19 @@ NAME_BYTES, FILE_BYTES = 192, 320
 
 
 class Runs:
-    """One program on one interpreter: twice or more under cProfile, once traced."""
+    """One program, or script, on one interpreter: twice or more under cProfile, once traced."""
 
     def __init__(self, lab, py, name, timeout=120):
         self.lab, self.py, self.name, self.timeout = lab, py, name, timeout
         self.plain = set()
-        self.path = packages.install(py, PROGRAMS[name].needs)
+        script = name not in PROGRAMS
+        self.path = packages.install(py, () if script else PROGRAMS[name].needs)
+        if script:
+            inside, ours = lab.folder_in(py)
+            shutil.copy(name, ours / "script.py")
+            self.name = inside / "script.py"
         oracles = [self.start("--cprofile"), self.start("--cprofile")]
-        target = self.start("--traced").ready()
+        target = self.start("--watched").ready()
         self.truths = [self.oracle(process) for process in oracles]
         self.truth = self.truths[0]
         tracer = lab.trace(target, "--functions", 65536)
@@ -67,7 +73,8 @@ class Runs:
         argv, path = self.lab.command(self.py, "accuracy_run.py", *args)
         env = dict(target_environment(), PYTHONPATH=self.path, PYTHONHASHSEED="0", TERM="dumb",
                    HOME="/tmp", COLUMNS="80")  # fmt: skip
-        target = Target(argv, path, env=env)
+        # the same addresses in each run, for they decide the order in sets of what hashes by them
+        target = Target(["setarch", "-R", *argv], path, env=env)
         self.lab.processes.append(target)
         return target
 

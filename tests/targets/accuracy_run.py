@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """Run a program of accuracy_programs.py to be traced, or under cProfile.
 
-    accuracy_run.py --traced|--cprofile FOLDER PROGRAM
+    accuracy_run.py --watched|--cprofile FOLDER PROGRAM|SCRIPT
 
 The program's preparations (imports, input) happen before the tracer attaches or cProfile begins.
 With --cprofile the result is its truth, [[[file, function, line, ncalls, plain], ...], closes]; `plain`
-functions are no generators or the like. Both runs import the same modules and leave with os._exit,
-or the comparison would not be fair; and while the tracer is attached nothing but the program may
-run Python functions: hence the plain os.read and os.write.
+functions are no generators or the like. Both runs import the same modules, have arguments of the
+same length and leave with os._exit, or the comparison would not be fair; and while the tracer is
+attached nothing but the program may run Python functions: hence the plain os.read and os.write.
 """
 import cProfile
+import functools
 import gc
 import inspect
 import json
@@ -17,12 +18,12 @@ import opcode
 import os
 import sys
 import traceback
+import types
 
 import accuracy_programs
 
 
 SUSPENDING = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
-KEPT = []
 CLOSES = {}
 
 
@@ -72,12 +73,16 @@ def watch_closes():
     monitoring.set_events(4, monitoring.events.PY_THROW)
 
 
-def displaced(number):
-    """
-    Things to keep, so that what comes after them has other addresses in each run. Their order, as
-    in a set of classes, then differs between runs under cProfile as it does under us, and is told.
-    """
-    return [bytes(size) for size in range(1, 2000, 16) for _ in range(number * 5 % 11)]
+def prepared(name):
+    """A function that does the work of a program, or of a script as if it were started alone."""
+    if name in accuracy_programs.PROGRAMS:
+        return accuracy_programs.PROGRAMS[name].prepare()
+    with open(name, encoding="utf-8") as f:
+        code = compile(f.read(), name, "exec")
+    main = sys.modules["__main__"] = types.ModuleType("__main__")
+    main.__file__ = name
+    sys.argv = [name]
+    return functools.partial(exec, code, main.__dict__)
 
 
 def fail(out):
@@ -91,12 +96,10 @@ def main():
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     mode, folder, name = sys.argv[1:]
-    global KEPT
-    KEPT = displaced(int(folder[-2:]))
     os.chdir(folder)
     profiler = cProfile.Profile(builtins=False)
     try:
-        work = accuracy_programs.PROGRAMS[name].prepare()
+        work = prepared(name)
     except BaseException:
         fail(out)
     gc.collect()  # so that finalizers of the preparations do not run in the middle of it
@@ -104,7 +107,10 @@ def main():
         watch_closes()
         try:
             profiler.enable()
-            work()
+            try:
+                work()
+            except SystemExit:  # of a script
+                pass
             profiler.disable()
         except BaseException:
             profiler.disable()
@@ -118,6 +124,8 @@ def main():
         os._exit(3)  # the test is gone
     try:
         work()
+    except SystemExit:
+        pass
     except BaseException:
         fail(out)
     os.write(out, b'result "done"\n')
