@@ -245,13 +245,14 @@ struct profile {
 	uint64_t started_realtime_ns;
 	uint64_t duration_ns;
 	uint64_t probed_ns;
-	double empty_probe_ns;     /* calibrated: one hit of a probe that does nothing */
-	double entry_ns, exit_ns;  /* one hit of ours, getting there included */
-	double switch_ns;          /* one sched_switch of a Python thread */
-	double sample_ns;          /* one sample of it */
-	uint32_t samples_hz;       /* 0: there are none */
-	const char *samples_event; /* static: what the timer counts; NULL: there are none */
-	uint64_t own_cpu_ns;       /* CPU time of the tracer itself */
+	double empty_probe_ns;      /* calibrated: one hit of a probe that does nothing */
+	double entry_ns, exit_ns;   /* one hit of ours, getting there included */
+	double switch_ns;           /* one sched_switch of a Python thread */
+	double sample_ns;           /* one sample of it */
+	uint32_t samples_hz;        /* 0: there are none */
+	const char *samples_event;  /* static: what the timer counts; NULL: there are none */
+	uint64_t own_cpu_ns;        /* CPU time of the tracer itself */
+	uint64_t own_window_cpu_ns; /* of that, in this window */
 	uint64_t own_rss_bytes;
 
 	struct profile_process *processes;

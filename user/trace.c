@@ -54,7 +54,7 @@ struct run {
 	struct command command;
 	struct output output;
 	uint64_t start_ns; /* of the program */
-	uint64_t attached_ns, window_start_ns, tails_ns, memory_ns;
+	uint64_t attached_ns, window_start_ns, window_cpu_ns, tails_ns, memory_ns;
 	uint64_t losses_before[LOSS_COUNT];
 	double empty_probe_ns;
 	bool attached; /* and said so */
@@ -285,7 +285,7 @@ static void drain(struct run *run, enum ring_state ring)
 static int report(struct run *run, enum ring_state ring)
 {
 	struct session *session = &run->session;
-	struct window window = {.start_ns = run->window_start_ns};
+	struct window window = {.start_ns = run->window_start_ns, .own_cpu_ns = run->window_cpu_ns};
 	uint64_t losses[LOSS_COUNT];
 	struct tracer_costs costs;
 	struct profile *profile;
@@ -319,6 +319,7 @@ static int report(struct run *run, enum ring_state ring)
 		run->losses_before[i] = losses[i];
 	}
 	run->window_start_ns = window.end_ns;
+	run->window_cpu_ns = own_cpu_ns();
 	err = output_report(&run->output, profile, run->options);
 	profile__free(profile);
 	if (err) {
@@ -436,6 +437,7 @@ int trace_run(const struct options *options)
 	if (!status)
 		status = take_targets(&run);
 	run.attached_ns = run.window_start_ns = run.tails_ns = monotonic_ns();
+	run.window_cpu_ns = own_cpu_ns();
 	run.session.started = true;
 	if (!status)
 		status = follow(&run);

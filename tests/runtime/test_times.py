@@ -289,6 +289,10 @@ def test_own_cpu_and_overhead_are_told(lab, py):
     process = report.process(target.tgid)
     cost = result["ns_per_call"] * 1e-9 * result["calls"]
     told = process["overhead_share"] * report["duration_seconds"]
+    own = report["own"]
+    check(0 < own["window_cpu_seconds"] < own["cpu_seconds"], f"own CPU: {own}")
+    share = own["window_cpu_seconds"] / report["duration_seconds"]
+    check(share < 0.2, f"the tracer used {share:.2f} of a core: {own}")
     # an uninstrumented call is some 60 ns, so the run time is nearly all probes
     check(0.4 * cost < told < 1.2 * cost, f"told {told:.3f} s of probes in {cost:.3f} s of calls")
 

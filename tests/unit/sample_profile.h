@@ -186,6 +186,7 @@ static inline struct profile *sample_empty(void)
 	profile->switch_ns = 840;
 	profile->callback_least_ns = 10 * MS;
 	profile->own_cpu_ns = 71 * MS;
+	profile->own_window_cpu_ns = 11 * MS;
 	profile->own_rss_bytes = 33900000;
 	return profile;
 }

@@ -114,7 +114,7 @@ static void json_has_every_key(void **state)
 		 "stacks page_faults gc losses"},
 		{"probe_cost",
 		 "entry_seconds exit_seconds empty_seconds switch_seconds sample_seconds"},
-		{"own", "cpu_seconds rss_bytes"},
+		{"own", "cpu_seconds window_cpu_seconds rss_bytes"},
 		{"processes/0",
 		 "tgid comm command python build build_id service container_id calls_method "
 		 "reason gc_method gc_reason diagnosis threads exited observed_seconds "

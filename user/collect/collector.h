@@ -101,6 +101,7 @@ void collector__gil(void *collector, const struct gil_id *gil, uint64_t contende
 /* What a profile says of itself and of the costs; the collector fills in the rest. */
 struct window {
 	uint64_t start_ns, end_ns; /* CLOCK_MONOTONIC */
+	uint64_t own_cpu_ns;       /* what this process had used when it began */
 	double empty_probe_ns;     /* one hit of a probe that does nothing */
 	double entry_ns, exit_ns;  /* one hit of ours, getting there included; 0: not known */
 	double watch_ns;           /* one hit of a watchpoint, 0: none is used */

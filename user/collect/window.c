@@ -8,11 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "discover/procfs.h"
 #include "discover/syscall.h"
 #include "discover/target.h"
@@ -320,7 +320,6 @@ static void fill_header(struct profile *profile, const struct window *window)
 {
 	struct utsname name;
 	struct timespec wall, mono;
-	struct rusage usage;
 
 	clock_gettime(CLOCK_REALTIME, &wall);
 	clock_gettime(CLOCK_MONOTONIC, &mono);
@@ -340,10 +339,8 @@ static void fill_header(struct profile *profile, const struct window *window)
 	profile->samples_hz = window->samples_hz;
 	profile->samples_event = window->samples_event;
 	profile->callback_least_ns = window->callback_least_ns;
-	if (!getrusage(RUSAGE_SELF, &usage))
-		profile->own_cpu_ns =
-			(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000000ull +
-			(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000ull;
+	profile->own_cpu_ns = own_cpu_ns();
+	profile->own_window_cpu_ns = profile->own_cpu_ns - window->own_cpu_ns;
 	profile->own_rss_bytes = resident_bytes(getpid());
 }
 

@@ -63,10 +63,12 @@ static void put_effort(const struct screen *screen, const struct profile *profil
 	else
 		used += snprintf(line + used, sizeof(line) - used,
 				 "Every wait is counted, calls are not. ");
-	snprintf(line + used, sizeof(line) - used, "The tracer itself used %s of a core and %s.",
-		 format_share(cpu, profile->duration_ns ? (double)profile->own_cpu_ns /
+	snprintf(line + used, sizeof(line) - used,
+		 "The tracer itself used %s of a core, %s of CPU before that, and %s.",
+		 format_share(cpu, profile->duration_ns ? (double)profile->own_window_cpu_ns /
 								  (double)profile->duration_ns
 							: 0),
+		 format_duration(time, (double)(profile->own_cpu_ns - profile->own_window_cpu_ns)),
 		 format_bytes(rss, (double)profile->own_rss_bytes));
 	screen_paragraph(screen, STYLE_PLAIN, 0, 0, line);
 }
