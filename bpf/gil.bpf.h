@@ -44,23 +44,24 @@ static __always_inline void gil_wait_begins(struct thread *t, u32 tgid, u64 now)
 
 /*
  * A thread comes to the CPU.  If it has waited for the GIL it has got it, or begins another wait
- * at once.
+ * at once.  (A global function, for the verifier goes through those once.)
  */
-static __always_inline void gil_switch_in(struct thread *t, u32 tgid, u64 now)
+__noinline int gil_switch_in(struct thread *t, u32 tgid, u64 now)
 {
 	struct gil_stats *gil;
 
-	if (!t->gil_waits)
-		return;
+	if (!t || !t->gil_waits)
+		return 0;
 	t->gil_waits = 0;
 	t->gil_since = now;
 	gil = gil_of_thread(t, tgid, false);
 	if (!gil || __sync_fetch_and_sub(&gil->waiting, 1) != 1)
-		return;
+		return 0;
 	if (now < gil->since)
 		now = gil->since;
 	__sync_fetch_and_add(&gil->contended_ns, now - gil->since);
 	gil->ended = now;
+	return 0;
 }
 
 #endif

@@ -59,11 +59,11 @@ static __always_inline void wait_tell(struct task_struct *task, struct thread *t
  * Which child it was: not always known when the wait began, and its command may be what it was
  * before its exec (a vfork() is over before that is).
  */
-static __noinline int child_waited_for(struct thread *t, u32 tgid)
+__noinline int child_waited_for(struct thread *t, u32 tgid)
 {
 	struct child_end *end = bpf_map_lookup_elem(&child_ends, &tgid);
 
-	if (end && end->ns >= t->off_begin && (t->off_number < 0 || t->off_number == end->pid))
+	if (t && end && end->ns >= t->off_begin && (t->off_number < 0 || t->off_number == end->pid))
 		t->off_target = end->target;
 	return 0;
 }
