@@ -61,10 +61,10 @@ class Runs:
                 self.unseen_ends += f["ended_unseen"] if key in self.plain else 0
         if self.differences():  # ours, or does the program vary with its addresses?
             for _ in range(3):
-                more = [self.start("--cprofile", anywhere=True) for _ in range(2)]
+                more = [self.start("--displace"), self.start("--displace")]
                 self.truths += [self.oracle(process) for process in more]
 
-    def start(self, *args, anywhere=False):
+    def start(self, *args):
         inside, ours = self.lab.folder_in(self.py)
         # each run has a folder of its own, with a name of the same length
         scratch = f"scratch{sum(isinstance(p, Target) for p in self.lab.processes):02}"
@@ -74,8 +74,7 @@ class Runs:
         env = dict(target_environment(), PYTHONPATH=self.path, PYTHONHASHSEED="0", TERM="dumb",
                    HOME="/tmp", COLUMNS="80")  # fmt: skip
         # the same addresses in each run, for they decide the order in sets of what hashes by them
-        prefix = [] if anywhere else ["setarch", "-R"]
-        target = Target([*prefix, *argv], path, env=env)
+        target = Target(["setarch", "-R", *argv], path, env=env)
         self.lab.processes.append(target)
         return target
 

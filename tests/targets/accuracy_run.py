@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """Run a program of accuracy_programs.py to be traced, or under cProfile.
 
-    accuracy_run.py --watched|--cprofile FOLDER PROGRAM|SCRIPT
+    accuracy_run.py --watched|--cprofile|--displace FOLDER PROGRAM|SCRIPT
 
 The program's preparations (imports, input) happen before the tracer attaches or cProfile begins.
 With --cprofile the result is its truth, [[[file, function, line, ncalls, plain], ...], closes]; `plain`
-functions are no generators or the like. Both runs import the same modules, have arguments of the
+functions are no generators or the like. --displace is the same with objects at other addresses. All runs import the same modules, have arguments of the
 same length and leave with os._exit, or the comparison would not be fair; and while the tracer is
 attached nothing but the program may run Python functions: hence the plain os.read and os.write.
 """
@@ -24,6 +24,7 @@ import accuracy_programs
 
 
 SUSPENDING = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+KEPT = []
 CLOSES = {}
 
 
@@ -73,6 +74,14 @@ def watch_closes():
     monitoring.set_events(4, monitoring.events.PY_THROW)
 
 
+def displaced(number):
+    """
+    Things to keep, so that what comes after them has other addresses in each run. Their order, as
+    in a set of classes, then differs, and what depends on it can be told.
+    """
+    return [bytes(size) for size in range(1, 2000, 16) for _ in range(number * 5 % 11)]
+
+
 def prepared(name):
     """A function that does the work of a program, or of a script as if it were started alone."""
     if name in accuracy_programs.PROGRAMS:
@@ -96,6 +105,8 @@ def main():
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     mode, folder, name = sys.argv[1:]
+    if mode == "--displace":
+        KEPT.extend(displaced(int(folder[-2:])))
     os.chdir(folder)
     profiler = cProfile.Profile(builtins=False)
     try:
@@ -103,7 +114,7 @@ def main():
     except BaseException:
         fail(out)
     gc.collect()  # so that finalizers of the preparations do not run in the middle of it
-    if mode == "--cprofile":
+    if mode != "--watched":
         watch_closes()
         try:
             profiler.enable()
