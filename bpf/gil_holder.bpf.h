@@ -68,14 +68,14 @@ static __always_inline void gil_switch_out(struct task_struct *task, struct thre
 	u64 holder;
 	u32 locked = 0;
 
-	t->gil_since = 0;
 	t->gil_wanted = 0;
-	if (t->off_class != WAIT_GIL || !l) {
-		/* it had the GIL, and let it go to sleep, as a rule */
-		if (l && gil_is_kept(task, t, l))
-			t->off_flags |= WAIT_HOLDS_GIL;
-		return;
+	if (t->off_class != WAIT_GIL && l && gil_is_kept(task, t, l)) {
+		t->off_flags |= WAIT_HOLDS_GIL;
+		return; /* and has it since when it had it before */
 	}
+	t->gil_since = 0; /* it lets it go to sleep, as a rule */
+	if (t->off_class != WAIT_GIL || !l)
+		return;
 	if (!t->gil_waits)
 		gil_wait_begins(t, task->tgid, now);
 	if (l->gil_switch_number != LAYOUT_ABSENT)
