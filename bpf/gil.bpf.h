@@ -10,7 +10,7 @@
 
 #include "common.bpf.h"
 
-#define GIL_GAP_NS 50000 /* between two sleeps of one wait */
+#define GIL_GAP_NS 50000 /* between two sleeps of one wait, where nothing else tells */
 
 static __always_inline struct gil_stats *gil_of_thread(struct thread *t, u32 tgid, bool create)
 {
@@ -26,17 +26,25 @@ static __always_inline struct gil_stats *gil_of_thread(struct thread *t, u32 tgi
 	return gil;
 }
 
-/* One more thread waits. */
+/*
+ * One more thread waits.  If the GIL has not changed hands since the last one began to, then
+ * nobody has got it meanwhile.
+ */
 static __always_inline void gil_wait_begins(struct thread *t, u32 tgid, u64 now)
 {
 	struct gil_stats *gil = gil_of_thread(t, tgid, true);
+	bool same = false;
 
 	if (!gil)
 		return;
 	t->gil_waits = 1;
+	if (t->off_flags & WAIT_GIL_TAKEN) {
+		same = gil->switches == t->off_gil_switches;
+		gil->switches = t->off_gil_switches;
+	}
 	if (__sync_fetch_and_add(&gil->waiting, 1))
 		return;
-	if (now - gil->ended < GIL_GAP_NS) /* they waited on, but for a look at the clock */
+	if (same || now - gil->ended < GIL_GAP_NS) /* they waited on, but for a look at the clock */
 		__sync_fetch_and_sub(&gil->contended_ns, gil->ended - gil->since);
 	else
 		gil->since = now;

@@ -68,20 +68,22 @@ static __always_inline void gil_switch_out(struct task_struct *task, struct thre
 	u64 holder;
 	u32 locked = 0;
 
-	t->gil_since = 0;
 	t->gil_wanted = 0;
-	if (t->off_class != WAIT_GIL || !l) {
-		/* it had the GIL, and let it go to sleep, as a rule */
-		if (l && gil_is_kept(task, t, l))
-			t->off_flags |= WAIT_HOLDS_GIL;
-		return;
+	if (t->off_class != WAIT_GIL && l && gil_is_kept(task, t, l)) {
+		t->off_flags |= WAIT_HOLDS_GIL;
+		return; /* and has it since when it had it before */
 	}
-	if (!t->gil_waits)
-		gil_wait_begins(t, task->tgid, now);
+	t->gil_since = 0; /* it lets it go to sleep, as a rule */
+	if (t->off_class != WAIT_GIL || !l)
+		return;
 	if (l->gil_switch_number != LAYOUT_ABSENT)
 		bpf_probe_read_user(&t->off_gil_switches, sizeof(u32),
 				    (void *)(t->gil + l->gil_switch_number));
 	t->gil_wanted = gil_is_wanted(l, t->gil_at);
+	if (t->gil_wanted && t->off_gil_switches)
+		t->off_flags |= WAIT_GIL_TAKEN;
+	if (!t->gil_waits)
+		gil_wait_begins(t, task->tgid, now);
 	/* where it waits that another takes what it has just let go, the last holder is itself */
 	if (t->gil_at >= l->gil_switch_cond)
 		return;

@@ -40,10 +40,11 @@ enum wait_flags {
 	WAIT_AT_ATTACH = 2,   /* it had begun before we looked; its length is a lower bound */
 	WAIT_HOLDER_SURE = 4, /* `gil`: it was locked when its holder was looked up */
 	WAIT_HOLDS_GIL = 4,   /* else: the thread has the GIL itself, and stops all others */
-	WAIT_BLOCK_IO = 8,    /* the kernel accounts it as waiting for a block device (in_iowait) */
-	WAIT_IN_CALL = 16,    /* call probes saw calls that it is in */
-	WAIT_IN_VAIN = 32,    /* it was woken, but what it waits for has not come: it goes on */
-	WAIT_AFTER_IO = 64,   /* `gil`: the thread's last wait but for a GIL was for I/O */
+	WAIT_GIL_TAKEN = 8, /* `gil`: another has it, and took it before `gil_switches` was read */
+	WAIT_BLOCK_IO = 8,  /* else: the kernel accounts it as waiting for a block device */
+	WAIT_IN_CALL = 16,  /* call probes saw calls that it is in */
+	WAIT_IN_VAIN = 32,  /* it was woken, but what it waits for has not come: it goes on */
+	WAIT_AFTER_IO = 64, /* `gil`: the thread's last wait but for a GIL was for I/O */
 	WAIT_GIL_AGAIN = 128, /* `gil`: its last wait was for a GIL, too */
 };
 
@@ -341,7 +342,7 @@ struct gil_stats {
 	__u64 ended;        /* or did until then */
 	__u64 contended_ns; /* before `since`, or before `ended` */
 	__u32 waiting;      /* threads; 0: none does */
-	__u32 pad;
+	__u32 switches;     /* low half of its switch count when one last began to; 0: not known */
 };
 _Static_assert(sizeof(struct gil_stats) == 32, "map ABI");
 

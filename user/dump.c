@@ -215,8 +215,7 @@ static void read_stacks(struct dumping *d, const struct task *task, struct momen
 	}
 }
 
-static void fill_thread(const struct dumping *d, const struct task *task,
-			struct moment_thread *thread)
+static void fill_thread(const struct dumping *d, struct task *task, struct moment_thread *thread)
 {
 	static const enum thread_does does[] = {
 		[TASK_RUNS] = THREAD_RUNS,
@@ -228,11 +227,11 @@ static void fill_thread(const struct dumping *d, const struct task *task,
 	thread->tid = task->tid;
 	memcpy(thread->name, task->name, sizeof(thread->name));
 	thread->does = does[task->state];
+	free(thread->target);
+	thread->target = task_target(d->process->tgid, task);
 	thread->wait_class = task->wait_class;
 	thread->syscall = syscall_name(task->syscall);
 	thread->since = task->since;
-	free(thread->target);
-	thread->target = task_target(d->process->tgid, task);
 	thread->held_by = 0;
 	thread->holds_gil = false;
 }

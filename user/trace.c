@@ -260,8 +260,6 @@ static int take_targets(struct run *run)
 	if (run->session.error && !options->empty_probes)
 		message("call probes could not be attached everywhere: %s",
 			strerror(-run->session.error));
-	tracer__flush(run->session.tracer); /* takes in threads that sleep already */
-	say_attached(run);
 	return EXIT_OK;
 }
 
@@ -281,6 +279,38 @@ static void drain(struct run *run, enum ring_state ring)
 		collector__renew_tails(session->collector, run->tails_ns);
 }
 
+/* Take up all that threads did until now but the counters of calls.  Returns when that was. */
+static uint64_t cut(struct run *run)
+{
+	struct session *session = &run->session;
+	uint64_t now;
+
+	tracer__end_callbacks(session->tracer);
+	tracer__flush(session->tracer); /* takes in threads that have slept since before, too */
+	now = monotonic_ns();
+	tracer__poll(session->tracer, collector__record, session->collector, 0);
+	tracer__callbacks(session->tracer, 0, collector__callback, session->collector);
+	tracer__gils(session->tracer, 0, now, collector__gil, session->collector);
+	return now;
+}
+
+/*
+ * The first window begins: all is attached.  What was seen meanwhile, by the first of the probes,
+ * is of no window.
+ */
+static void begin(struct run *run)
+{
+	struct session *session = &run->session;
+	uint64_t now;
+
+	session->started = true;
+	now = cut(run);
+	collector__drain(session->collector, RING_READ, free_slot, session->tracer);
+	collector__begin(session->collector, now);
+	run->attached_ns = run->window_start_ns = run->tails_ns = now;
+	run->window_cpu_ns = own_cpu_ns();
+}
+
 /* The report of the window that ends now.  Returns an exit status. */
 static int report(struct run *run, enum ring_state ring)
 {
@@ -291,14 +321,9 @@ static int report(struct run *run, enum ring_state ring)
 	struct profile *profile;
 	int err;
 
-	tracer__end_callbacks(session->tracer);
-	tracer__flush(session->tracer);
-	tracer__poll(session->tracer, collector__record, session->collector, 0);
-	tracer__callbacks(session->tracer, 0, collector__callback, session->collector);
-	tracer__gils(session->tracer, 0, monotonic_ns(), collector__gil, session->collector);
+	window.end_ns = cut(run);
 	drain(run, ring);
 	tracer__costs(session->tracer, &costs);
-	window.end_ns = monotonic_ns();
 	window.empty_probe_ns = run->empty_probe_ns;
 	window.entry_ns = costs.entry_ns > 0 ? run->empty_probe_ns + costs.entry_ns : 0;
 	window.exit_ns = costs.exit_ns > 0 ? run->empty_probe_ns + costs.exit_ns : 0;
@@ -436,11 +461,12 @@ int trace_run(const struct options *options)
 	status = open_tracer(&run);
 	if (!status)
 		status = take_targets(&run);
-	run.attached_ns = run.window_start_ns = run.tails_ns = monotonic_ns();
-	run.window_cpu_ns = own_cpu_ns();
-	run.session.started = true;
-	if (!status)
+	if (!status) {
+		begin(&run);
+		if (!options->child)
+			say_attached(&run);
 		status = follow(&run);
+	}
 	if (!status)
 		status = finish(&run);
 	command_end(&run.command, stop_signal ? stop_signal : SIGTERM);

@@ -4,7 +4,7 @@ import os
 import signal
 import time
 
-from harness import check, near, over
+from harness import check, near, over, timing
 from report import short
 
 BUILDS = (
@@ -35,6 +35,23 @@ def test_asleep_with_the_gil(lab, py):
     count, held, seconds = kept(report, target, "sleeps_without")
     check(count == truth["naps"], f"{count} naps, {truth}")
     check(held == 0 and not seconds, f"{held} of {count} with the GIL, {seconds} s")
+
+
+@timing
+@over(*BUILDS)
+def test_kept_from_others(lab, py):
+    """Whoever sleeps with the GIL keeps it from one that wants it, each time for the whole sleep."""
+    target = lab.target(py, "kept.py", "asleep")
+    truth, report = lab.run(target, "--overhead", "0")
+    holds, naps = report.function(target, "sleeps_with")["gil_holds"], truth["naps"]
+    nap = truth["seconds"] / naps
+    # the first time it may not have waited for it, nor the other always sleep when it lets it go
+    check(0.5 * naps <= holds["count"] <= naps, f"{holds}, {truth}")
+    mean = holds["seconds"]["sum"] / holds["count"]
+    check(nap <= mean < 1.2 * nap, f"{mean} s a time: {holds}, {truth}")
+    check(mean <= holds["seconds"]["max"] < 2 * nap, f"{holds}, {truth}")
+    without = report.function(target, "sleeps_without")["gil_holds"]
+    check(without["seconds"]["max"] < 0.5 * nap, f"it sleeps without: {without}, {truth}")
 
 
 @over(*BUILDS)

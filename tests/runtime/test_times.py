@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """Wall times, waits and their classes, against what the targets measure themselves."""
 import collections
+import datetime
 import os
 import pathlib
 import re
@@ -235,8 +236,7 @@ def test_threads_add_up(lab, py):
         for i, (elapsed, sums) in enumerate(windows):
             oncpu, waits = sums[name]
             total = oncpu + sum(waits.values())
-            # who runs is taken in some milliseconds before the first window begins
-            if not near(total, elapsed, 0.002 if i else 0.01, 0.002):
+            if not near(total, elapsed, 0.002, 0.002):
                 problems.append(f"window {i}, {name}: {total:.4f} of {elapsed:.4f} s: {waits}")
     check_none(problems)
     expected = {"main": "pipe", "napping": "sleep", "blocked": "lock", "computing": "gil"}
@@ -246,6 +246,47 @@ def test_threads_add_up(lab, py):
             waits.update(sums[name][1])
         rest = {c: s for c, s in waits.items() if c not in (wait_class, "runq", "gil")}
         check(waits[wait_class] > 10 * sum(rest.values()), f"{name}: {waits}")
+
+
+def window_of(report):
+    """When it began and ended, by the clock on the wall."""
+    begin = datetime.datetime.fromisoformat(report["started"].replace("Z", "+00:00")).timestamp()
+    return begin, begin + report["duration_seconds"]
+
+
+def short_window_problems(report, target):
+    """Each thread was off-CPU or on for as long as the window is."""
+    observed = report.process(target.tgid)["observed_seconds"]
+    if not near(observed, report["duration_seconds"], 0.001):
+        yield f"observed for {observed} s of {report['duration_seconds']}"
+    for name, (oncpu, waits) in thread_sums(report, target).items():
+        total = oncpu + sum(waits.values())
+        if not near(total, observed, 0.01):
+            yield f"{name}: {total:.4f} s of {observed:.4f}: {oncpu:.4f} on CPU, {waits}"
+
+
+@timing
+@limit(60)
+@over("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14", "pyenv-3.8", "pyenv-3.12")
+def test_short_windows(lab, py):
+    """Of threads that are there before: nothing from before a window is in it, of the first too."""
+    target = lab.target(py, "times.py", "steady")
+    runs = [
+        lab.tracer("-p", target.tgid, "--format", "json", *args).reports()
+        for args in (("-d", 1), ("-d", 1, "--overhead", 0), ("-d", 2, "-i", 0.5))
+    ]
+    ticks = target.release().result()["ticks"]
+    problems = []
+    for windows, many in zip(runs, (1, 1, 4)):
+        check(many <= len(windows) <= many + 1, f"{len(windows)} windows, not {many}")
+        for i, report in enumerate(windows[:many]):
+            begin, end = window_of(report)
+            made = sum(begin <= tick < end for tick in ticks)
+            calls = report.calls(target, "tick")
+            if report["probed_seconds"] and not made - 2 <= calls <= made + 2:
+                problems.append(f"{many} windows, {i}: {calls} calls of tick(), {made} were made")
+            problems += (f"{many} windows, {i}: {p}" for p in short_window_problems(report, target))
+    check_none(problems)
 
 
 @timing

@@ -57,6 +57,14 @@ def polls(epoll):
     epoll.poll(LONG)
 
 
+def epoll_of(*files):
+    """Of what becomes ready never."""
+    epoll = select.epoll()
+    for file in files:
+        epoll.register(file, select.EPOLLPRI)
+    return epoll
+
+
 def waits_for_child(child):
     child.wait()
 
@@ -113,11 +121,11 @@ def main():
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(os.path.join(folder, "answers"))
     listener.listen()
-    pipe = os.pipe()
-    epoll = select.epoll()
-    for connection in connections:
-        epoll.register(connection.fileno())
-        epoll.modify(connection.fileno(), select.EPOLLPRI)
+    unix_client = socket.socket(socket.AF_UNIX)
+    unix_client.connect(listener.getsockname())
+    unix_accepted = listener.accept()[0]
+    pipe, pair = os.pipe(), socket.socketpair()
+    kept.append(pair)
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     work = {
         "sleeps": (sleeps,),
@@ -127,8 +135,18 @@ def main():
         "receives_timed": (receives, timed),
         "accepts": (accepts, server),
         "accepts_unix": (accepts, listener),
+        "receives_unix": (receives, unix_client),
+        "receives_unix_accepted": (receives, unix_accepted),
+        "receives_pair": (receives, pair[0]),
+        "receives_accepted": (receives, connections[0]),
         "reads_pipe": (reads_pipe, pipe[0]),
-        "polls": (polls, epoll),
+        "polls": (polls, epoll_of(*connections)),
+        "polls_peer": (polls, epoll_of(client)),
+        "polls_unix": (polls, epoll_of(unix_client)),
+        "polls_accepted": (polls, epoll_of(connections[0])),
+        "polls_listener": (polls, epoll_of(server)),
+        "polls_pipe": (polls, epoll_of(pipe[0])),
+        "polls_peer_and_waker": (polls, epoll_of(client, pair[1])),
         "selects": (selects, connections, [], [client, connections[0]]),
         "selects_pipe": (selects, [pipe[0]], [], []),
         "waits_for_child": (waits_for_child, child),

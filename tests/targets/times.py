@@ -10,6 +10,7 @@ stamps itself from inside, so that what the probes cost at its edges is not in t
 `spin`     two threads that only compute, for 3 s
 `classes`  one function for every class of wait
 `threads`  threads of every temper until released; tells their ids when ready
+`steady`   the same: one computes, four sleep; "ticks" is when tick() was called
 `runq`     computes for 2 s (the test puts something else on the same CPU)
 `suspended` generators and coroutines that run and are suspended; "running" and "suspended" are
            {function: [ns of each call, ...]}
@@ -510,11 +511,25 @@ def alternating(stop):
         time.sleep(0.001)
 
 
-def threads():
-    """Threads that are all there before the tracer comes, and until the test releases us."""
-    stop, lock = [], threading.Lock()
-    lock.acquire()
-    temper = {computing: stop, napping: stop, blocked: lock, alternating: stop}
+ticks = []
+
+
+def tick():
+    ticks.append(time.time())
+
+
+def ticking(stop):
+    while not stop:
+        tick()
+        time.sleep(0.002)
+
+
+def asleep(seconds):
+    time.sleep(seconds)
+
+
+def all_there(temper):
+    """Threads that are there before the tracer comes, and until the test releases us."""
     ids = {}
 
     def run(function, argument):
@@ -526,7 +541,20 @@ def threads():
         time.sleep(0.01)
     ids["main"] = target.native_id()
     target.ready(ids)
+
+
+def threads():
+    stop, lock = [], threading.Lock()
+    lock.acquire()
+    all_there({computing: stop, napping: stop, blocked: lock, alternating: stop})
     target.done(None)
+
+
+def steady():
+    stop, lock = [], threading.Lock()
+    lock.acquire()
+    all_there({computing: stop, napping: stop, blocked: lock, ticking: stop, asleep: 60})
+    target.done({"ticks": ticks})
 
 
 MODES = {"sleep": sleep, "spin": spin, "classes": classes, "runq": runq, "suspended": suspends}
@@ -534,8 +562,8 @@ MODES = {"sleep": sleep, "spin": spin, "classes": classes, "runq": runq, "suspen
 
 def main():
     mode = sys.argv[1]
-    if mode == "threads":
-        threads()
+    if mode in ("threads", "steady"):
+        {"threads": threads, "steady": steady}[mode]()
     target.ready()
     more = MODES[mode]() or {}
     target.done(dict(more, stamps=stamps))

@@ -507,6 +507,37 @@ static void run_queue_after_waits_and_after_running(void **state)
 	profile__free(profile);
 }
 
+/* It is forgotten, but that calls which go on have begun. */
+static void what_comes_before_the_first_window(void **state)
+{
+	struct fixture *f = *state;
+	struct profile *profile;
+
+	tell_name(f, 0, "work");
+	collector__probed(f->collector, TGID, true, 100);
+	count_calls(f, 0, 3);
+	f->stats[0].calls++; /* this one goes on */
+	tell_wait(f, WAIT_SLEEP, 1000, 5);
+	tell_wait(f, WAIT_GIL, 1000, 0);
+	collector__drain(f->collector, RING_READ, free_slot, f);
+	collector__begin(f->collector, 600);
+	count_calls(f, 0, 2);
+	f->stats[0].exits++;
+	tell_wait(f, WAIT_NET, 70, 0);
+	profile = drained(f, RING_READ);
+	assert_int_equal(profile->function_count, 1);
+	assert_int_equal(profile->functions[0].calls, 2);
+	assert_int_equal(profile->functions[0].wall.censored, 0);
+	assert_int_equal(profile->wait_count, 1);
+	assert_int_equal(profile->waits[0].time.sum_ns, 70);
+	assert_int_equal(profile->gil_count, 0);
+	assert_int_equal(profile->threads[0].wait_ns[WAIT_SLEEP], 0);
+	assert_int_equal(profile->threads[0].wait_ns[WAIT_RUNQ], 0);
+	assert_int_equal(profile->threads[0].wait_ns[WAIT_NET], 70);
+	assert_int_equal(profile->probed_ns, SECOND - 600);
+	profile__free(profile);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -527,6 +558,7 @@ int main(void)
 		TEST(waits_that_are_woken_in_vain),
 		TEST(waits_told_together),
 		TEST(run_queue_after_waits_and_after_running),
+		TEST(what_comes_before_the_first_window),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

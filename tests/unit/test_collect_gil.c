@@ -205,6 +205,45 @@ static void parts_of_one_wait(void **state)
 	ASSERT_GILS(f, {"first", "first", 1, 1, 3 * MS});
 }
 
+#define TAKEN WAIT_GIL_TAKEN
+
+/* However long it runs in between: to have had the GIL it must have changed hands twice. */
+static void never_had_it_in_between(void **state)
+{
+	struct fixture *f = *state;
+
+	TELL(f, {FIRST, 1 * MS, 90000, 1, SURE | TAKEN},
+	     {FIRST, 1 * MS, 9 * MS, 1, SURE | AGAIN | TAKEN},
+	     {SECOND, 1 * MS, 9 * MS, 2, SURE | AGAIN | TAKEN},
+	     {FIRST, 2 * MS, 9 * MS, 3, SURE | AGAIN | TAKEN});
+	ASSERT_GILS(f, {"first", "first", 1, 1, 5 * MS});
+	/* twice: it may have, unless there was no time for that */
+	TELL(f, {FIRST, 1 * MS, 90000, 4, SURE | TAKEN},
+	     {FIRST, 1 * MS, 20000, 6, SURE | AGAIN | TAKEN});
+	ASSERT_GILS(f, {"first", "first", 2, 2, 2 * MS});
+	TELL(f, {FIRST, 1 * MS, 90000, 6, SURE | TAKEN},
+	     {FIRST, 1 * MS, 19999, 8, SURE | AGAIN | TAKEN});
+	ASSERT_GILS(f, {"first", "first", 1, 1, 2 * MS});
+	/* the count is half of what the interpreter has */
+	TELL(f, {FIRST, 1 * MS, 90000, UINT32_MAX, SURE | TAKEN},
+	     {FIRST, 1 * MS, 9 * MS, 0, SURE | AGAIN | TAKEN});
+	ASSERT_GILS(f, {"first", "first", 1, 1, 2 * MS});
+}
+
+/* Where it waits for who lets the GIL go to be done with that, say, the count does not tell. */
+static void waits_of_which_the_count_does_not_tell(void **state)
+{
+	struct fixture *f = *state;
+
+	TELL(f, {FIRST, 1 * MS, 90000, 1, SURE}, {FIRST, 1 * MS, 50000, 1, SURE | AGAIN | TAKEN});
+	ASSERT_GILS(f, {"first", "first", 2, 2, 2 * MS});
+	TELL(f, {FIRST, 1 * MS, 90000, 1, SURE | TAKEN}, {FIRST, 1 * MS, 50000, 1, SURE | AGAIN});
+	ASSERT_GILS(f, {"first", "first", 2, 2, 2 * MS});
+	/* it waited for something else in between */
+	TELL(f, {FIRST, 1 * MS, 90000, 1, SURE | TAKEN}, {FIRST, 1 * MS, 900, 1, SURE | TAKEN});
+	ASSERT_GILS(f, {"first", "first", 2, 2, 2 * MS});
+}
+
 static void tell_sleep(struct fixture *f, uint32_t waiter)
 {
 	struct record_wait record = {
@@ -289,6 +328,8 @@ int main(void)
 		TEST(certain_or_not),
 		TEST(handed_over),
 		TEST(parts_of_one_wait),
+		TEST(never_had_it_in_between),
+		TEST(waits_of_which_the_count_does_not_tell),
 		TEST(what_was_in_between),
 		TEST(threads_apart),
 		TEST(after_io),

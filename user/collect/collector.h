@@ -111,6 +111,9 @@ struct window {
 	uint64_t callback_least_ns; /* shorter callbacks of event loops were not told */
 };
 
+/* The first window begins at now_ns, when what came before has been drained: that is forgotten. */
+void collector__begin(struct collector *collector, uint64_t now_ns);
+
 /*
  * The profile of everything since the last one, for profile__free(); NULL
  * without memory.  Forgets the window's numbers afterwards.

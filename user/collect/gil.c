@@ -4,20 +4,27 @@
 #include <string.h>
 
 /*
- * A GIL wait is one from its first futex to the acquire.  Between two of its
- * sleeps the thread only looks at the clock; if the GIL changed hands meanwhile it may
- * have been ours for a moment, then only a gap too short for that joins them.
+ * A GIL wait is one from its first futex to the acquire.  Between two of its sleeps the thread only
+ * looks at the clock, and others may hand the GIL on.  That it has had it itself takes two changes
+ * of hands, to it and to the one that has it then: take_gil() counts one where the GIL is not taken
+ * by who had it last, and before another can see that it is taken.  So it is for sleeps in which it
+ * waits for another to let go, as most do.  Where that does not tell, a gap too short does that it
+ * could have had it.
  */
+#define GIL_SWITCHES_HAD 2
 #define GIL_GAP_NS 50000
 #define GIL_GAP_SWITCHED_NS 20000
 
 bool gil_goes_on(const struct thread_total *thread, const struct record_wait *record)
 {
+	uint32_t switches = record->gil_switches - thread->gil.switches;
+
 	if (!thread->gil.pending || record->wait_class != WAIT_GIL ||
-	    !(record->flags & WAIT_GIL_AGAIN))
+	    !(record->flags & WAIT_GIL_AGAIN) || record->gil != thread->gil.gil)
 		return false;
-	return record->oncpu_ns <
-	       (record->gil_switches == thread->gil.switches ? GIL_GAP_NS : GIL_GAP_SWITCHED_NS);
+	if (thread->gil.taken && record->flags & WAIT_GIL_TAKEN && switches < GIL_SWITCHES_HAD)
+		return true;
+	return record->oncpu_ns < (switches ? GIL_GAP_SWITCHED_NS : GIL_GAP_NS);
 }
 
 /* That function held the GIL for so long while the thread waited. */
@@ -90,6 +97,7 @@ void gil_wait_done(struct collector *collector, struct process_total *process,
 	}
 	gil->ns += record->total_ns;
 	gil->switches = record->gil_switches;
+	gil->taken = record->flags & WAIT_GIL_TAKEN;
 	/* where it first waits for another to take what it let go, no holder is told */
 	if (holder && gil->holder_count == 1 && !gil->holders[0].function) {
 		gil->holder_count = 0;

@@ -46,12 +46,34 @@ void resident_read(struct process_total *total, uint64_t now_ns)
 	memory->readings++;
 }
 
+void resident_begin(struct process_total *total, uint64_t now_ns)
+{
+	total->memory = (struct resident_total){0};
+	resident_read(total, now_ns);
+}
+
+/* The window ends: the last reading is of that moment, if it is not one more. */
+static void resident_end(struct process_total *total, uint64_t now_ns)
+{
+	struct resident_total *memory = &total->memory;
+	uint64_t bytes;
+
+	resident_read(total, now_ns);
+	if (memory->ns >= now_ns)
+		return;
+	bytes = resident_bytes(total->process.tgid);
+	if (!bytes)
+		return; /* it is gone */
+	memory->bytes = bytes;
+	memory->ns = now_ns;
+}
+
 void resident_profile(struct profile_process *out, struct process_total *total, uint64_t now_ns)
 {
 	struct resident_total *memory = &total->memory;
 
 	if (total->current)
-		resident_read(total, now_ns);
+		resident_end(total, now_ns);
 	out->rss_bytes = memory->bytes;
 	out->rss_begin_bytes = memory->begin_bytes;
 	out->rss_readings = memory->readings;

@@ -15,6 +15,9 @@ uint64_t resident_bytes(pid_t tgid);
 /* Read that of a process now. */
 void resident_read(struct process_total *total, uint64_t now_ns);
 
+/* The first window begins: what was read before is of none. */
+void resident_begin(struct process_total *total, uint64_t now_ns);
+
 /* Into the profile; what is read next is the next window's. */
 void resident_profile(struct profile_process *out, struct process_total *total, uint64_t now_ns);
 

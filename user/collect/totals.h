@@ -200,6 +200,7 @@ struct gil_wait {
 	bool pending;
 	bool sure; /* the first holder did hold it */
 	bool after_io;
+	bool taken; /* WAIT_GIL_TAKEN of its last part */
 	struct wait_key key;
 	uint64_t gil;
 	uint64_t ns;

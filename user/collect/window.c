@@ -85,8 +85,10 @@ static int add_process(struct profile *profile, struct collector *collector,
 	const struct process *process = &total->process;
 	const struct build *build = builds__get(collector->builds, process->build);
 	uint64_t start = total->since_ns > window->start_ns ? total->since_ns : window->start_ns;
-	uint64_t end = total->until_ns ?: window->end_ns;
+	uint64_t end = window->end_ns;
 
+	if (total->until_ns && total->until_ns < end)
+		end = total->until_ns;
 	if (!out)
 		return -1;
 	out->tgid = process->tgid;
@@ -344,6 +346,13 @@ static void fill_header(struct profile *profile, const struct window *window)
 	profile->own_rss_bytes = resident_bytes(getpid());
 }
 
+static void begin_window(struct process_total *total, uint64_t now_ns)
+{
+	process_total__reset(total);
+	if (total->probed_since_ns && total->probed_since_ns < now_ns)
+		total->probed_since_ns = now_ns;
+}
+
 /* Go on into the next window, without those that have ended. */
 static void drop_ended(struct collector *collector, uint64_t now_ns)
 {
@@ -351,14 +360,26 @@ static void drop_ended(struct collector *collector, uint64_t now_ns)
 
 	while ((total = *link)) {
 		if (total->current) {
-			process_total__reset(total);
-			if (total->probed_since_ns)
-				total->probed_since_ns = now_ns;
+			begin_window(total, now_ns);
 			link = &total->next;
 			continue;
 		}
 		*link = total->next;
 		process_total__free(total);
+	}
+}
+
+void collector__begin(struct collector *collector, uint64_t now_ns)
+{
+	collector->throttle_cache.groups[0] = '\0';
+	for (struct process_total *total = collector->processes; total; total = total->next) {
+		for (struct thread_total *t = total->threads; t; t = t->hh.next)
+			gil_settle(total, t);
+		begin_window(total, now_ns);
+		if (!total->current)
+			continue;
+		resident_begin(total, now_ns);
+		collector__throttle(collector, total->process.tgid, &total->throttle);
 	}
 }
 

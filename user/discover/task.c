@@ -290,14 +290,33 @@ static char *count_target(unsigned long count)
 	return asprintf(&text, "%lu descriptor%s", count, count == 1 ? "" : "s") < 0 ? NULL : text;
 }
 
+static char *file_target(pid_t tgid, int fd)
+{
+	struct target_key key;
+
+	return fd_target(tgid, fd, &key);
+}
+
 static char *polled_target(pid_t tgid, struct polled polled)
 {
 	if (!polled.count)
 		return NULL;
-	return polled.alone >= 0 ? fd_target(tgid, polled.alone) : count_target(polled.count);
+	return polled.alone >= 0 ? file_target(tgid, polled.alone) : count_target(polled.count);
 }
 
-char *task_target(pid_t tgid, const struct task *task)
+/* As poll() of one descriptor: it may wait for a peer and for nothing else. */
+static char *epolled_target(pid_t tgid, struct task *task)
+{
+	int fd = (int)task->args[0];
+	bool alone;
+	char *text = epoll_target(tgid, fd, &alone);
+
+	if (alone)
+		task->wait_class = WAIT_NET;
+	return text ?: count_target(epoll_members(tgid, fd));
+}
+
+char *task_target(pid_t tgid, struct task *task)
 {
 	int decides = task->syscall_known ? syscall_decides(task->syscall) : DECIDED_BY_NOTHING;
 
@@ -307,13 +326,13 @@ char *task_target(pid_t tgid, const struct task *task)
 	case DECIDED_BY_FD:
 	case WAIT_NET:
 	case WAIT_DISK:
-		return fd_target(tgid, (int)task->args[0]);
+		return file_target(tgid, (int)task->args[0]);
 	case DECIDED_BY_POLL:
 		return polled_target(tgid, polled_by_poll(tgid, task));
 	case DECIDED_BY_SELECT:
 		return polled_target(tgid, polled_by_select(tgid, task));
 	case WAIT_POLL:
-		return count_target(epoll_members(tgid, (int)task->args[0]));
+		return epolled_target(tgid, task);
 	case WAIT_CHILD:
 		return child_target((pid_t)task->args[task->syscall == __NR_waitid ? 1 : 0]);
 	}

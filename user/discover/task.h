@@ -41,8 +41,9 @@ ssize_t task_list(pid_t tgid, pid_t **tids);
 
 /*
  * What it waits for, in words: a peer's address, a path, a child.  NULL if there is nothing
- * to say; malloc'd.  The words hold names the target made.
+ * to say; malloc'd.  The words hold names the target made.  An epoll that turns out to be for a
+ * single peer gets its class here.
  */
-char *task_target(pid_t tgid, const struct task *task);
+char *task_target(pid_t tgid, struct task *task);
 
 #endif
