@@ -301,11 +301,15 @@ static uint64_t cut(struct run *run)
 static void begin(struct run *run)
 {
 	struct session *session = &run->session;
-	uint64_t now;
+	uint64_t now = 0;
 
 	session->started = true;
-	now = cut(run);
-	collector__drain(session->collector, RING_READ, free_slot, session->tracer);
+	/* the first time there is much to take up, and what happens meanwhile would be lost: again
+	 */
+	for (int i = 0; i < 2; i++) {
+		now = cut(run);
+		collector__drain(session->collector, RING_READ, free_slot, session->tracer);
+	}
 	collector__begin(session->collector, now);
 	run->attached_ns = run->window_start_ns = run->tails_ns = now;
 	run->window_cpu_ns = own_cpu_ns();
