@@ -84,6 +84,7 @@ class Python:
         self.version = entry["version"]
         self.minor = int(entry["major_minor"].split(".")[1])
         self.root = entry["root"]
+        self.built = entry.get("kind") == "built"  # and runs where it was
         self.exe = entry["exe"]
         self.argv = entry["argv"]
 
@@ -391,6 +392,27 @@ class Lab:
             self.folders.append(ours)
         return inside, ours
 
+    def own_copy(self, py):
+        """
+        (path inside, environment) of a binary and library that nobody else runs: where a stranger
+        runs the same one, a forked child's first calls may be missed.
+        """
+        inside, ours = self.folder_in(py)
+        exe = py.host_path(py.exe)
+        if not (ours / "own").exists():
+            shutil.copy2(exe, ours / "own")
+        if py.built:  # it knows what is its own by what lies beside it
+            for name in ("Lib", "build", "pybuilddir.txt"):
+                if not (ours / name).exists():
+                    (ours / name).symlink_to(exe.parent / name)
+            return inside / "own", {}
+        env = {"PYTHONHOME": os.path.dirname(os.path.dirname(py.exe))}
+        for library in (exe.parent.parent / "lib").glob(f"libpython3.{py.minor}.so.1.0"):
+            if not py.root:
+                shutil.copy2(library, ours / library.name)
+                env["LD_LIBRARY_PATH"] = str(inside)
+        return inside / "own", env
+
     def command(self, py, script, *args, exe=None):
         """(argv, path of the script inside) to run a target under an interpreter."""
         inside, _ = self.folder_in(py)
@@ -457,6 +479,11 @@ class Lab:
             if first:
                 found[int(first[1])] = line
         return found
+
+    def listed_json(self):
+        """{tgid: entry} of `pytrace-bpf list --format json`."""
+        tracer = self.tracer("list", "--format", "json").finish()
+        return {p["tgid"]: p for p in json.loads(tracer.out.text())["processes"]}
 
 
 def target_environment():

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """Running tests/targets/stress.py under a tracer, for test_stress.py and bench/stress."""
 import os
-import pathlib
-import shutil
 
 import packages
 from harness import check, short
@@ -56,25 +54,9 @@ def differences(report, target, told):
     return lines
 
 
-def own_copy(lab, py):
-    """
-    (exe, environment): its own binary and library, or a child's first calls may be missed because a
-    stranger runs the same.
-    """
-    inside, ours = lab.folder_in(py)
-    env = {"PYTHONHOME": os.path.dirname(os.path.dirname(py.exe))}
-    if not (ours / "own").exists():
-        shutil.copy2(py.host_path(py.exe), ours / "own")
-    library = pathlib.Path(py.host_path(py.exe)).parent.parent / "lib"
-    for found in library.glob(f"libpython3.{py.minor}.so.1.0") if not py.root else ():
-        shutil.copy2(found, ours / found.name)
-        env["LD_LIBRARY_PATH"] = str(inside)
-    return inside / "own", env
-
-
 def start(lab, py, *args):
-    exe, env = own_copy(lab, py)
-    if 9 <= py.minor <= 14:  # those the package is for
+    exe, env = lab.own_copy(py)
+    if 9 <= py.minor <= 14 and not py.name.endswith("t"):  # those the package is for
         more = packages.environment(py, ["greenlet"])
         paths = [e["LD_LIBRARY_PATH"] for e in (env, more) if "LD_LIBRARY_PATH" in e]
         env = dict(env, **more)

@@ -3,13 +3,17 @@
 
 A test traces a process a section of tests/targets/endings.py, all by one tracer, each with the
 truth of its own. Where cProfile is a fair judge of a section, that truth is first held against it.
-"""
-import os
-import shutil
 
+Most of a test's time goes into starting interpreters, so no section runs on all ten. Each half of
+them has one of 3.8 - 3.10 that is probed where frames begin and leave, an early and a late one that
+are probed at their opcodes, and one whose code is of a shape of its own (no GIL; Py_DEBUG), so that
+what goes wrong with a way of probing shows in either. test_stress.py mixes all of it on all ten.
+"""
+import packages
 from harness import check, check_none, limit, over, short
 
-ALL = ("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14", "debian-3.15", "pyenv-3.12")
+ONE_HALF = ("debian-3.9", "pyenv-3.10", "debian-3.11", "debian-3.14", "built-3.13t")
+OTHER_HALF = ("pyenv-3.8", "pyenv-3.12", "debian-3.13", "debian-3.15", "debug-3.13")
 FIGURES = ("calls", "segments", "exceptions", "ended_unseen")
 # what tells of the run or of the program rather than of something we missed: where a frame was
 # followed that is gone, or a name is in a page that a young process has not touched yet, there may
@@ -65,11 +69,12 @@ def oracle_problems(lab, py, section):
     ]
 
 
-def run_sections(lab, py, sections, fair=True, harmless=SWALLOWED):
-    """Run them side by side under one tracer: the report and each one's (truth, target)."""
-    if fair:
-        check_none((p for s in sections for p in oracle_problems(lab, py, s)), "the test is wrong")
-    targets = {s: lab.target(py, "endings.py", s) for s in sections}
+def run_sections(lab, py, sections, fair=True, harmless=SWALLOWED, env=None):
+    """Run them side by side under one tracer: the report. `fair`: all of them, none, or which."""
+    prefix = ["env", *(f"{k}={v}" for k, v in env.items())] if env else []
+    fair = sections if fair is True else fair or ()
+    check_none((p for s in fair for p in oracle_problems(lab, py, s)), "the test is wrong")
+    targets = {s: lab.target(py, "endings.py", s, prefix=prefix) for s in sections}
     tgids = ",".join(str(t.tgid) for t in targets.values())
     tracer = lab.tracer("-p", tgids, "--format", "json").attached()
     for target in targets.values():
@@ -90,48 +95,38 @@ def run_sections(lab, py, sections, fair=True, harmless=SWALLOWED):
     return report
 
 
-@over(*ALL)
+
+@limit(60)
+@over(*ONE_HALF)
 def test_exceptions(lab, py):
-    sections = ("exceptions", "generators_in_generators", "signals")
-    run_sections(lab, py, sections, harmless=NO_HARM)
-    run_sections(lab, py, ["timer"], fair=False, harmless=NO_HARM)
+    fair = ("exceptions", "generators_in_generators", "signals", "deep_raise", "deep_catch")
+    run_sections(lab, py, [*fair, "timer"], fair=fair, harmless=NO_HARM)
 
 
-@over(*ALL)
+@limit(60)
+@over(*OTHER_HALF)
 def test_generators_and_coroutines(lab, py):
-    run_sections(lab, py, ("generators", "coroutines", "tasks"))
+    """Finished, closed, thrown into from outside, dropped, collected in a cycle."""
+    fair = ["generators", "coroutines", "tasks", "thrown_through", "thrown_through_many"]
+    fair += ["abandoned"] * (py.minor < 13)
+    more = ["abandoned"] * (py.minor >= 13)
+    run_sections(lab, py, fair + more, fair=fair)
 
 
-@over(*ALL)
-def test_thrown_through(lab, py):
-    """Exceptions that go into a generator from outside, and through those it delegates to."""
-    run_sections(lab, py, ("thrown_through", "thrown_through_many"))
-
-
-@over(*ALL)
-def test_abandoned(lab, py):
-    """Unfinished generators that are dropped, or collected in a cycle."""
-    run_sections(lab, py, ("abandoned",), fair=py.minor < 13)
-
-
-@over(*ALL)
+@limit(60)
+@over(*ONE_HALF)
 def test_from_c_and_back(lab, py):
-    run_sections(lab, py, ("callbacks", "through_ctypes"))
+    """Callbacks of C code, __del__, weakref callbacks; exceptions that C code swallows."""
+    run_sections(lab, py, ("callbacks", "through_ctypes", "deaths", "late_ends"))
 
 
-@over(*ALL)
-def test_finalizers(lab, py):
-    """__del__, weakref callbacks."""
-    run_sections(lab, py, ("deaths",))
-
-
-@over(*ALL)
+@over(*OTHER_HALF)
 def test_made_at_run_time(lab, py):
     sections = ("comprehensions", "makes_code", "swapped_code")
     run_sections(lab, py, sections, harmless=NO_HARM)
 
 
-@over(*ALL)
+@over(*OTHER_HALF)
 def test_deeper_than_tracked(lab, py):
     report = run_sections(lab, py, ("deep",), harmless=NO_HARM)
     told = report.loss("depth")
@@ -140,50 +135,21 @@ def test_deeper_than_tracked(lab, py):
     check(told == deep + 2, f"expected {deep + 2} calls told as too deep, got {told}")
 
 
-@over(*ALL)
-def test_process_ends_with_calls_open(lab, py):
-    run_sections(lab, py, ("os_exit", "sys_exit", "uncaught"), fair=False)
-
-
-@over(*ALL)
-def test_becomes_another_program(lab, py):
-    run_sections(lab, py, ("replaced",), fair=False)
-
-
-@over(*ALL)
-def test_threads_end(lab, py):
-    run_sections(lab, py, ("daemons", "threads"), fair=False, harmless=NO_HARM)
-
-
-@over(*ALL)
-def test_traced_and_profiled(lab, py):
-    """The interpreter's own tracing goes on and off in the middle of calls."""
-    sections = ["settrace", "settrace_opcodes", "settrace_raises", "setprofile", "profiler"]
-    run_sections(lab, py, sections, fair=False, harmless=NO_HARM)
-
-
-@over(*ALL)
-def test_debugged(lab, py):
-    run_sections(lab, py, ("debugger",), fair=False, harmless=NO_HARM)
-
-
-@over(*ALL)
-def test_instrumented_by_another_thread(lab, py):
-    sections = ["profile_toggled"] + ["monitoring_toggled"] * (py.minor >= 12)
-    run_sections(lab, py, sections, fair=False, harmless=NO_HARM)
-
-
-@over(*ALL)
 @limit(60)
+@over(*OTHER_HALF)
+def test_process_or_thread_ends(lab, py):
+    """With calls open, by exit, exec or a shutdown."""
+    sections = ("os_exit", "sys_exit", "uncaught", "replaced", "daemons", "threads")
+    run_sections(lab, py, sections, fair=False)
+
+
+@limit(60)
+@over(*ONE_HALF)
 def test_forks_in_the_middle_of_calls(lab, py):
-    """
-    Both sides come back through what was open. A binary of its own: where a stranger runs the same
-    one, a child's first calls may be missed.
-    """
-    inside, ours = lab.folder_in(py)
-    shutil.copy2(py.host_path(py.exe), ours / "own")
-    home = ["env", f"PYTHONHOME={os.path.dirname(os.path.dirname(py.exe))}"]
-    target = lab.target(py, "endings.py", "forks", exe=inside / "own", prefix=home)
+    """Both sides come back through what was open."""
+    exe, env = lab.own_copy(py)
+    prefix = ["env", *(f"{k}={v}" for k, v in env.items())]
+    target = lab.target(py, "endings.py", "forks", exe=exe, prefix=prefix)
     told, report = lab.run(target)
     problems = problems_of(report, target, told["parent"], "parent")
     for tgid, truth in told["children"].items():
@@ -194,47 +160,58 @@ def test_forks_in_the_middle_of_calls(lab, py):
     check_none(problems, f"losses {report['losses']}")
 
 
-@over("debian-3.13", "debian-3.14", "debian-3.15", "pyenv-3.12")
+@limit(60)
+@over(*ONE_HALF)
+def test_traced_and_profiled(lab, py):
+    """The interpreter's own tracing goes on and off in the middle of calls, by another thread too."""
+    sections = ["settrace", "settrace_opcodes", "settrace_raises", "setprofile", "profiler"]
+    sections += ["debugger", "profile_toggled"] + ["monitoring_toggled"] * (py.minor >= 12)
+    run_sections(lab, py, sections, fair=False, harmless=NO_HARM)
+
+
+@limit(150)  # the package may have to be downloaded
+@over("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14")
+def test_covered_and_debugged(lab, py):
+    """coverage and pdb as they are, on and off in the middle of calls."""
+    sections = ["pdb_session", "coverage_ctrace", "coverage_pytrace"]
+    sections += ["coverage_sysmon"] * (py.minor >= 12) + ["pdb_monitoring"] * (py.minor >= 14)
+    env = packages.environment(py, ["coverage"])
+    run_sections(lab, py, sections, fair=False, harmless=NO_HARM, env=env)
+
+
+@limit(60)
+@over("pyenv-3.12", "debian-3.13", "debian-3.15", "debug-3.13")
 def test_monitored(lab, py):
+    """What 3.12 and later instrument: other handlers, each with probes of its own."""
     sections = ("monitoring_all", "monitoring_few", "monitoring_disabled", "monitoring_local")
     run_sections(lab, py, sections, fair=False, harmless=NO_HARM)
 
 
-@over("debian-3.13", "debian-3.14", "debian-3.15", "pyenv-3.12")
+@over("pyenv-3.12", "debian-3.14")
 def test_monitored_on_a_busy_cpu(lab, py):
     # its hog is a forked child, which other users of the build may leave unprobed for a while
     harmless = NO_HARM | {"fork_unprobed"}
     run_sections(lab, py, ("monitoring_on_a_busy_cpu",), fair=False, harmless=harmless)
 
 
-@over(*ALL)
-def test_exceptions_deeper_than_tracked(lab, py):
-    """What happens below all that is tracked is nothing to the calls above."""
-    run_sections(lab, py, ("deep_raise", "deep_catch"), harmless=NO_HARM)
-
-
-@over(*ALL)
-def test_exception_goes_on_after_a_pause(lab, py):
-    run_sections(lab, py, ("late_ends",))
-
-
-@over(*ALL)
+@over(*ONE_HALF)
 def test_swallowed_exceptions_come_first(lab, py):
     """A tracer learns what a build is like from its first hits: from such ones, too."""
     run_sections(lab, py, ("swallowed_first",))
 
 
-@over(*ALL)
+@over(*OTHER_HALF)
 def test_swallowed_exceptions_come_later(lab, py):
     run_sections(lab, py, ("swallowed_later",))
 
 
-@over(*ALL)
+@over("debian-3.11", "debian-3.13", "debian-3.15", "built-3.13t")
 def test_constructors_come_first(lab, py):
+    """From 3.13 on they have a frame of their own below."""
     run_sections(lab, py, ("constructors_first",), harmless=NO_HARM)
 
 
-@over(*ALL)
+@over(*ONE_HALF)
 def test_time_until_swallowed(lab, py):
     """The time between the first raise and the last is the call's, too."""
     target = lab.target(py, "endings.py", "swallowed_slowly")
@@ -245,7 +222,7 @@ def test_time_until_swallowed(lab, py):
     check(wall >= slept, f"__getattr__(): expected at least {slept} s of wall time, got {wall}")
 
 
-@over(*ALL)
+@over(*OTHER_HALF)
 def test_interpreters_in_the_interpreter(lab, py):
     sections = ("within_main_thread", "within_threads", "inside_first")
     run_sections(lab, py, sections, fair=False)

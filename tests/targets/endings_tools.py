@@ -5,7 +5,10 @@ it then runs other, instrumented instructions, and in part runs them again.
 """
 import bdb
 import cProfile
+import io
+import itertools
 import os
+import pdb
 import subprocess
 import sys
 import threading
@@ -190,6 +193,91 @@ def debugger():
     expect_seen("user_line", "user_return")
 
 
+# --- pdb
+
+
+class Keyboard:
+    """Somebody types this, over and over."""
+
+    lines = """
+        step, step, next, where, up, down, args, return, p 1, step, tbreak worker_inner, continue,
+        step, until, return, list, longlist, continue
+    """.split(",")
+
+    def __init__(self):
+        self.typed = itertools.cycle(map(str.strip, self.lines))
+
+    def readline(self):
+        saw("readline")
+        return next(self.typed) + "\n"
+
+
+def pdb_session(**options):
+    """set_trace(), some steps, and on, in the middle of calls."""
+    screen = io.StringIO()
+    bugs = pdb.Pdb(stdin=Keyboard(), stdout=screen, nosigint=True, readrc=False, **options)
+
+    def leave():
+        saw("leave")
+        bugs.set_continue()
+        sys.settrace(None)
+        if hasattr(bugs, "stop_trace"):
+            bugs.stop_trace()
+
+    Switch(bugs.set_trace, leave).run(16)
+    bugs.clear_all_breaks()
+    if "worker_inner()" not in screen.getvalue():
+        raise AssertionError(f"pdb said {screen.getvalue()!r}")
+    expect_seen("readline", "leave")
+
+
+def pdb_monitoring():
+    """From 3.14 on pdb can use sys.monitoring."""
+    pdb_session(backend="monitoring")
+
+
+# --- coverage, a package
+
+
+def covered(core, tracer):
+    """Measured, paused and measured again, in the middle of calls."""
+    os.environ["COVERAGE_CORE"] = core
+    import coverage
+
+    measured = coverage.Coverage(data_file=None, config_file=False)
+    going_on = []
+
+    def on():
+        saw("on")
+        if not going_on:
+            going_on.append(1)
+            measured.start()
+
+    def off():
+        saw("off")
+        if going_on:
+            going_on.clear()
+            measured.stop()
+
+    Switch(on, off).run()
+    used, lines = dict(measured.sys_info())["core"], measured.get_data().lines(__file__)
+    if used != tracer or not lines:
+        raise AssertionError(f"coverage used {used} and saw lines {lines}")
+    expect_seen("on", "off")
+
+
+def coverage_ctrace():
+    covered("ctrace", "CTracer")
+
+
+def coverage_pytrace():
+    covered("pytrace", "PyTracer")
+
+
+def coverage_sysmon():
+    covered("sysmon", "SysMonitor")
+
+
 # --- sys.monitoring
 
 TOOL = 3
@@ -359,6 +447,9 @@ SECTIONS = {
         setprofile,
         profiler,
         debugger,
+        pdb_session,
+        coverage_ctrace,
+        coverage_pytrace,
         profile_toggled,
     )
 }
@@ -373,6 +464,9 @@ if sys.version_info >= (3, 12):
                 monitoring_local,
                 monitoring_on_a_busy_cpu,
                 monitoring_toggled,
+                coverage_sysmon,
             )
         }
     )
+if sys.version_info >= (3, 14):
+    SECTIONS["pdb_monitoring"] = pdb_monitoring

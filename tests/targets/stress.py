@@ -5,7 +5,8 @@
 
 What is done depends on the seed and, as threads take turns, how often on the machine; the result
 is what was in fact done: {"truth": {function: [calls, segments, exceptions, ended_unseen]},
-"children": {tgid: the same}}. With the names of actions only these are done. With `hard` there are
+"children": {tgid: the same}}. With the names of actions only these are done, with a minus before
+them all but these. With `hard` there are
 also exceptions far below the depth that is tracked, and exceptions swallowed by C after a pause.
 With `late` it has worked for a while when it says that it is ready, and waits in the middle of
 everything: what is begun from then on counts.
@@ -78,8 +79,8 @@ def choose(wanted):
     if "hard" in wanted:
         ACTIONS.extend(HARD)
     some = [f for f in ACTIONS + HARD if f.__name__ in wanted]
-    ACTIONS[:] = some or ACTIONS
-    return not some or "switcher" in wanted
+    ACTIONS[:] = [f for f in some or ACTIONS if "-" + f.__name__ not in wanted]
+    return "switcher" in wanted or not some and "-switcher" not in wanted
 
 
 def main():
