@@ -6,7 +6,15 @@ import shutil
 import struct
 import subprocess
 
-from harness import NO_GIL, TREE, check, check_none, limit, over, target_environment
+from harness import (
+    NO_GIL,
+    TREE,
+    check,
+    check_none,
+    limit,
+    over,
+    target_environment,
+)
 from hosts import c_host, is_pic
 from test_counts import call_problems, compare, observed, run_and_compare
 
@@ -254,6 +262,12 @@ def patched(lab, py, patch):
     return inside / program.name
 
 
+def check_refused_entry(entry, reason):
+    """What `list --format json` says of one."""
+    check(entry.get("calls_method") == "none", f"`list` says {entry}")
+    check(reason in entry.get("reason", ""), f"`list` says {entry}, not {reason!r}")
+
+
 REFUSED = {
     # patch: (version, what the reason must tell, are its functions known?)
     future_version: ("3.11", "not a version we know", False),
@@ -272,7 +286,7 @@ def test_what_does_not_verify(lab, py):
     for patch, (version, _, _) in REFUSED.items():
         if py.name.endswith(version):
             targets[patch] = lab.target(py, "sleeps.py", 1, 20, exe=patched(lab, py, patch))
-    listed = lab.listed()
+    listed, entries = lab.listed(), lab.listed_json()
     tgids = ",".join(str(t.tgid) for t in targets.values())
     tracer = lab.tracer("-p", tgids, "--format", "json").attached()
     for target in targets.values():
@@ -280,6 +294,7 @@ def test_what_does_not_verify(lab, py):
     report = tracer.report()
     for patch, target in targets.items():
         _, reason, named = REFUSED[patch]
+        check_refused_entry(entries.get(target.tgid, {}), reason)
         name, process = patch.__name__, report.process(target.tgid)
         check(process["calls_method"] == "none", f"{name}: calls_method {process['calls_method']}")
         check(reason in (process["reason"] or ""), f"{name}: reason {process['reason']!r}")

@@ -63,6 +63,7 @@ def test_list_and_process_entry(lab, py):
     line = lab.listed().get(target.tgid)
     check(line, f"{target.tgid} is not in the list")
     check(py.version in line, f"{py.version} is not in {line!r}")
+    entry = lab.listed_json().get(target.tgid, {})
     report = check_traced(lab, target)
     process = report.process(target.tgid)
     check(process["python"] == py.version, f"python is {process['python']!r}, not {py.version}")
@@ -70,6 +71,9 @@ def test_list_and_process_entry(lab, py):
     check(process["calls_method"] == method, f"{process['calls_method']}, not {method}")
     check(method in line, f"{method} is not in {line!r}")
     build = process["build"]
+    for key in ("comm", "command", "python", "build", "calls_method"):
+        check(entry.get(key) == process[key], f"`list` says {entry.get(key)!r} of {key}")
+    check(entry["threads"] == 1 and "reason" not in entry, f"`list` says {entry}")
     if py.root:
         check(build.endswith(py.exe), f"build is {build!r}, not {py.exe}")
     else:

@@ -221,8 +221,7 @@ static void versions_from_strings(void **state)
 	}
 }
 
-/* Py_DEBUG changes no struct that is in the tables, Py_TRACE_REFS puts two pointers into each
- * object. */
+/* Py_DEBUG changes no struct that is in the tables. */
 static void debug_builds(void **state)
 {
 	struct small_elf s = small_3_9();
@@ -232,11 +231,39 @@ static void debug_builds(void **state)
 	assert_int_equal(analyse(&s), 0);
 	assert_true(build.layout_known);
 	assert_int_equal(build.method, CALLS_USDT);
-	s = small_3_9();
-	s.extra_symbol = "_Py_PrintReferences";
+}
+
+/*
+ * Before 3.13 Py_TRACE_REFS makes objects larger.  From then on it does not, but what tells whether
+ * the JIT is on is elsewhere.
+ */
+static void trace_refs_builds(void **state)
+{
+	static const char says[] = "Remaining object addresses:\n";
+	struct small_elf s = small_3_9();
+
+	(void)state;
+	s.strings[2] = says;
 	assert_int_equal(analyse(&s), 0);
 	assert_false(build.layout_known);
+	assert_int_equal(build.method, CALLS_NONE);
 	assert_non_null(strstr(build.reason, "Py_TRACE_REFS"));
+	for (unsigned int minor = 13; minor <= 15; minor++) {
+		for (int trace_refs = 0; trace_refs < 2; trace_refs++) {
+			s = (struct small_elf){.hex = 0x030000f0 + (minor << 16),
+					       .row = small_row(minor, 0),
+					       .strings = {trace_refs ? says : "", "PYTHON_JIT"}};
+			assert_int_equal(analyse(&s), 0);
+			assert_true(build.layout_known);
+			assert_int_equal(build.method, CALLS_OPCODE);
+			assert_string_equal(build.reason, "");
+			assert_true(build.jit);
+			assert_int_equal(build.interp_jit != LAYOUT_ABSENT,
+					 minor > 13 && !trace_refs);
+			assert_int_equal(build.interp_optimizer != LAYOUT_ABSENT,
+					 minor == 13 && !trace_refs);
+		}
+	}
 }
 
 static void usdt_sites_and_semaphores(void **state)
@@ -433,21 +460,43 @@ static void jumps_into_handlers_are_avoided(void **state)
 	assert_true(site_at_vaddr(handler) && site_at_vaddr(handler)->stepped);
 }
 
-static void a_shared_throw_block_is_no_site(void **state)
+static void check_refused(const char *reason)
 {
+	assert_true(build.layout_known); /* it has waits, with names */
+	assert_int_equal(build.method, CALLS_NONE);
+	assert_int_equal(build.site_count, 0);
+	assert_non_null(strstr(build.reason, reason));
+}
+
+/* Without the place where throw() goes into generators, what it runs would be missed. */
+static void throw_that_is_not_found_is_refused(void **state)
+{
+	static const uint8_t ends[] = {0xc3}, looks_elsewhere[] = {0xc9}; /* test %ecx,%ecx */
 	struct small_elf s = small_3_13();
-	uint8_t jump[5] = {0xe9};
-	uint64_t from = SMALL_USDT + 32;
-	int32_t distance = (int32_t)(SMALL_COLD - (from + sizeof(jump)));
 
 	(void)state;
-	memcpy(jump + 1, &distance, sizeof(distance));
+	/* others come there, too */
 	small_elf_make(&s);
-	small_put(&s, from - SMALL_TEXT_SHIFT, jump, sizeof(jump));
+	small_jump(&s, SMALL_USDT + 32, SMALL_COLD);
 	assert_int_equal(analyse_bytes(s.bytes, sizeof(s.bytes)), 0);
-	assert_int_equal(build.method, CALLS_OPCODE);
-	for (size_t i = 0; i < build.site_count; i++)
-		assert_int_not_equal(build.sites[i].kind, SITE_THROW);
+	check_refused("throw()");
+	/* the flag is looked at nowhere */
+	s = small_3_13();
+	small_elf_make(&s);
+	small_put(&s, SMALL_EVAL + 1 - SMALL_TEXT_SHIFT, ends, sizeof(ends));
+	assert_int_equal(analyse_bytes(s.bytes, sizeof(s.bytes)), 0);
+	check_refused("throw()");
+	/* or what is looked at is not the flag */
+	s = small_3_13();
+	small_elf_make(&s);
+	small_put(&s, SMALL_EVAL + 10 - SMALL_TEXT_SHIFT, looks_elsewhere, sizeof(looks_elsewhere));
+	assert_int_equal(analyse_bytes(s.bytes, sizeof(s.bytes)), 0);
+	check_refused("throw()");
+	/* there is no telling where the function begins */
+	s = small_3_13();
+	s.no_eval_symbol = true;
+	assert_int_equal(analyse(&s), 0);
+	check_refused("throw()");
 }
 
 static void a_table_that_does_not_fit_is_refused(void **state)
@@ -589,6 +638,7 @@ int main(void)
 		cmocka_unit_test(nonsense_offsets_are_refused),
 		cmocka_unit_test(versions_from_strings),
 		cmocka_unit_test(debug_builds),
+		cmocka_unit_test(trace_refs_builds),
 		cmocka_unit_test(usdt_sites_and_semaphores),
 		cmocka_unit_test(frame_eval_sites_without_usdt),
 		cmocka_unit_test(doubtful_loops_are_refused),
@@ -596,7 +646,7 @@ int main(void)
 		cmocka_unit_test(frame_eval_sites_of_real_builds),
 		cmocka_unit_test(a_built_in_jit_shows),
 		cmocka_unit_test(jumps_into_handlers_are_avoided),
-		cmocka_unit_test(a_shared_throw_block_is_no_site),
+		cmocka_unit_test(throw_that_is_not_found_is_refused),
 		cmocka_unit_test(a_table_that_does_not_fit_is_refused),
 		cmocka_unit_test(kernel_emulated_instructions),
 		cmocka_unit_test(a_file_may_shrink_meanwhile),

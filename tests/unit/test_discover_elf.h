@@ -50,6 +50,7 @@ struct small_elf {
 	const char *strings[4];           /* into .rodata, NUL between them */
 	const char *extra_symbol;
 	const char *needs[2]; /* libraries */
+	bool no_eval_symbol;
 	bool usdt;
 	uint64_t sdt_shift; /* .stapsdt.base is so far from where the notes say */
 	uint8_t bytes[SMALL_BYTES];
@@ -251,7 +252,8 @@ static void small_symbols(struct small_elf *s)
 	} symbols[] = {
 		{"_PyRuntime", SMALL_DATA + SMALL_DATA_SHIFT, 0xf00, STT_OBJECT},
 		{"PyTraceBack_Here", SMALL_UNWIND, 0xf00, STT_FUNC},
-		{"_PyEval_EvalFrameDefault", SMALL_EVAL, SMALL_COLD - SMALL_EVAL, STT_FUNC},
+		{s->no_eval_symbol ? NULL : "_PyEval_EvalFrameDefault", SMALL_EVAL,
+		 SMALL_COLD - SMALL_EVAL, STT_FUNC},
 		{s->hex ? "Py_Version" : NULL, SMALL_DATA + SMALL_DATA_SHIFT + 0xff8, 0xf00,
 		 STT_OBJECT},
 		{s->extra_symbol, SMALL_UNDEFINED, 0xf00, STT_NOTYPE},

@@ -18,7 +18,6 @@
 #include "../../user/attach/heads.h"
 #include "../replay/recording.h"
 
-#define MAX_RECORDINGS 64
 #define MAX_SLOTS 1024
 #define NAME_BYTES 64
 #define OWN_FILE "programs.py"
@@ -193,28 +192,33 @@ static void replays(void **state)
 
 int main(void)
 {
-	struct CMUnitTest tests[MAX_RECORDINGS] = {0};
-	static char names[MAX_RECORDINGS][NAME_BYTES];
-	size_t count = 0;
+	struct CMUnitTest *tests = NULL;
+	char(*names)[NAME_BYTES] = NULL;
+	int failed = 1;
 	glob_t found;
-	int failed;
 
 	if (glob("tests/replay/recordings/*.gz", 0, NULL, &found)) {
 		fprintf(stderr, "no recordings: not run in the source tree?\n");
 		return 1;
 	}
-	for (; count < found.gl_pathc && count < MAX_RECORDINGS; count++) {
-		const char *base = strrchr(found.gl_pathv[count], '/') + 1;
+	tests = calloc(found.gl_pathc, sizeof(*tests));
+	names = calloc(found.gl_pathc, sizeof(*names));
+	if (!tests || !names)
+		goto cleanup;
+	for (size_t i = 0; i < found.gl_pathc; i++) {
+		const char *base = strrchr(found.gl_pathv[i], '/') + 1;
 
-		snprintf(names[count], NAME_BYTES, "%.*s", (int)(strlen(base) - strlen(".gz")),
-			 base);
-		tests[count] = (struct CMUnitTest){
-			.name = names[count],
+		snprintf(names[i], NAME_BYTES, "%.*s", (int)(strlen(base) - strlen(".gz")), base);
+		tests[i] = (struct CMUnitTest){
+			.name = names[i],
 			.test_func = replays,
-			.initial_state = found.gl_pathv[count],
+			.initial_state = found.gl_pathv[i],
 		};
 	}
-	failed = _cmocka_run_group_tests("recordings", tests, count, NULL, NULL);
+	failed = _cmocka_run_group_tests("recordings", tests, found.gl_pathc, NULL, NULL);
+cleanup:
+	free(names);
+	free(tests);
 	globfree(&found);
 	return failed;
 }

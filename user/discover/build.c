@@ -60,9 +60,17 @@ static int choose_method(const struct elf_file *elf, struct code *code,
 	out->method = CALLS_OPCODE;
 	err = jit_built_in(elf);
 	out->jit = err > 0;
-	out->interp_jit = row->interp_jit;
-	out->interp_optimizer = row->interp_optimizer;
+	/* with Py_TRACE_REFS there is a pointer more before these (pycore_object_state.h) */
+	out->interp_jit = out->trace_refs ? LAYOUT_ABSENT : row->interp_jit;
+	out->interp_optimizer = out->trace_refs ? LAYOUT_ABSENT : row->interp_optimizer;
 	return err < 0 ? err : 0;
+}
+
+static void refuse_calls(struct build *out, const char *why)
+{
+	snprintf(out->reason, sizeof(out->reason), "%s", why);
+	out->method = CALLS_NONE;
+	out->site_count = 0;
 }
 
 /* The sites beside those of calls and returns; without them some ends and entries are not seen. */
@@ -72,18 +80,16 @@ static int add_exceptional_sites(const struct elf_file *elf, struct code *code, 
 
 	err = sites_add_unwind(elf, code, out);
 	if (err == -ENOENT) {
-		snprintf(out->reason, sizeof(out->reason),
-			 "PyTraceBack_Here not found (stripped?): exceptions could not be told");
-		out->method = CALLS_NONE;
-		out->site_count = 0;
+		refuse_calls(out, "PyTraceBack_Here not found (stripped?): exceptions could not be "
+				  "told");
 		return 0;
 	}
 	if (err || out->method != CALLS_OPCODE)
 		return err;
 	err = sites_add_throw(elf, code, out);
 	if (err == -ENOENT) {
-		snprintf(out->reason, sizeof(out->reason),
-			 "generators entered by throw() or close() are not seen");
+		refuse_calls(out, "where throw() and close() go into generators was not found: "
+				  "those calls would be missed");
 		err = 0;
 	}
 	return err;
@@ -101,11 +107,8 @@ static int add_sites(const struct elf_file *elf, const struct py_version_row *ro
 	if (!err && out->method != CALLS_NONE)
 		err = add_exceptional_sites(elf, code, out);
 	if (err == -EFBIG || err == -E2BIG) {
-		snprintf(out->reason, sizeof(out->reason), "%s",
-			 err == -EFBIG ? "its code is larger than we read"
-				       : "it has more probe sites than a build can have");
-		out->method = CALLS_NONE;
-		out->site_count = 0;
+		refuse_calls(out, err == -EFBIG ? "its code is larger than we read"
+						: "it has more probe sites than a build can have");
 		err = 0;
 	}
 	code__free(code);

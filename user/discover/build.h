@@ -52,6 +52,7 @@ struct build {
 	bool layout_known;
 	struct py_layout layout;
 	enum calls_method method;
+	bool trace_refs;     /* Py_TRACE_REFS */
 	bool jit;            /* it has a JIT, which may be on or off in a process */
 	uint32_t interp_jit; /* what tells which: see struct py_version_row */
 	uint32_t interp_optimizer;

@@ -93,6 +93,7 @@ struct version_strings {
 	int exact_micro; /* of a string "3.N.M", same convention */
 	int tail_micro;  /* of a string that ends so */
 	bool jit;
+	bool trace_refs;
 };
 
 static void note_value(int *slot, long value)
@@ -192,12 +193,24 @@ int jit_built_in(const struct elf_file *elf)
 }
 
 /*
+ * What only builds with Py_TRACE_REFS can say (Objects/object.c). The functions that say it are not
+ * exported.
+ */
+static void search_trace_refs(const char *bytes, size_t size, struct version_strings *found)
+{
+	static const char text[] = "Remaining object addresses:\n";
+
+	if (memmem(bytes, size, text, sizeof(text) - 1))
+		found->trace_refs = true;
+}
+
+/*
  * Before 3.11 the version is only in strings: the cache tag names the minor
  * version, and one string agrees with it.  -ENOENT if they do not tell.
  */
 static int version_from_strings(const struct elf_file *elf, struct version *out)
 {
-	struct version_strings found = {-1, -1, -1, false};
+	struct version_strings found = {.tag_minor = -1, .exact_micro = -1, .tail_micro = -1};
 	int err, micro;
 
 	err = search_segments(elf, &found, search_tag);
@@ -387,9 +400,8 @@ static const struct py_version_row *find_row(const struct elf_file *elf,
 		    !(row->kinds & kind))
 			continue;
 		if (!row->debug) {
-			/* Objects/object.c: defined if Py_TRACE_REFS, two pointers more in each
-			 * object */
-			if (defines(elf, "_Py_PrintReferences")) {
+			/* two pointers more in each object; later versions have a table instead */
+			if (build->trace_refs) {
 				refuse(build, "a build with Py_TRACE_REFS before 3.13");
 				return NULL;
 			}
@@ -414,6 +426,7 @@ static const struct py_version_row *find_row(const struct elf_file *elf,
 int layout_identify(const struct elf_file *elf, const struct elf_symbol *runtime,
 		    struct build *build, const struct py_version_row **row)
 {
+	struct version_strings found = {.trace_refs = false};
 	struct version version = {0};
 	struct elf_symbol code_type;
 	int err;
@@ -441,6 +454,10 @@ int layout_identify(const struct elf_file *elf, const struct elf_symbol *runtime
 		refuse(build, "its program is stripped: nothing tells where its runtime is");
 		return 0;
 	}
+	err = search_segments(elf, &found, search_trace_refs);
+	if (err && err != -EFBIG)
+		return err;
+	build->trace_refs = found.trace_refs;
 	*row = find_row(elf, runtime, &version, build);
 	if (!*row)
 		return 0;
