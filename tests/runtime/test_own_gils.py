@@ -22,15 +22,19 @@ def pair_problems(report, tgid, pair, elapsed):
         yield f"{pair}: waited {waited:.3f} s for the GIL of {elapsed:.3f}, {ready:.3f} s ready"
     if locks:
         yield f"{pair}: {locks:.6f} s of locks, they take none"
+    known = 0
     for waiter, other in (pair, pair[::-1]):
         by = collections.Counter()
         for g in report["gil"]:
             if g["tgid"] == tgid and short(g["waiter"]) == waiter:
                 by[short(g["holder"])] += g["seconds"]["sum"]
         named = {name for names in PAIRS for name in names if by[name]}
-        # run() is where the other one may be just before
-        if named != {other} or by[other] + by["run"] < 0.7 * by.total():
+        # of some the holder's function stays unknown
+        if named - {other}:
             yield f"{waiter}: held by {dict(by)}, it is {other}"
+        known += by[other]
+    if not known:
+        yield f"{pair}: no holder known"
 
 
 def gil_problems(report, tgid, pair, elapsed, gils):
