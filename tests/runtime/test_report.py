@@ -187,8 +187,11 @@ def bucket_quantile_range(buckets, q):
     return None
 
 
-def histogram_problems(what, h):
-    """What must hold between the numbers of one histogram."""
+def histogram_problems(what, h, before=0):
+    """
+    What must hold between the numbers of one histogram.  Up to `before` of what is in its buckets
+    began before the window: of those only what is of the window is in the sum.
+    """
     keys = ("sum", "buckets", "censored", *QUANTILES)
     problems = [f"{what} has no {k}" for k in keys if k not in h]
     if problems:
@@ -206,7 +209,8 @@ def histogram_problems(what, h):
     if any(a > b * 1.1 for a, b in zip(values, values[1:])):
         problems.append(f"{what}: quantiles do not rise: {values}")
     # what is left of the shortest calls without our probes is as much estimate as call
-    least = h["min"] * count if h["min"] > 2 ** (FIRST_BUCKET / 8) else 0
+    whole = max(count - before, 0) if h["min"] > 2 ** (FIRST_BUCKET / 8) else 0
+    least = h["min"] * whole
     if not least <= h["sum"] * 1.000001 or not h["sum"] <= h["max"] * count * 1.000001:
         problems.append(f"{what}: sum {h['sum']} of {count} between {h['min']} and {h['max']}")
     for key, q in (("p50", 0.5), ("p99", 0.99)):
@@ -300,7 +304,7 @@ def report_problems(report):
         problems += function_problems(f)
     for w in report["waits"]:
         what = f"wait {w.get('class')} in {w.get('function')}"
-        problems += shape_problems(what, w, WAIT) or histogram_problems(what, w["seconds"])
+        problems += shape_problems(what, w, WAIT) or histogram_problems(what, w["seconds"], 8)
         if w["class"] not in CLASSES:
             problems.append(f"{what}: no such class")
     for s in report["stacks"]:
