@@ -36,7 +36,8 @@ def test_stopped_world(lab, py):
     seconds = sum(w["seconds"]["sum"] for w in spinners)
     lab.note(f"{len(result['pauses'])} pauses of {pauses:.3f} s, two stopped for {seconds:.3f} s: {dict(waits)}")
     check(pauses > 0.3, f"only {pauses} s of pauses")
-    check(1.4 * pauses < seconds < 2.02 * pauses, f"{seconds:.3f} s for two, {pauses:.3f} s of pauses")
+    # of three busy threads two have a CPU: one that is ready, but does not run, is not stopped by it
+    check(1.2 * pauses < seconds < 2.02 * pauses, f"{seconds:.3f} s for two, {pauses:.3f} s of pauses")
     wakers = collections.Counter()
     for w in spinners:
         wakers[w["waker"] and short(w["waker"])] += w["seconds"]["sum"]
