@@ -45,15 +45,10 @@ struct shadow_frame {
 
 enum deep_state { DEEP_ENTERED, DEEP_RAISED, DEEP_LEFT };
 
-struct chunk1 {
-	struct shadow_frame frames[STACK_CHUNK1];
+struct stack_chunk {
+	struct shadow_frame frames[STACK_CHUNK];
 };
-struct chunk2 {
-	struct shadow_frame frames[STACK_CHUNK2];
-};
-struct chunk3 {
-	struct shadow_frame frames[STACK_CHUNK3];
-};
+_Static_assert(sizeof(struct stack_chunk) <= STORAGE_MAX_BYTES, "fits task storage");
 
 #define RECENT_FUNCTIONS 32
 #define OPEN_CALLBACKS 4 /* event loops inside each other's callbacks */
@@ -152,6 +147,7 @@ struct thread {
 	u8 hit_entry;  /* which of the two it was */
 	u8 deep_state; /* enum deep_state: what it did then */
 	u8 pad2[2];
+	u32 stack_chunks; /* of its own in the map of that name */
 	u32 seeding;    /* scratch: open calls not put on the stack yet (no loop bound to verify) */
 	u64 entering;   /* scratch: the frame of an entry */
 	u64 not_before; /* do not search for the thread state again before this */
@@ -161,10 +157,11 @@ struct thread {
 	struct known_type types[KNOWN_TYPES];        /* by address */
 
 	u8 head[HEAD_BYTES]; /* scratch: a copy of the current frame's head */
-	struct shadow_frame frames[STACK_CHUNK0];
+	struct shadow_frame frames[STACK_INLINE];
 	u64 gathering; /* 1: somebody is at `gathered` */
 	struct record_waits gathered[GATHERS];
 };
+_Static_assert(sizeof(struct thread) <= STORAGE_MAX_BYTES, "fits task storage");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
@@ -173,17 +170,30 @@ struct {
 	__type(value, struct thread);
 } threads SEC(".maps");
 
-#define STACK_MAP(name, chunk)                                                                     \
-	struct {                                                                                   \
-		__uint(type, BPF_MAP_TYPE_TASK_STORAGE);                                           \
-		__uint(map_flags, BPF_F_NO_PREALLOC);                                              \
-		__type(key, int);                                                                  \
-		__type(value, struct chunk);                                                       \
-	} name SEC(".maps")
+/* What of its shadow stack comes after `frames`. */
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct stack_chunk);
+} first_chunks SEC(".maps");
 
-STACK_MAP(stacks1, chunk1);
-STACK_MAP(stacks2, chunk2);
-STACK_MAP(stacks3, chunk3);
+/* And after that: few threads come so deep.  By thread id (high half) and which chunk it is. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_STACK_CHUNKS);
+	__type(key, u64);
+	__type(value, struct stack_chunk);
+} stack_chunks SEC(".maps");
+
+/* What a new one is made from. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct stack_chunk);
+} stack_chunk_blank SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

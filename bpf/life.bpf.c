@@ -70,6 +70,7 @@ static __always_inline void thread_abandon(struct task_struct *task)
 	if (!t)
 		return;
 	bpf_loop(STACK_MAX * 2, abandon, &t, 0);
+	stack_chunks_free(task, t);
 }
 
 SEC("tp_btf/sched_process_exec")

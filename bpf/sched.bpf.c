@@ -15,8 +15,12 @@
 
 #define EARLY_NS 1000000 /* between a wakeup and the switch it came too early for */
 
-/* The thread's state if its process is traced; made at first sight. */
-static __always_inline struct thread *traced_thread(struct task_struct *task, u64 now)
+/*
+ * The thread's state if its process is traced; made at first sight.  `next`: it goes on the CPU.
+ * Then its state may be made when it goes off again: the kernel has one ready, and the thread that
+ * goes off may have got that (both are new to us when their process is taken in).
+ */
+static __always_inline struct thread *traced_thread(struct task_struct *task, bool next)
 {
 	struct process_entry *p;
 	struct thread *t;
@@ -33,7 +37,8 @@ static __always_inline struct thread *traced_thread(struct task_struct *task, u6
 			return NULL;
 		t = bpf_task_storage_get(&threads, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
 		if (!t) {
-			lose(LOSS_STORAGE);
+			if (!next)
+				lose(LOSS_STORAGE);
 			return NULL;
 		}
 	}
@@ -197,12 +202,12 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 	     unsigned int prev_state)
 {
 	u64 now = bpf_ktime_get_ns();
-	struct thread *t = traced_thread(prev, now);
+	struct thread *t = traced_thread(prev, false);
 
 	if (t)
 		/* a preempted task runs on, even if it was about to sleep */
 		switch_out(prev, t, preempt || prev_state == TASK_RUNNING, prev_state, now);
-	t = traced_thread(next, now);
+	t = traced_thread(next, true);
 	if (t)
 		switch_in(next, t, now);
 	if (t)
@@ -358,7 +363,7 @@ static __always_inline int visit(struct task_struct *task, bool look)
 	now = bpf_ktime_get_ns();
 	t = bpf_task_storage_get(&threads, task, NULL, 0);
 	if (!t) {
-		t = traced_thread(task, now);
+		t = traced_thread(task, false);
 		if (!t)
 			return 0;
 		t->off_function = t->waker = NO_FUNCTION;
@@ -366,7 +371,7 @@ static __always_inline int visit(struct task_struct *task, bool look)
 		return 0;
 	}
 	gathered_tell(t);
-	t = traced_thread(task, now);
+	t = traced_thread(task, false);
 	if (!t)
 		return 0;
 	gc_tell_open(task, now);

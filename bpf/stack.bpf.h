@@ -16,32 +16,51 @@ enum ending {
 	ENDED_UNSEEN, /* gone, but when and how was not seen */
 };
 
-static __always_inline struct shadow_frame *chunk_frame(void *map, struct task_struct *task,
-							u32 index, u32 count, u64 create)
+static __always_inline u64 stack_chunk_key(const struct task_struct *task, u32 nth)
 {
-	struct shadow_frame *frames = bpf_task_storage_get(map, task, NULL, create);
-
-	if (!frames)
-		return NULL;
-	barrier_var(frames); /* no arithmetic on it before the check */
-	barrier_var(index);
-	if (index >= count)
-		return NULL;
-	return &frames[index];
+	return (u64)task->pid << 32 | nth;
 }
 
-static __noinline struct shadow_frame *shadow_deep(struct task_struct *task, u32 index, u64 create)
+/* The nth of a thread's chunks after the first. */
+static __always_inline struct stack_chunk *stack_chunk(struct task_struct *task, struct thread *t,
+						       u32 nth, u64 create)
 {
-	index -= STACK_CHUNK0;
-	if (index < STACK_CHUNK1)
-		return chunk_frame(&stacks1, task, index, STACK_CHUNK1, create);
-	index -= STACK_CHUNK1;
-	if (index < STACK_CHUNK2)
-		return chunk_frame(&stacks2, task, index, STACK_CHUNK2, create);
-	index -= STACK_CHUNK2;
-	if (index < STACK_CHUNK3)
-		return chunk_frame(&stacks3, task, index, STACK_CHUNK3, create);
-	return NULL;
+	u64 key = stack_chunk_key(task, nth);
+	struct stack_chunk *chunk = bpf_map_lookup_elem(&stack_chunks, &key);
+	u32 zero = 0;
+	void *blank;
+
+	if (chunk || !create)
+		return chunk;
+	blank = bpf_map_lookup_elem(&stack_chunk_blank, &zero);
+	if (!blank || bpf_map_update_elem(&stack_chunks, &key, blank, BPF_NOEXIST))
+		return NULL;
+	if (t->stack_chunks <= nth)
+		t->stack_chunks = nth + 1;
+	return bpf_map_lookup_elem(&stack_chunks, &key);
+}
+
+static __noinline struct shadow_frame *shadow_deep(struct task_struct *task, struct thread *t,
+						   u32 index, u64 create)
+{
+	struct stack_chunk *chunk;
+
+	index -= STACK_INLINE;
+	if (index < STACK_CHUNK) {
+		chunk = bpf_task_storage_get(&first_chunks, task, NULL, create);
+	} else if (index < STACK_CHUNKS * STACK_CHUNK) {
+		chunk = stack_chunk(task, t, index / STACK_CHUNK - 1, create);
+		index %= STACK_CHUNK;
+	} else {
+		return NULL;
+	}
+	if (!chunk)
+		return NULL;
+	barrier_var(chunk); /* no arithmetic on it before the check */
+	barrier_var(index);
+	if (index >= STACK_CHUNK)
+		return NULL;
+	return &chunk->frames[index];
 }
 
 /* The frame at a depth, NULL beyond what is kept. */
@@ -49,9 +68,9 @@ static __always_inline struct shadow_frame *shadow_at(struct task_struct *task, 
 						      u32 index)
 {
 	barrier_var(index); /* the verifier must see the very value that is compared */
-	if (index < STACK_CHUNK0)
+	if (index < STACK_INLINE)
 		return &t->frames[index];
-	return shadow_deep(task, index, 0);
+	return shadow_deep(task, t, index, 0);
 }
 
 /* The same, with memory for it where there is none yet. */
@@ -59,9 +78,20 @@ static __always_inline struct shadow_frame *shadow_make(struct task_struct *task
 							u32 index)
 {
 	barrier_var(index);
-	if (index < STACK_CHUNK0)
+	if (index < STACK_INLINE)
 		return &t->frames[index];
-	return shadow_deep(task, index, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	return shadow_deep(task, t, index, BPF_LOCAL_STORAGE_GET_F_CREATE);
+}
+
+/* The thread is over: its chunks in task storage go with it, these do not. */
+static __always_inline void stack_chunks_free(struct task_struct *task, struct thread *t)
+{
+	for (u32 i = 0; i < STACK_CHUNKS && i < t->stack_chunks; i++) {
+		u64 key = stack_chunk_key(task, i);
+
+		bpf_map_delete_elem(&stack_chunks, &key);
+	}
+	t->stack_chunks = 0;
 }
 
 static __always_inline void shadow_fill(struct shadow_frame *f, const struct thread *t, u64 frame,

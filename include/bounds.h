@@ -34,13 +34,16 @@
 #define CALLBACK_LEAST_NS 10000000
 
 /*
- * A thread's shadow stack lives in task storage, whose values are limited to
- * about 64 KB, so it comes in chunks that are allocated when first needed.
+ * A thread's shadow stack: its first frames are in its struct thread, the others in chunks that are
+ * allocated when first needed.  None is of more than 8 KB, with what the kernel adds: Linux from
+ * 6.19 on has no task storage of more (kmalloc_nolock(), mm/slub.c), and before that keeps one of
+ * that size ready on each CPU (bpf_mem_refill(), kernel/bpf/memalloc.c).
  */
-#define STACK_CHUNK0 48
-#define STACK_CHUNK1 176
-#define STACK_CHUNK2 400
-#define STACK_CHUNK3 400
-#define STACK_MAX (STACK_CHUNK0 + STACK_CHUNK1 + STACK_CHUNK2 + STACK_CHUNK3)
+#define STORAGE_MAX_BYTES 8096
+#define STACK_INLINE 24
+#define STACK_CHUNK 50
+#define STACK_CHUNKS 20
+#define STACK_MAX (STACK_INLINE + STACK_CHUNKS * STACK_CHUNK)
+#define MAX_STACK_CHUNKS 8192 /* of all threads, but for each one's first */
 
 #endif

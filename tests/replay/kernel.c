@@ -27,9 +27,9 @@ void abort(void) __attribute__((noreturn));
 
 struct host_map host_maps[] = {
 	STORAGE(threads),
-	STORAGE(stacks1),
-	STORAGE(stacks2),
-	STORAGE(stacks3),
+	STORAGE(first_chunks),
+	MAP(stack_chunks),
+	MAP(stack_chunk_blank),
 	MAP(layouts),
 	MAP(processes),
 	MAP(thread_states),
@@ -132,9 +132,7 @@ void kernel__thread_exits(struct kernel_task *task)
 	host__enter(&task->task, 0);
 	program_on_exit(&task->task);
 	bpf_task_storage_delete(&threads, &task->task);
-	bpf_task_storage_delete(&stacks1, &task->task);
-	bpf_task_storage_delete(&stacks2, &task->task);
-	bpf_task_storage_delete(&stacks3, &task->task);
+	bpf_task_storage_delete(&first_chunks, &task->task);
 }
 
 void kernel__waits(struct kernel_task *task, const struct kernel_wait *wait)

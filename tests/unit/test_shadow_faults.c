@@ -200,7 +200,7 @@ static void generators_full(void **state)
 /* No memory for a thread, then none for the deeper parts of its stack. */
 static void storage_full(void **state)
 {
-	const uint64_t deep = STACK_CHUNK0 + 20;
+	const uint64_t deep = STACK_INLINE + 20;
 
 	(void)state;
 	for_each_shape(s)
@@ -222,13 +222,43 @@ static void storage_full(void **state)
 		kernel__no_storage(true);
 		for (uint64_t i = 0; i < deep; i++)
 			call(&th, down);
-		assert_loss(LOSS_DEPTH, deep + 1 - STACK_CHUNK0);
+		assert_loss(LOSS_DEPTH, deep + 1 - STACK_INLINE);
 		kernel__no_storage(false);
 		for (uint64_t i = 0; i < deep; i++)
 			ret(&th);
 		ret(&th);
 		assert_int_equal(counted(down).calls, deep);
 		assert_int_equal(counted(down).exits + counted(down).ended_unseen, deep);
+		calls_are_right(&th, "after");
+		end_thread(&th);
+		py_end();
+	}
+}
+
+/* Many threads are deep: what does not fit is counted, not timed. */
+static void chunks_full(void **state)
+{
+	const uint64_t kept = STACK_INLINE + 2 * STACK_CHUNK, deep = kept + 30;
+
+	(void)state;
+	for_each_shape(s)
+	{
+		struct small_thread th;
+		uint64_t down;
+
+		py_begin(s);
+		th = make_thread();
+		down = make_code("down");
+		kernel__limit("stack_chunks", 1);
+		for (int round = 0; round < 2; round++) {
+			for (uint64_t i = 0; i < deep; i++)
+				call(&th, down);
+			for (uint64_t i = 0; i < deep; i++)
+				ret(&th);
+		}
+		assert_loss(LOSS_DEPTH, 2 * (deep - kept));
+		assert_int_equal(counted(down).calls, 2 * deep);
+		assert_int_equal(counted(down).exits + counted(down).ended_unseen, 2 * deep);
 		calls_are_right(&th, "after");
 		end_thread(&th);
 		py_end();
@@ -274,7 +304,8 @@ int main(void)
 		cmocka_unit_test(unreadable_frame), cmocka_unit_test(unreadable_name),
 		cmocka_unit_test(unknown_thread),   cmocka_unit_test(ring_full),
 		cmocka_unit_test(functions_full),   cmocka_unit_test(generators_full),
-		cmocka_unit_test(storage_full),     cmocka_unit_test(greenlets_full),
+		cmocka_unit_test(storage_full),     cmocka_unit_test(chunks_full),
+		cmocka_unit_test(greenlets_full),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -362,6 +362,8 @@ static void interpreters_in_the_interpreter(void **state)
 
 static void thread_that_dies_in_its_calls(void **state)
 {
+	const int open = STACK_INLINE + 3 * STACK_CHUNK;
+
 	(void)state;
 	for_each_shape(s)
 	{
@@ -373,17 +375,19 @@ static void thread_that_dies_in_its_calls(void **state)
 		leaf = make_code("leaf");
 		for (int i = 0; i < 10; i++) {
 			th = make_thread();
-			for (int k = 0; k < 60; k++)
+			for (int k = 0; k < open; k++)
 				call(&th, outer);
+			assert_int_equal(kernel__entries("stack_chunks"), 2);
 			call(&th, leaf);
 			ret(&th);
 			end_thread(&th);
 		}
-		assert_counted(outer, .calls = 600, .ended_unseen = 600);
+		assert_counted(outer, .calls = 10 * open, .ended_unseen = 10 * open);
 		assert_counted(leaf, .calls = 10, .exits = 10);
-		assert_loss(LOSS_EXIT_UNSEEN, 600);
+		assert_loss(LOSS_EXIT_UNSEEN, 10 * open);
 		assert_int_equal(kernel__entries("threads"), 0);
-		assert_int_equal(kernel__entries("stacks1"), 0);
+		assert_int_equal(kernel__entries("first_chunks"), 0);
+		assert_int_equal(kernel__entries("stack_chunks"), 0);
 		py_end();
 	}
 }
