@@ -18,6 +18,7 @@ import target
 NAPS = 20
 NAP = 0.02
 RUN = 1.0
+LONGEST = 10.0
 
 
 def sleeps_with():
@@ -31,9 +32,9 @@ def sleeps_without():
         time.sleep(NAP)
 
 
-def counts(end):
+def counts(end, over=None):
     total = 0
-    while time.monotonic() < end:
+    while time.monotonic() < end and not over:
         for i in range(1000):
             total += i
     return total
@@ -46,13 +47,17 @@ def hashes(end):
 
 
 def asleep():
-    end = time.monotonic() + 3 * NAPS * NAP
-    other = threading.Thread(target=counts, args=(end,))
+    begin, over = time.monotonic(), []
+    other = threading.Thread(target=counts, args=(begin + LONGEST, over))
     other.start()
     sleeps_with()
+    with_it = time.monotonic()
     sleeps_without()
+    over.append(True)
+    wanted = other.is_alive()
     other.join()
-    return {"naps": NAPS, "seconds": NAPS * NAP}
+    took = [with_it - begin, time.monotonic() - with_it]
+    return {"naps": NAPS, "seconds": NAPS * NAP, "wanted": wanted, "took": took}
 
 
 def running():
