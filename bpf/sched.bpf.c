@@ -54,6 +54,26 @@ static __always_inline struct thread *traced_thread(struct task_struct *task, bo
 	return t->flags & PROCESS_TRACED ? t : NULL;
 }
 
+/* Linux 7 has bytes where int was: include/linux/sched.h. */
+struct task_struct___bytes {
+	u8 on_cpu;
+	u8 on_rq;
+} __attribute__((preserve_access_index));
+
+static __always_inline bool is_on_cpu(const struct task_struct *task)
+{
+	if (bpf_core_field_size(task->on_cpu) == sizeof(u8))
+		return ((const struct task_struct___bytes *)task)->on_cpu;
+	return task->on_cpu;
+}
+
+static __always_inline bool is_on_rq(const struct task_struct *task)
+{
+	if (bpf_core_field_size(task->on_rq) == sizeof(u8))
+		return ((const struct task_struct___bytes *)task)->on_rq;
+	return task->on_rq;
+}
+
 #define TASK_HALTED 0xc /* __TASK_STOPPED, __TASK_TRACED: include/linux/sched.h */
 
 /* Does it wait for the GIL, in this futex?  Notes where in it. */
@@ -274,7 +294,7 @@ static __always_inline bool woken_in_vain(void)
 /* It is no longer to run: it sleeps, or its switch to another comes. */
 static __always_inline bool is_going_to_sleep(struct task_struct *task)
 {
-	if (!task->on_rq)
+	if (!is_on_rq(task))
 		return true;
 	return bpf_core_field_exists(task->se.sched_delayed) && task->se.sched_delayed;
 }
@@ -331,9 +351,9 @@ static __always_inline void thread_seed(struct task_struct *task, struct thread 
 					bool look)
 {
 	t->off_flags = WAIT_AT_ATTACH;
-	if (task->on_cpu || BPF_CORE_READ(task, __state) == TASK_RUNNING) {
-		t->in_ns = task->on_cpu ? now : 0;
-		if (task->on_cpu)
+	if (is_on_cpu(task) || BPF_CORE_READ(task, __state) == TASK_RUNNING) {
+		t->in_ns = is_on_cpu(task) ? now : 0;
+		if (is_on_cpu(task))
 			return;
 		t->off_class = WAIT_RUNQ;
 		t->off_syscall = SYSCALL_NONE;
@@ -380,7 +400,7 @@ static __always_inline int visit(struct task_struct *task, bool look)
 		__sync_fetch_and_add(&t->oncpu_ns, now - since);
 	since = t->off_ns;
 	/* its switch-in was missed, or it went after `now`: its next event tells */
-	if (since && (task->on_cpu || since > now))
+	if (since && (is_on_cpu(task) || since > now))
 		return 0;
 	if (since) {
 		if (__sync_val_compare_and_swap(&t->off_ns, since, now) == since)
