@@ -28,26 +28,31 @@ static __always_inline struct gil_stats *gil_of_thread(struct thread *t, u32 tgi
 
 /*
  * One more thread waits.  If the GIL has not changed hands since the last one began to, then
- * nobody has got it meanwhile.
+ * nobody has got it meanwhile.  (A function of its own, for its stack is not there while frames are
+ * walked: 6.1 adds both up.)
  */
-static __always_inline void gil_wait_begins(struct thread *t, u32 tgid, u64 now)
+__noinline int gil_wait_begins(struct thread *t, u32 tgid, u64 now)
 {
-	struct gil_stats *gil = gil_of_thread(t, tgid, true);
+	struct gil_stats *gil;
 	bool same = false;
 
+	if (!t)
+		return 0;
+	gil = gil_of_thread(t, tgid, true);
 	if (!gil)
-		return;
+		return 0;
 	t->gil_waits = 1;
 	if (t->off_flags & WAIT_GIL_TAKEN) {
 		same = gil->switches == t->off_gil_switches;
 		gil->switches = t->off_gil_switches;
 	}
 	if (__sync_fetch_and_add(&gil->waiting, 1))
-		return;
+		return 0;
 	if (same || now - gil->ended < GIL_GAP_NS) /* they waited on, but for a look at the clock */
 		__sync_fetch_and_sub(&gil->contended_ns, gil->ended - gil->since);
 	else
 		gil->since = now;
+	return 0;
 }
 
 /*
