@@ -12,7 +12,8 @@ DEEP_RAISING = {"deep_thrower"}
 # what a child's tools were told of while it counted
 UNCOUNTED_IN_CHILDREN = {"trace_function", "on_event", "user_line", "user_return"}
 # A page that the kernel is moving cannot be read for a moment, and task storage not be made while a
-# task is preempted in the middle of making it: what comes of it for calls is in the figures.
+# task is preempted in the middle of making it, or just after another's: what comes of it for calls is
+# in the figures.
 NO_LOSS = {"began_before", "ended_unseen", "depth", "stack_mismatch", "unreadable_memory"}
 NO_LOSS |= {"thread_storage"}
 

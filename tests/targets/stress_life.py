@@ -257,6 +257,17 @@ def switching(t, r, depth, hub):
         raise
 
 
+def new_greenlet():
+    """
+    Making one ends those of this thread that another thread dropped, which may run anything, while
+    the new one is known to the garbage collector and not whole: a collection then crashes
+    (greenlet 3.2.4, src/greenlet/PyGreenlet.cpp: green_new(), green_is_gc()).  getcurrent() ends them
+    before.
+    """
+    greenlet.getcurrent()
+    return greenlet.greenlet(switching)
+
+
 @action
 def greenlets(t, r, depth):
     """Some take turns; who is left after some turns is killed, thrown into, or dropped."""
@@ -264,7 +275,7 @@ def greenlets(t, r, depth):
     if not greenlet or r.random() < 0.5:
         return
     hub = greenlet.getcurrent()
-    alive = [greenlet.greenlet(switching) for _ in range(r.randrange(1, 5))]
+    alive = [new_greenlet() for _ in range(r.randrange(1, 5))]
     for g in alive:
         g.switch(t, r, depth, hub)
     for _ in range(r.randrange(4)):
