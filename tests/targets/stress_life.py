@@ -235,26 +235,34 @@ def inside(t, r, depth):
 
 
 def switching_inner(t, hub):
-    t["switching_inner"][0] += 1
+    own = t["switching_inner"]
+    own[0] += 1
+    own[3] += 1  # for now: one whose thread ends first is dropped, and never goes on
     leaf(t)
     try:
         hub.switch()
     except BaseException:  # the end of it, too
-        t["switching_inner"][2] += 1
+        own[2] += 1
+        own[3] -= 1
         raise
     leaf(t)
+    own[3] -= 1
 
 
 def switching(t, r, depth, hub):
-    t["switching"][0] += 1
+    own = t["switching"]
+    own[0] += 1
+    own[3] += 1
     try:
         for _ in range(r.randrange(1, 5)):
             switching_inner(t, hub)
             if depth < 5 and r.random() < 0.3:
                 nest(t, r, depth + 1)
     except BaseException:
-        t["switching"][2] += 1
+        own[2] += 1
+        own[3] -= 1
         raise
+    own[3] -= 1
 
 
 def new_greenlet():
