@@ -50,6 +50,12 @@ struct stack_chunk {
 };
 _Static_assert(sizeof(struct stack_chunk) <= STORAGE_MAX_BYTES, "fits task storage");
 
+/* By the task, not its id: that changes where another thread than the first calls exec. */
+struct stack_chunk_key {
+	u64 task;
+	u64 nth;
+};
+
 #define RECENT_FUNCTIONS 32
 #define OPEN_CALLBACKS 4 /* event loops inside each other's callbacks */
 #define KNOWN_TYPES 16
@@ -178,12 +184,12 @@ struct {
 	__type(value, struct stack_chunk);
 } first_chunks SEC(".maps");
 
-/* And after that: few threads come so deep.  By thread id (high half) and which chunk it is. */
+/* And after that: few threads come so deep. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, MAX_STACK_CHUNKS);
-	__type(key, u64);
+	__type(key, struct stack_chunk_key);
 	__type(value, struct stack_chunk);
 } stack_chunks SEC(".maps");
 

@@ -60,19 +60,10 @@ struct task_struct___bytes {
 	u8 on_rq;
 } __attribute__((preserve_access_index));
 
-static __always_inline bool is_on_cpu(const struct task_struct *task)
-{
-	if (bpf_core_field_size(task->on_cpu) == sizeof(u8))
-		return ((const struct task_struct___bytes *)task)->on_cpu;
-	return task->on_cpu;
-}
-
-static __always_inline bool is_on_rq(const struct task_struct *task)
-{
-	if (bpf_core_field_size(task->on_rq) == sizeof(u8))
-		return ((const struct task_struct___bytes *)task)->on_rq;
-	return task->on_rq;
-}
+#define TASK_INT(task, field)                                                                      \
+	(bpf_core_field_size((task)->field) == sizeof(u8)                                          \
+		 ? ((const struct task_struct___bytes *)(task))->field                             \
+		 : (task)->field)
 
 #define TASK_HALTED 0xc /* __TASK_STOPPED, __TASK_TRACED: include/linux/sched.h */
 
@@ -294,7 +285,7 @@ static __always_inline bool woken_in_vain(void)
 /* It is no longer to run: it sleeps, or its switch to another comes. */
 static __always_inline bool is_going_to_sleep(struct task_struct *task)
 {
-	if (!is_on_rq(task))
+	if (!TASK_INT(task, on_rq))
 		return true;
 	return bpf_core_field_exists(task->se.sched_delayed) && task->se.sched_delayed;
 }
@@ -350,10 +341,12 @@ static __always_inline void look_at_sleeper(struct task_struct *task, struct thr
 static __always_inline void thread_seed(struct task_struct *task, struct thread *t, u64 now,
 					bool look)
 {
+	bool on_cpu = TASK_INT(task, on_cpu);
+
 	t->off_flags = WAIT_AT_ATTACH;
-	if (is_on_cpu(task) || BPF_CORE_READ(task, __state) == TASK_RUNNING) {
-		t->in_ns = is_on_cpu(task) ? now : 0;
-		if (is_on_cpu(task))
+	if (on_cpu || BPF_CORE_READ(task, __state) == TASK_RUNNING) {
+		t->in_ns = on_cpu ? now : 0;
+		if (on_cpu)
 			return;
 		t->off_class = WAIT_RUNQ;
 		t->off_syscall = SYSCALL_NONE;
@@ -400,7 +393,7 @@ static __always_inline int visit(struct task_struct *task, bool look)
 		__sync_fetch_and_add(&t->oncpu_ns, now - since);
 	since = t->off_ns;
 	/* its switch-in was missed, or it went after `now`: its next event tells */
-	if (since && (is_on_cpu(task) || since > now))
+	if (since && (TASK_INT(task, on_cpu) || since > now))
 		return 0;
 	if (since) {
 		if (__sync_val_compare_and_swap(&t->off_ns, since, now) == since)

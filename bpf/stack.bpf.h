@@ -16,16 +16,11 @@ enum ending {
 	ENDED_UNSEEN, /* gone, but when and how was not seen */
 };
 
-static __always_inline u64 stack_chunk_key(const struct task_struct *task, u32 nth)
-{
-	return (u64)task->pid << 32 | nth;
-}
-
 /* The nth of a thread's chunks after the first. */
 static __always_inline struct stack_chunk *stack_chunk(struct task_struct *task, struct thread *t,
 						       u32 nth, u64 create)
 {
-	u64 key = stack_chunk_key(task, nth);
+	struct stack_chunk_key key = {.task = (u64)task, .nth = nth};
 	struct stack_chunk *chunk = bpf_map_lookup_elem(&stack_chunks, &key);
 	u32 zero = 0;
 	void *blank;
@@ -87,7 +82,7 @@ static __always_inline struct shadow_frame *shadow_make(struct task_struct *task
 static __always_inline void stack_chunks_free(struct task_struct *task, struct thread *t)
 {
 	for (u32 i = 0; i < STACK_CHUNKS && i < t->stack_chunks; i++) {
-		u64 key = stack_chunk_key(task, i);
+		struct stack_chunk_key key = {.task = (u64)task, .nth = i};
 
 		bpf_map_delete_elem(&stack_chunks, &key);
 	}
