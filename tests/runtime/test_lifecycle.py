@@ -78,6 +78,17 @@ def test_exec_of_itself(lab, py):
     check_none(calls_problems(report, target, target.tgid, wanted), f"losses {report['losses']}")
 
 
+@over("debian-3.9", "debian-3.13")
+def test_exec_by_another_thread(lab, py):
+    """Which takes the first one's id: all it was in is told as ended unseen, however deep."""
+    target = lab.target(py, "execs.py", "-", 150)
+    wanted, report = lab.run(target)
+    wanted["down"] = 150
+    check_none(calls_problems(report, target, target.tgid, wanted), f"losses {report['losses']}")
+    told = report.loss("ended_unseen")
+    check(told >= 150, f"{told} calls are told as ended unseen")
+
+
 @over("debian-3.11", "debian-3.14")
 def test_exec_of_an_unknown_build(lab, py):
     inside, ours = lab.folder_in(py)
