@@ -211,6 +211,19 @@ static __always_inline void waits_account(__u64 *sums, u32 waited, const u64 *wa
 		__sync_fetch_and_add(&sums[c], if_waited(waited, c, wait_ns[c]));
 }
 
+/*
+ * What is left of a segment without our probes.  They take of its time on a CPU, never of its
+ * waits, even where their estimated cost says so.
+ */
+static __always_inline s64 at_least_its_waits(const struct shadow_frame *f, s64 wall)
+{
+	s64 waits = 0;
+
+	for (u32 c = 0; c < WAIT_CLASSES; c++)
+		waits += if_waited(f->waited, c, f->wait_ns[c]);
+	return wall < waits ? waits : wall;
+}
+
 #define SLOW_CAUSE_PART 4 /* of its wall time: less is no cause */
 
 /* A slow call waited for something. */
@@ -419,6 +432,8 @@ __noinline int shadow_pop(struct thread *t, enum ending how, u64 now)
 		now = f->start_ns;
 	probes = t->probe_ns - f->probe_at;
 	wall = now - f->start_ns - probes;
+	if (f->waited)
+		wall = at_least_its_waits(f, wall);
 	if (index)
 		parent = shadow_at(task, t, index - 1);
 	if (parent) {
