@@ -70,6 +70,23 @@ struct recent_function {
 	u32 slot;
 };
 
+/* What a walk came to. */
+struct walked {
+	u64 stack;    /* 0: no Python */
+	u32 function; /* on top, or NO_FUNCTION */
+	u32 behalf;   /* of what is on top: the innermost that is no go-between */
+};
+
+/* The last walk of a thread's stack: the next one often finds the same. */
+struct walk_memo {
+	u64 tstate;   /* the thread state it began at, ... */
+	u64 versions; /* and where its interpreter keeps the number of the next code object */
+	u64 chain;    /* hash of the code objects it found */
+	u32 next;     /* that number then; 0: there is no such walk */
+	u32 pad;
+	struct walked walked;
+};
+
 /* A call of Handle._run in progress, and the Handle: it has let go of that when it returns. */
 struct loop_call {
 	u64 frame;
@@ -145,6 +162,7 @@ struct thread {
 	u64 taken_in;   /* its process: tells it from one that had this tgid before */
 	u64 look_ns;    /* look for more thread states of its own at that time */
 	u64 states[OWN_STATES]; /* those, if it has several: the newest interpreter's first */
+	struct walk_memo memo;
 	struct recent_function
 		walked[RECENT_FUNCTIONS]; /* of its stacks: probes may be interrupted */
 	u64 probe_ns;                     /* what our probes have taken of its time so far */
@@ -398,6 +416,7 @@ __noinline int thread_forget(struct thread *t)
 		return 0;
 	t->epoch = process_epoch;
 	t->told_stack = 0;
+	t->memo.next = 0;
 	for (int i = 0; i < RECENT_FUNCTIONS; i++)
 		t->recent[i].code = t->walked[i].code = 0;
 	return 0;

@@ -40,6 +40,34 @@ __noinline u32 gil_holder_function(struct thread *t, const struct py_layout *l, 
 	return slot ? *slot : NO_FUNCTION;
 }
 
+/* What a GIL says of itself. */
+struct gil_head {
+	u64 holder; /* the thread state that has it, or had it last */
+	u32 locked;
+	u32 switches; /* how often it has changed hands, 0: not known */
+};
+
+/* One read for all: each costs more than all the rest.  Its condition variable comes behind them.
+ */
+static __always_inline int gil_read(const struct thread *t, const struct py_layout *l,
+				    struct gil_head *out)
+{
+	u32 walker = WALKER_SCHEDULER, bytes = l->gil_cond;
+	struct walk *scratch = bpf_map_lookup_elem(&walks, &walker);
+	u8 *head;
+
+	barrier_var(bytes);
+	if (!scratch || bytes > HEAD_BYTES)
+		return -1;
+	head = scratch->head;
+	if (read_user(NULL, head, bytes, t->gil))
+		return -1;
+	out->holder = head_u64(head, l->gil_last_holder);
+	out->locked = (s32)head_u32(head, l->gil_locked) > 0;
+	out->switches = head_u32(head, l->gil_switch_number);
+	return 0;
+}
+
 /* Is it in the condition variable that is signalled when the GIL is let go? */
 static __always_inline bool gil_is_wanted(const struct py_layout *l, u32 at)
 {
@@ -53,20 +81,17 @@ static __always_inline bool gil_is_wanted(const struct py_layout *l, u32 at)
 static __always_inline bool gil_is_kept(struct task_struct *task, const struct thread *t,
 					const struct py_layout *l)
 {
-	s32 locked = 0;
+	struct gil_head gil;
 
-	if (!t->gil || task->signal->nr_threads < 2 ||
-	    read_user_u64(NULL, t->gil + l->gil_last_holder) != t->tstate)
-		return false;
-	return !read_user(NULL, &locked, sizeof(locked), t->gil + l->gil_locked) && locked > 0;
+	return t->gil && task->signal->nr_threads >= 2 && !gil_read(t, l, &gil) &&
+	       gil.holder == t->tstate && gil.locked;
 }
 
 /* The current thread goes off-CPU, and not because others want the CPU. */
 static __always_inline void gil_switch_out(struct task_struct *task, struct thread *t,
 					   const struct py_layout *l, u64 now)
 {
-	u64 holder;
-	u32 locked = 0;
+	struct gil_head gil;
 
 	t->gil_wanted = 0;
 	if (t->off_class != WAIT_GIL && l && gil_is_kept(task, t, l)) {
@@ -76,9 +101,9 @@ static __always_inline void gil_switch_out(struct task_struct *task, struct thre
 	t->gil_since = 0; /* it lets it go to sleep, as a rule */
 	if (t->off_class != WAIT_GIL || !l)
 		return;
-	if (l->gil_switch_number != LAYOUT_ABSENT)
-		bpf_probe_read_user(&t->off_gil_switches, sizeof(u32),
-				    (void *)(t->gil + l->gil_switch_number));
+	if (gil_read(t, l, &gil))
+		return;
+	t->off_gil_switches = gil.switches;
 	t->gil_wanted = gil_is_wanted(l, t->gil_at);
 	if (t->gil_wanted && t->off_gil_switches)
 		t->off_flags |= WAIT_GIL_TAKEN;
@@ -87,13 +112,10 @@ static __always_inline void gil_switch_out(struct task_struct *task, struct thre
 	/* where it waits that another takes what it has just let go, the last holder is itself */
 	if (t->gil_at >= l->gil_switch_cond)
 		return;
-	holder = read_user_u64(NULL, t->gil + l->gil_last_holder);
-	read_user(NULL, &locked, sizeof(locked), t->gil + l->gil_locked);
-	if (!holder || holder == t->tstate)
+	if (!gil.holder || gil.holder == t->tstate)
 		return;
-	locked = (s32)locked > 0;
-	t->off_flags |= locked ? WAIT_HOLDER_SURE : 0;
-	t->off_holder = gil_holder_function(t, l, holder, locked);
+	t->off_flags |= gil.locked ? WAIT_HOLDER_SURE : 0;
+	t->off_holder = gil_holder_function(t, l, gil.holder, gil.locked);
 }
 
 /*

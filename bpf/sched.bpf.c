@@ -262,8 +262,7 @@ static __always_inline void woken_by(struct task_struct *task, struct thread *t,
 		return;
 	walk_here(waker, l, WALKER_SCHEDULER, now, &walked);
 	t->waker_stack = walked.stack;
-	if (walked.stack)
-		t->waker = walked_on_behalf_of(WALKER_SCHEDULER);
+	t->waker = walked.behalf;
 }
 
 /*

@@ -12,13 +12,22 @@
 	(STACK_FRAMES * 2) /* entry frames of the C stack lie between those that count             \
 			    */
 
+#define NEAR_BYTES 1024 /* of a thread's data stack, read at once: some six frames */
+
 /* A walk and what it found: too much for a program's own stack. */
 struct walk {
 	u64 id;
+	u64 chain;       /* hash of `codes` */
+	u64 near_at;     /* where `near` was read */
+	u64 near_frames; /* frames that begin no further on than this are in it as a whole */
 	u32 frames;
 	u32 quality; /* enum stack_quality */
+	u32 newest;  /* code version of these functions */
+	u32 unread;  /* it ended where memory could not be read */
 	u32 functions[STACK_FRAMES];
+	u64 codes[STACK_FRAMES];
 	u8 head[HEAD_BYTES];
+	u8 near[NEAR_BYTES + HEAD_BYTES];
 };
 
 /* Who walks: one may interrupt another on its CPU. */
@@ -38,7 +47,7 @@ struct walking {
 	struct walk *walk;
 	u64 frame;
 	u32 tgid;
-	u32 pad;
+	u32 place; /* of the function that is next to be known */
 };
 
 static __always_inline u64 hash_step(u64 hash, u64 value)
@@ -113,6 +122,8 @@ static __always_inline u32 walk_function(struct task_struct *other, struct walki
 	u32 *slot;
 
 	key.check = code_check(other, s->l, code, s->walk->head);
+	if (key.check > s->walk->newest)
+		s->walk->newest = key.check;
 	if (!other) {
 		recent = &s->t->walked[recent_place(code)];
 		if (recent->code == code && recent->check == key.check)
@@ -125,12 +136,52 @@ static __always_inline u32 walk_function(struct task_struct *other, struct walki
 	return slot ? *slot : function_new(other, s->l, &key);
 }
 
+/*
+ * From 3.11 on the frames of a thread lie one behind the other, the innermost last, as long as no
+ * generator and no C function comes between: read what is before `frame`, too, for one read of
+ * much costs what one of little does.  Not beyond its page: the one before may not be there.
+ */
+static __always_inline void near_read(const struct py_layout *l, struct walk *walk, u64 frame)
+{
+	u64 end = frame + l->frame_head, at = end - NEAR_BYTES, bytes;
+
+	if (at < (frame & -4096ull))
+		at = frame & -4096ull;
+	bytes = end - at;
+	walk->near_at = -1;
+	walk->near_frames = 0;
+	barrier_var(bytes);
+	if (l->frame_owner == LAYOUT_ABSENT || bytes > NEAR_BYTES ||
+	    peek_user(NULL, walk->near, bytes, at))
+		return;
+	walk->near_at = at;
+	walk->near_frames = frame - at;
+}
+
+/* The head of the frame that is next, or NULL. */
+static __always_inline u8 *walk_head(struct task_struct *other, struct walking *s)
+{
+	struct walk *walk = s->walk;
+	u64 at = s->frame - walk->near_at;
+	u32 bytes = s->l->frame_head;
+
+	if (!other && at <= walk->near_frames)
+		return walk->near + (at & (NEAR_BYTES - 1));
+	barrier_var(bytes);
+	if (bytes > HEAD_BYTES || peek_user(other, walk->head, bytes, s->frame)) {
+		walk->unread = 1;
+		return NULL;
+	}
+	return walk->head;
+}
+
 /* One frame on the way out. */
 static __always_inline long walk_step(struct task_struct *other, struct walking *s)
 {
 	struct walk *walk = s->walk;
-	u32 place, function;
+	u32 place;
 	u64 code;
+	u8 *head;
 
 	if (!s->t || !s->l || !walk)
 		return 1;
@@ -143,20 +194,18 @@ static __always_inline long walk_step(struct task_struct *other, struct walking 
 		walk->quality = STACK_TRUNCATED;
 		return 1;
 	}
-	if (read_frame(other, s->l, walk->head, s->frame))
+	head = walk_head(other, s);
+	if (!head)
 		return 1;
-	s->frame = frame_previous(s->l, walk->head);
-	if (frame_is_entry(s->l, walk->head))
+	s->frame = frame_previous(s->l, head);
+	if (frame_is_entry(s->l, head))
 		return 0;
-	code = frame_code(s->l, walk->head);
+	code = frame_code(s->l, head);
 	if (!code)
 		return 1;
-	function = walk_function(other, s, code);
-	if (function == NO_CODE)
-		return 1;
-	walk->functions[place & (STACK_FRAMES - 1)] = function;
+	walk->codes[place & (STACK_FRAMES - 1)] = code;
+	walk->chain = hash_step(walk->chain, code);
 	walk->frames = place + 1;
-	walk->id = hash_step(walk->id, function);
 	return 0;
 }
 
@@ -172,6 +221,39 @@ static long walk_other_step(u32 i, void *arg)
 	return s->other ? walk_step(s->other, s) : 1;
 }
 
+/* The function of one frame, the innermost first. */
+static __always_inline long know_step(struct task_struct *other, struct walking *s)
+{
+	struct walk *walk = s->walk;
+	u32 place = s->place, function;
+
+	if (!s->t || !s->l || !walk || place >= walk->frames)
+		return 1;
+	function = walk_function(other, s, walk->codes[place & (STACK_FRAMES - 1)]);
+	if (function == NO_CODE) { /* what seemed to lie behind is nothing, either */
+		walk->frames = place;
+		walk->quality = STACK_UNREADABLE;
+		walk->unread = 0;
+		return 1;
+	}
+	walk->functions[place & (STACK_FRAMES - 1)] = function;
+	walk->id = hash_step(walk->id, function);
+	s->place = place + 1;
+	return 0;
+}
+
+static long know_here_step(u32 i, void *arg)
+{
+	return know_step(NULL, arg);
+}
+
+static long know_other_step(u32 i, void *arg)
+{
+	struct walking *s = arg;
+
+	return s->other ? know_step(s->other, s) : 1;
+}
+
 /* Begin a walk of a process's thread; NULL if there is no memory for one. */
 static __always_inline struct walk *walk_begin(struct thread *t, u32 tgid, u32 walker)
 {
@@ -179,8 +261,8 @@ static __always_inline struct walk *walk_begin(struct thread *t, u32 tgid, u32 w
 
 	if (!walk)
 		return NULL;
-	walk->id = hash_step(t->taken_in, tgid);
-	walk->frames = 0;
+	walk->id = walk->chain = hash_step(t->taken_in, tgid);
+	walk->frames = walk->newest = walk->unread = 0;
 	walk->quality = STACK_UNREADABLE;
 	return walk;
 }
@@ -240,36 +322,94 @@ __noinline int thread_look_for_state(struct thread *t, const struct py_layout *l
 	return 0;
 }
 
-/* What a walk came to. */
-struct walked {
-	u64 stack;    /* 0: no Python */
-	u32 function; /* on top, or NO_FUNCTION */
-};
+#define GO_BETWEENS 5 /* at most: notify_all(), notify(), ... */
+
+/*
+ * The innermost function that does what it does for itself.  If there is none among the first few,
+ * the one on top.
+ */
+static __always_inline u32 on_behalf_of(const struct walk *walk)
+{
+	struct function_stats *stats;
+	u32 function;
+
+	for (u32 i = 0; i <= GO_BETWEENS && i < walk->frames; i++) {
+		function = walk->functions[i];
+		stats = bpf_map_lookup_elem(&functions, &function);
+		if (!stats || stats->role != ROLE_GO_BETWEEN)
+			return function;
+	}
+	return walk->functions[0];
+}
 
 /* A walk has come to its end: what it found, if anything, is known to userspace from now on. */
 static __always_inline void walk_end(struct thread *t, struct walk *walk, u32 tgid,
 				     struct walked *out)
 {
+	if (walk->unread)
+		lose(LOSS_UNREADABLE);
 	if (!walk->frames)
 		return;
 	walk->id = hash_step(walk->id, walk->quality) | 1;
 	out->stack = walk->id;
 	out->function = walk->functions[0];
+	out->behalf = on_behalf_of(walk);
 	stack_know(t, walk, tgid);
+}
+
+/*
+ * The number that the interpreter gives to the next code object it makes: as long as it is the
+ * same, none has come where another one was.  0: not known.  (A thread with states in several
+ * interpreters may have gone from one to another.)
+ */
+static __always_inline u32 versions_given(const struct thread *t, const struct py_layout *l)
+{
+	u32 next = 0;
+
+	if (t->memo.tstate != t->tstate || t->states[1])
+		return 0;
+	peek_user(NULL, &next, sizeof(next), t->memo.versions);
+	return next;
+}
+
+#define VERSIONS_AHEAD (1u << 22) /* beyond those of the functions: more is no such number */
+
+/*
+ * Remember a walk.  Only the scheduler's are: a sample may come in the middle of one of those.
+ * `next`: what versions_given() said.
+ */
+static __always_inline void walk_remember(struct thread *t, const struct py_layout *l,
+					  const struct walk *walk, u32 next,
+					  const struct walked *walked)
+{
+	struct walk_memo *memo = &t->memo;
+
+	memo->next = 0;
+	barrier();
+	if (memo->tstate != t->tstate) {
+		memo->versions =
+			read_user_u64(NULL, t->tstate + l->ts_interp) + l->interp_code_versions;
+		memo->tstate = t->tstate;
+		return;
+	}
+	memo->chain = walk->chain;
+	memo->walked = *walked;
+	barrier();
+	if (walked->stack == t->told_stack && next - walk->newest - 1 < VERSIONS_AHEAD)
+		memo->next = next;
 }
 
 /* Walk the current thread's stack, and have userspace know it. */
 __noinline int walk_here(struct thread *t, const struct py_layout *l, u32 walker, u64 now,
 			 struct walked *out)
 {
-	u32 tgid = bpf_get_current_task_btf()->tgid;
+	u32 tgid = bpf_get_current_task_btf()->tgid, next;
 	struct walking s = {.tgid = tgid};
 	struct walk *walk;
 
 	if (!t || !l || !out)
 		return 0;
-	out->stack = 0;
-	out->function = NO_FUNCTION;
+	*out = (struct walked){.function = NO_FUNCTION, .behalf = NO_FUNCTION};
 	if (!t->tstate)
 		thread_look_for_state(t, l);
 	if (!t->tstate)
@@ -288,8 +428,18 @@ __noinline int walk_here(struct thread *t, const struct py_layout *l, u32 walker
 	s.l = l;
 	s.walk = walk;
 	s.frame = current_frame(NULL, l, t->tstate);
+	next = versions_given(t, l);
+	near_read(l, walk, s.frame);
 	bpf_loop(WALK_STEPS, walk_here_step, &s, 0);
+	walk->chain = hash_step(walk->chain, walk->quality);
+	if (next && next == t->memo.next && walk->chain == t->memo.chain) {
+		*out = t->memo.walked;
+		return 0;
+	}
+	bpf_loop(STACK_FRAMES, know_here_step, &s, 0);
 	walk_end(t, walk, tgid, out);
+	if (walker == WALKER_SCHEDULER && l->interp_code_versions != LAYOUT_ABSENT)
+		walk_remember(t, l, walk, next, out);
 	return 0;
 }
 
@@ -308,30 +458,8 @@ static __always_inline void walk_sleeper(struct task_struct *other, struct threa
 	s.walk = walk;
 	s.frame = current_frame(other, l, t->tstate);
 	bpf_loop(WALK_STEPS, walk_other_step, &s, 0);
+	bpf_loop(STACK_FRAMES, know_other_step, &s, 0);
 	walk_end(t, walk, s.tgid, out);
-}
-
-#define GO_BETWEENS 5 /* at most: notify_all(), notify(), ... */
-
-/*
- * Of the stack that was walked last: the innermost function that does what it does for itself.  If
- * there is none among the first few, the one on top.
- */
-__noinline u32 walked_on_behalf_of(u32 walker)
-{
-	struct walk *walk = bpf_map_lookup_elem(&walks, &walker);
-	struct function_stats *stats;
-	u32 function;
-
-	if (!walk)
-		return NO_FUNCTION;
-	for (u32 i = 0; i <= GO_BETWEENS && i < walk->frames; i++) {
-		function = walk->functions[i];
-		stats = bpf_map_lookup_elem(&functions, &function);
-		if (!stats || stats->role != ROLE_GO_BETWEEN)
-			return function;
-	}
-	return walk->functions[0];
 }
 
 #endif

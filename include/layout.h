@@ -23,7 +23,8 @@ struct py_layout {
 	__u32 runtime_gil; /* GIL struct inside _PyRuntime (up to 3.11) */
 	__u32 interp_next;
 	__u32 interp_threads_head;
-	__u32 interp_gil; /* pointer to the GIL struct (3.12+) */
+	__u32 interp_gil;           /* pointer to the GIL struct (3.12+) */
+	__u32 interp_code_versions; /* the next code_version, 0: none left (3.12+) */
 
 	__u32 gil_size;
 	__u32 gil_locked;
@@ -111,11 +112,11 @@ struct py_layout {
 	__u8 thread_attached;  /* ts_state: it may run Python code */
 	__u8 thread_suspended; /* and: it may not, until the world goes on */
 	__u8 section_tags;     /* tag bits of ts_critical_section */
-	__u8 pad[2];
+	__u8 pad[6];
 
 	__u8 leaving_ops[32]; /* bit per opcode that returns or suspends, all their twins */
 };
 
-_Static_assert(sizeof(struct py_layout) == 312, "shared with the kernel side");
+_Static_assert(sizeof(struct py_layout) == 320, "shared with the kernel side");
 
 #endif

@@ -299,6 +299,21 @@ def test_stacks_of_waits(lab, py):
 
 
 @over(*MAIN)
+def test_functions_where_others_were(lab, py):
+    """A wait is its function's, even if that has come to be where the one before it was."""
+    target, result, report = blocked(lab, py, "made_anew")
+    made, places = result["made"], result["places"]
+    check(len(made) > 100 and places < len(made) / 4, f"{len(made)} functions in {places} places")
+    slept = collections.Counter()
+    for s in report["stacks"]:
+        if s["class"] == "sleep" and names(s)[:1] == ["sleeps_once"]:
+            slept[names(s)[-1]] += s["count"]
+    wrong = {name: slept[name] for name in {*made, *slept} if slept[name] != made.get(name, 0)}
+    # the first may sleep before the thread is known, the last when the target has taken its leave
+    check(len(wrong) <= 2, f"of {len(made)} functions {len(wrong)} have not slept once: {wrong}")
+
+
+@over(*MAIN)
 def test_deep_stacks_are_cut(lab, py):
     """The 64 innermost frames are kept, and it is said."""
     target, _, report = blocked(lab, py, "deep")

@@ -296,6 +296,30 @@ def short_lived():
     run(makes_code)
 
 
+def sleeps_in(call):
+    call()
+
+
+def sleeps_once():
+    """Each function waits once, and is gone before the next one comes to be where it was."""
+    told["made"] = {}
+    places = set()
+    while going_on():
+        name = f"once_{len(told['made'])}"
+        made = {"sleep": time.sleep}
+        exec(compile(f"def {name}():\n    sleep(0.001)\n", __file__, "exec"), made)
+        function = made.pop(name)
+        places.add(id(function.__code__))
+        sleeps_in(function)
+        told["made"][name] = 1
+        function = None
+    told["places"] = len(places)
+
+
+def made_anew():
+    run(sleeps_once)
+
+
 def touch(megabytes):
     """Writes into each page of new memory, which goes back at the end."""
     import mmap
@@ -344,6 +368,7 @@ def run(*functions):
 
 
 SECTIONS = {
+    "made_anew": made_anew,
     "holder": holder,
     "turns": turns,
     "spinners2": spinners(2),

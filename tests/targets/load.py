@@ -7,15 +7,16 @@
 `sleepers`: 300 threads that sleep 100 ms at a time, and one that computes.
 `nappers`: the same with 10 ms, which the GIL lets through half as often as they ask.
 `json`: 50 threads that encode and decode some JSON and sleep 10 ms.
-`pinned`: on one CPU, one thread asks another over a socket, both five functions deep, 10 000
-times a second if nothing slows it; for what is left of its time it computes.
+`pinned`: on one CPU, one thread asks another over pipes, both five functions deep, 10 000 times
+a second if nothing slows it; for what is left of its time it computes. (Unix sockets would make twice
+as many switches: what is received makes room, and for that the sender is woken.)
 `native`: two threads of C on one CPU that ask each other all the time (tests/bench/native_pair.c).
-The result is {"work", "wakeups", "seconds"} and "samples", the work done by when (CLOCK_MONOTONIC).
+The work of a thread that computes is the CPU time it gets, in microseconds: how much it does in
+that depends on who shares the machine. The result is {"work", "wakeups", "seconds"} and "samples", the work done by when (CLOCK_MONOTONIC).
 """
 import ctypes
 import json
 import os
-import socket
 import sys
 import threading
 import time
@@ -53,7 +54,7 @@ def step(n):
 def busy(counter, end):
     while time.monotonic() < end:
         step(1000)
-        counter.work += 1
+        counter.work = time.thread_time_ns() // 1000
 
 
 def json_worker(counter, end):
@@ -68,17 +69,18 @@ ROUND_TRIP = 1e-4  # two switches
 STEPS_A_SECOND = 2e7  # about; what is wrong with it is put right the next time
 
 
-def exchange(end_of, first):
+def exchange(ends, first):
+    reads, writes = ends
     if first:
-        end_of.send(b"x")
-    got = end_of.recv(1)
+        os.write(writes, b"x")
+    got = os.read(reads, 1)
     if got and not first:
-        end_of.send(b"x")
+        os.write(writes, b"x")
     return got
 
 
-def answer(end_of):
-    while exchange(end_of, False):
+def answer(ends):
+    while exchange(ends, False):
         pass
 
 
@@ -93,8 +95,9 @@ def rounds(mine, steps, counter, end):
 def pinned(counter, end):
     """Asks, and computes for what is left of ROUND_TRIP as long as nobody is thought to watch."""
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    mine, its = socket.socketpair()
-    thread = threading.Thread(target=answer, args=(its,))
+    (answers, its_writes), (its_reads, asks) = os.pipe(), os.pipe()
+    mine = answers, asks
+    thread = threading.Thread(target=answer, args=((its_reads, its_writes),))
     thread.start()
     steps = 1000
     for _ in range(5):
@@ -103,7 +106,7 @@ def pinned(counter, end):
         took = (time.monotonic() - begin) / trial.work
         steps = max(0, steps + int((ROUND_TRIP - took) * STEPS_A_SECOND))
     rounds(mine, steps, counter, end)
-    mine.close()
+    os.close(asks)
     thread.join()
 
 
