@@ -148,8 +148,7 @@ static __always_inline void near_read(const struct py_layout *l, struct walk *wa
 	if (at < (frame & -4096ull))
 		at = frame & -4096ull;
 	bytes = end - at;
-	walk->near_at = -1;
-	walk->near_frames = 0;
+	walk->near_at = walk->near_frames = 0;
 	barrier_var(bytes);
 	if (l->frame_owner == LAYOUT_ABSENT || bytes > NEAR_BYTES ||
 	    peek_user(NULL, walk->near, bytes, at))
