@@ -47,12 +47,11 @@ struct gil_head {
 	u32 switches; /* how often it has changed hands, 0: not known */
 };
 
-/* One read for all: each costs more than all the rest.  Its condition variable comes behind them.
- */
-static __always_inline int gil_read(const struct thread *t, const struct py_layout *l,
+/* One read: its condition variable comes behind all this. */
+static __always_inline int gil_read(const struct thread *t, const struct py_layout *l, u32 walker,
 				    struct gil_head *out)
 {
-	u32 walker = WALKER_SCHEDULER, bytes = l->gil_cond;
+	u32 bytes = l->gil_cond;
 	struct walk *scratch = bpf_map_lookup_elem(&walks, &walker);
 	u8 *head;
 
@@ -68,6 +67,14 @@ static __always_inline int gil_read(const struct thread *t, const struct py_layo
 	return 0;
 }
 
+/* Does the current thread hold the GIL?  `walker`: who asks. */
+static __always_inline bool has_gil(const struct thread *t, const struct py_layout *l, u32 walker)
+{
+	struct gil_head gil;
+
+	return t->gil && !gil_read(t, l, walker, &gil) && gil.holder == t->tstate && gil.locked;
+}
+
 /* Is it in the condition variable that is signalled when the GIL is let go? */
 static __always_inline bool gil_is_wanted(const struct py_layout *l, u32 at)
 {
@@ -81,10 +88,7 @@ static __always_inline bool gil_is_wanted(const struct py_layout *l, u32 at)
 static __always_inline bool gil_is_kept(struct task_struct *task, const struct thread *t,
 					const struct py_layout *l)
 {
-	struct gil_head gil;
-
-	return t->gil && task->signal->nr_threads >= 2 && !gil_read(t, l, &gil) &&
-	       gil.holder == t->tstate && gil.locked;
+	return task->signal->nr_threads >= 2 && has_gil(t, l, WALKER_SCHEDULER);
 }
 
 /* The current thread goes off-CPU, and not because others want the CPU. */
@@ -101,7 +105,7 @@ static __always_inline void gil_switch_out(struct task_struct *task, struct thre
 	t->gil_since = 0; /* it lets it go to sleep, as a rule */
 	if (t->off_class != WAIT_GIL || !l)
 		return;
-	if (gil_read(t, l, &gil))
+	if (gil_read(t, l, WALKER_SCHEDULER, &gil))
 		return;
 	t->off_gil_switches = gil.switches;
 	t->gil_wanted = gil_is_wanted(l, t->gil_at);

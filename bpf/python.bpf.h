@@ -40,15 +40,26 @@ static __always_inline u8 head_u8(const u8 *head, u32 offset)
 }
 
 /* Copy the head of a frame: no more than any frame has, for the next byte may not be mapped. */
-static __always_inline int read_frame(struct task_struct *other, const struct py_layout *l,
+static __always_inline int peek_frame(struct task_struct *other, const struct py_layout *l,
 				      u8 *head, u64 frame)
 {
 	u32 bytes = l->frame_head;
 
 	barrier_var(bytes);
-	if (!frame || bytes > HEAD_BYTES)
+	if (bytes > HEAD_BYTES)
 		return -1;
-	return read_user(other, head, bytes, frame);
+	return peek_user(other, head, bytes, frame);
+}
+
+/* Counts what could not be read. */
+static __always_inline int read_frame(struct task_struct *other, const struct py_layout *l,
+				      u8 *head, u64 frame)
+{
+	int err = frame ? peek_frame(other, l, head, frame) : -1;
+
+	if (err && frame)
+		lose(LOSS_UNREADABLE);
+	return err;
 }
 
 static __always_inline u64 frame_previous(const struct py_layout *l, const u8 *head)

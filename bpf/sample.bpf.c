@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Samples: what the Python thread on a CPU is doing when a timer goes off, or it faults. */
 #include "gc.bpf.h"
+#include "gil_holder.bpf.h"
 #include "walk.bpf.h"
 
 static __always_inline u32 sample_flags(struct thread *t, const struct py_layout *l, s32 syscall)
 {
-	u32 flags = syscall >= 0 ? SAMPLE_IN_KERNEL : 0, locked = 0;
+	u32 flags = syscall >= 0 ? SAMPLE_IN_KERNEL : 0;
 
 	if (collecting_now(t, l))
 		flags |= SAMPLE_COLLECTING;
-	if (!t->gil || read_user_u64(NULL, t->gil + l->gil_last_holder) != t->tstate ||
-	    read_user(NULL, &locked, sizeof(locked), t->gil + l->gil_locked) || (s32)locked <= 0)
-		return flags;
-	return flags | SAMPLE_HAS_GIL;
+	if (has_gil(t, l, WALKER_SAMPLE))
+		flags |= SAMPLE_HAS_GIL;
+	return flags;
 }
 
 /* Is its process traced?  (A thread that never leaves its CPU is not told of changes.) */

@@ -8,9 +8,8 @@
 
 #include "python.bpf.h"
 
-#define WALK_STEPS                                                                                 \
-	(STACK_FRAMES * 2) /* entry frames of the C stack lie between those that count             \
-			    */
+/* Entry frames of the C stack lie between those that count. */
+#define WALK_STEPS (STACK_FRAMES * 2)
 
 #define NEAR_BYTES 1024 /* of a thread's data stack, read at once: some six frames */
 
@@ -47,7 +46,7 @@ struct walking {
 	struct walk *walk;
 	u64 frame;
 	u32 tgid;
-	u32 place; /* of the function that is next to be known */
+	u32 pad;
 };
 
 static __always_inline u64 hash_step(u64 hash, u64 value)
@@ -150,7 +149,7 @@ static __always_inline void near_read(const struct py_layout *l, struct walk *wa
 	bytes = end - at;
 	walk->near_at = walk->near_frames = 0;
 	barrier_var(bytes);
-	if (l->frame_owner == LAYOUT_ABSENT || bytes > NEAR_BYTES ||
+	if (!frame || l->frame_owner == LAYOUT_ABSENT || bytes > NEAR_BYTES ||
 	    peek_user(NULL, walk->near, bytes, at))
 		return;
 	walk->near_at = at;
@@ -162,12 +161,10 @@ static __always_inline u8 *walk_head(struct task_struct *other, struct walking *
 {
 	struct walk *walk = s->walk;
 	u64 at = s->frame - walk->near_at;
-	u32 bytes = s->l->frame_head;
 
 	if (!other && at <= walk->near_frames)
 		return walk->near + (at & (NEAR_BYTES - 1));
-	barrier_var(bytes);
-	if (bytes > HEAD_BYTES || peek_user(other, walk->head, bytes, s->frame)) {
+	if (peek_frame(other, s->l, walk->head, s->frame)) {
 		walk->unread = 1;
 		return NULL;
 	}
@@ -220,11 +217,11 @@ static long walk_other_step(u32 i, void *arg)
 	return s->other ? walk_step(s->other, s) : 1;
 }
 
-/* The function of one frame, the innermost first. */
-static __always_inline long know_step(struct task_struct *other, struct walking *s)
+/* The function of the frame at this place, the innermost first. */
+static __always_inline long know_step(struct task_struct *other, struct walking *s, u32 place)
 {
 	struct walk *walk = s->walk;
-	u32 place = s->place, function;
+	u32 function;
 
 	if (!s->t || !s->l || !walk || place >= walk->frames)
 		return 1;
@@ -237,20 +234,19 @@ static __always_inline long know_step(struct task_struct *other, struct walking 
 	}
 	walk->functions[place & (STACK_FRAMES - 1)] = function;
 	walk->id = hash_step(walk->id, function);
-	s->place = place + 1;
 	return 0;
 }
 
 static long know_here_step(u32 i, void *arg)
 {
-	return know_step(NULL, arg);
+	return know_step(NULL, arg, i);
 }
 
 static long know_other_step(u32 i, void *arg)
 {
 	struct walking *s = arg;
 
-	return s->other ? know_step(s->other, s) : 1;
+	return s->other ? know_step(s->other, s, i) : 1;
 }
 
 /* Begin a walk of a process's thread; NULL if there is no memory for one. */

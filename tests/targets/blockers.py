@@ -368,7 +368,6 @@ def run(*functions):
 
 
 SECTIONS = {
-    "made_anew": made_anew,
     "holder": holder,
     "turns": turns,
     "spinners2": spinners(2),
@@ -382,6 +381,7 @@ SECTIONS = {
     "native": native,
     "native_symbol": native_symbol,
     "short_lived": short_lived,
+    "made_anew": made_anew,
     "touching": touching,
 }
 

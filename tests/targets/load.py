@@ -12,7 +12,8 @@ a second if nothing slows it; for what is left of its time it computes. (Unix so
 as many switches: what is received makes room, and for that the sender is woken.)
 `native`: two threads of C on one CPU that ask each other all the time (tests/bench/native_pair.c).
 The work of a thread that computes is the CPU time it gets, in microseconds: how much it does in
-that depends on who shares the machine. The result is {"work", "wakeups", "seconds"} and "samples", the work done by when (CLOCK_MONOTONIC).
+that depends on who shares the machine. The result is {"work", "wakeups", "seconds"} and "samples",
+the work done by when (CLOCK_MONOTONIC).
 """
 import ctypes
 import json
