@@ -23,6 +23,8 @@ struct walk {
 	u32 quality; /* enum stack_quality */
 	u32 newest;  /* code version of these functions */
 	u32 unread;  /* it ended where memory could not be read */
+	u32 untold;  /* a function of it is not known to userspace (yet) */
+	u32 pad;
 	u32 functions[STACK_FRAMES];
 	u64 codes[STACK_FRAMES];
 	u8 head[HEAD_BYTES];
@@ -118,7 +120,7 @@ static __always_inline u32 walk_function(struct task_struct *other, struct walki
 {
 	struct function_key key = {.code = code, .tgid = s->tgid};
 	struct recent_function *recent;
-	u32 *slot;
+	u32 *slot, found;
 
 	key.check = code_check(other, s->l, code, s->walk->head);
 	if (key.check > s->walk->newest)
@@ -127,7 +129,11 @@ static __always_inline u32 walk_function(struct task_struct *other, struct walki
 		recent = &s->t->walked[recent_place(code)];
 		if (recent->code == code && recent->check == key.check)
 			return recent->slot;
-		return walk_new_function(s->l, &key, s->t);
+		found = walk_new_function(s->l, &key, s->t);
+		/* what userspace knows is among the recent now */
+		if (recent->code != code || recent->check != key.check)
+			s->walk->untold = 1;
+		return found;
 	}
 	slot = bpf_map_lookup_elem(&function_slots, &key);
 	if (!slot && !is_code(other, s->t, s->l, code))
@@ -257,7 +263,7 @@ static __always_inline struct walk *walk_begin(struct thread *t, u32 tgid, u32 w
 	if (!walk)
 		return NULL;
 	walk->id = walk->chain = hash_step(t->taken_in, tgid);
-	walk->frames = walk->newest = walk->unread = 0;
+	walk->frames = walk->newest = walk->unread = walk->untold = 0;
 	walk->quality = STACK_UNREADABLE;
 	return walk;
 }
@@ -390,7 +396,8 @@ static __always_inline void walk_remember(struct thread *t, const struct py_layo
 	memo->chain = walk->chain;
 	memo->walked = *walked;
 	barrier();
-	if (walked->stack == t->told_stack && next - walk->newest - 1 < VERSIONS_AHEAD)
+	if (walked->stack == t->told_stack && !walk->untold &&
+	    next - walk->newest - 1 < VERSIONS_AHEAD)
 		memo->next = next;
 }
 

@@ -79,6 +79,19 @@ def test_many_processes_and_a_tiny_ring(lab, py):
     check(not unnamed, f"sleeps of no function: {unnamed}")
 
 
+@over("debian-3.13", "debian-3.14")
+def test_names_that_were_late(lab, py):
+    """A function whose name found no room gets it as soon as there is."""
+    target = lab.target(py, "sleeps.py", 24, 100)
+    truth, report = lab.run(target, "--overhead", "0", *TINY)
+    lab.note(report.excerpt())
+    check(report.loss("ring_full_code") > 10, "the ring was meant to be full when they begin")
+    lost = report.loss("ring_full_wait")
+    made = sum(min(t["sleeps"], t["waits"]) for t in truth)
+    sleeps = sum(report.wait_sum(t["tgid"], "nap", "sleep")[0] for t in truth)
+    check(sleeps + lost >= made, f"{sleeps} naps by name + {lost} lost of {made}")
+
+
 @over("debian-3.13")
 def test_names_survive_a_full_ring(lab, py):
     """A name that found no room is sent again; calls are in the kernel and are never lost."""
