@@ -84,6 +84,8 @@ __noinline int thread_refresh(struct thread *t, u32 tgid, u64 cookie, u64 ip, u6
 	t->flags = p ? p->flags : 0;
 	t->taken_in = p ? p->since : 0;
 	if (p && !p->runtime) {
+		if (!(p->flags & PROCESS_CALLS))
+			return 0; /* userspace does not believe its layout */
 		p->runtime = runtime;
 		p->build = build;
 	}

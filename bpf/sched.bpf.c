@@ -45,7 +45,7 @@ static __always_inline struct thread *traced_thread(struct task_struct *task, bo
 	thread_forget(t);
 	t->flags = p ? p->flags : 0;
 	t->taken_in = p ? p->since : 0;
-	if (p && p->runtime && t->runtime != p->runtime) {
+	if (p && t->runtime != p->runtime) { /* (0: userspace does not believe its layout) */
 		t->runtime = p->runtime;
 		t->build = p->build;
 		t->tstate = 0;

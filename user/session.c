@@ -183,12 +183,11 @@ static bool layout_holds(struct session *session, const struct process *process,
 	err = process_verify(session->builds, process, reason);
 	if (!err)
 		session->verified[process->build] = 1;
-	if (err == -EPROTO && session->started) {
-		reason[0] = '\0';
-		look_later(session, second_look(process->tgid));
-		return true;
-	}
-	return err != -EPROTO;
+	if (!err || (err == -EPROTO && !session->started))
+		return !err;
+	reason[0] = '\0';
+	look_later(session, second_look(process->tgid));
+	return true;
 }
 
 int session_take(struct session *session, const struct process *process)
@@ -292,10 +291,30 @@ static void refuse_calls(struct session *session, const struct process *process)
 	tracer__update_process(session->tracer, process->tgid, &entry);
 }
 
+/*
+ * Its layout does not hold: of what was read of it nothing can be believed, and nothing more
+ * is read.  Its waits and samples go on without.
+ */
+static void disbelieve(struct session *session, struct process *process)
+{
+	struct process_entry entry;
+
+	process->calls_refused = true;
+	process->runtime = 0;
+	refuse_calls(session, process);
+	tracer__unprobe(session->tracer, process->build, process->tgid);
+	if (tracer__has_process(session->tracer, process->tgid, &entry)) {
+		entry.runtime = 0;
+		tracer__update_process(session->tracer, process->tgid, &entry);
+	}
+	see_gc(session, process, (struct later){0});
+}
+
 /* A second look at a process that was too young for the first: now it must prove right. */
 static void verify_again(struct session *session, pid_t tgid)
 {
 	struct process process;
+	int err;
 
 	if (!collector__knows(session->collector, tgid) ||
 	    process_inspect(session->builds, tgid, &process) || process.kind != PYTHON_YES)
@@ -304,14 +323,13 @@ static void verify_again(struct session *session, pid_t tgid)
 		refuse_calls(session, &process);
 	if (session->verified[process.build])
 		return;
-	if (process_verify(session->builds, &process, process.reason) != -EPROTO) {
+	err = process_verify(session->builds, &process, process.reason);
+	if (!err)
 		session->verified[process.build] = 1;
-		return;
-	}
-	process.calls_refused = true;
-	collector__update_process(session->collector, &process);
-	collector__probed(session->collector, tgid, false, monotonic_ns());
-	tracer__remove_process(session->tracer, tgid);
+	else if (err == -EPROTO)
+		disbelieve(session, &process);
+	else if (err == -EAGAIN) /* it is not up yet */
+		look_later(session, second_look(tgid));
 }
 
 /* Its interpreter was not up: perhaps it is now. */
@@ -321,7 +339,7 @@ static void see_gc_again(struct session *session, struct later later)
 	struct process_entry entry;
 
 	if (!collector__knows(session->collector, later.tgid) ||
-	    !tracer__has_process(session->tracer, later.tgid, &entry) ||
+	    !tracer__has_process(session->tracer, later.tgid, &entry) || !entry.runtime ||
 	    process_inspect(session->builds, later.tgid, &process) || process.kind != PYTHON_YES)
 		return;
 	see_gc(session, &process, later);
@@ -402,6 +420,21 @@ static void see_gc_of_child(struct session *session, const struct process *proce
 		see_gc(session, process, (struct later){0});
 }
 
+/* Where its parent's layout did not hold, the child's does not either. */
+static void inherit_doubt(struct session *session, struct process *child)
+{
+	struct process_entry entry;
+
+	if (child->kind != PYTHON_YES ||
+	    !builds__get(session->builds, child->build)->layout_known ||
+	    !tracer__has_process(session->tracer, child->tgid, &entry) || entry.runtime)
+		return;
+	snprintf(child->reason, sizeof(child->reason),
+		 "its parent's memory does not fit the layout");
+	child->calls_refused = true;
+	child->runtime = 0;
+}
+
 /* The kernel side has taken the child in already, as a copy of its parent. */
 static void on_fork(struct session *session, const struct record_task *record)
 {
@@ -428,6 +461,7 @@ static void on_fork(struct session *session, const struct record_task *record)
 	if (record->flags & PROCESS_CALLS && !session->everything &&
 	    !session->shared[record->build])
 		session->losses[LOSS_FORK_GAP]++;
+	inherit_doubt(session, &process);
 	if (collector__add_process(session->collector, &process, record->ns ?: monotonic_ns()))
 		return;
 	see_gc_of_child(session, &process, record);

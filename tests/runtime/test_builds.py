@@ -308,3 +308,60 @@ def test_what_does_not_verify(lab, py):
         check(told == 20, f"{name}: {told} sleeps told, it was 20")
         known = {w["function"] for w in slept} == {"nap"}
         check(known == named, f"{name}: functions {[w['function'] for w in slept]}")
+
+
+LATE = """
+import os, sys, time
+print(os.getpid(), file=open(sys.argv[1], "w"))
+def short(x):
+    return x
+def nap():
+    time.sleep(0.02)
+def burn():
+    end = time.process_time() + 0.5
+    while time.process_time() < end:
+        short(1)
+def work(n):
+    for _ in range(n):
+        nap()
+    burn()
+    return n
+n = work(100)
+if os.fork() == 0:
+    work(20)
+    os._exit(0)
+os.wait()
+"""
+
+
+def check_late(report, tgid, naps):
+    """Its calls are refused, with the reason; its waits and what ran are told, of no function."""
+    process = report.process(tgid)
+    check(process["calls_method"] == "none", f"calls_method {process['calls_method']}")
+    check("does not fit the layout" in (process["reason"] or ""), f"reason {process['reason']!r}")
+    called = [f["function"] for f in report["functions"] if f["tgid"] == tgid and f["calls"]]
+    check(not called, f"calls counted of {called}")
+    slept, _ = report.wait_sum(tgid, wait_class="sleep")
+    check(slept == naps, f"{slept} sleeps told, it was {naps}")
+    named = {w["function"] for w in report["waits"] if w["tgid"] == tgid}
+    check(named == {""}, f"waits of {named}")
+    ran = sum(s["seconds"] for s in report["stacks"] if (s["tgid"], s["class"]) == (tgid, "oncpu"))
+    check(0.4 < ran < 0.8, f"running for {ran} s told, it was 0.5")
+
+
+@over("debian-3.13")
+def test_late_starter_does_not_verify(lab, py):
+    """
+    What begins while we trace is believed for a second, and then looked at: from then on it is
+    refused like the others, and so is its forked child.
+    """
+    exe = patched(lab, py, published_neighbour)
+    inside, ours = lab.folder_in(py)
+    (ours / "late.py").write_text(LATE)
+    argv = [*py.argv_of(exe), str(inside / "late.py"), str(inside / "tgid")]
+    report = lab.tracer("--format", "json", "-c", " ".join(argv)).attached().report()
+    lab.note(report.excerpt())
+    tgid = int((ours / "tgid").read_text())
+    check_late(report, tgid, 100)
+    (child,) = {p["tgid"] for p in report["processes"]} - {tgid}
+    check_late(report, child, 20)
