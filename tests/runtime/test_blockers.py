@@ -3,6 +3,7 @@
 import collections
 import re
 
+from groups import MemoryLimit
 from harness import NO_GIL, check, check_none, limit, near, over, timing
 from report import short
 
@@ -373,6 +374,22 @@ def test_page_faults(lab, py):
     check(not faults["much"]["exclusive"], f"much() itself touches none, and had {faults['much']}")
     below = sum(f["count"] for f in stacks if "little" in names(f))
     check(faults["little"]["inclusive"] == below, f"little(): {faults['little']}, its stacks {below}")
+
+
+@timing
+@over("debian-3.9", "debian-3.13")
+def test_reclaim(lab, py):
+    """Where there is no memory left, making room is a wait of class fault; the target's clocks know how long."""
+    inside, _ = lab.folder_in(py)
+    prefix = MemoryLimit(lab, 40 << 20).prefix()
+    target = lab.target(py, "blockers.py", "reclaimed", 2, inside / "pages", prefix=prefix)
+    told, report = lab.run(target, "--overhead", "0")
+    stalls, stalled = report.wait_sum(target.tgid, "dirty", "fault")
+    _, runq = report.wait_sum(target.tgid, "dirty", "runq")
+    off = told["took"] - told["ran"]
+    figures = f"{stalls} stalls of {stalled:.3f} s, run queue {runq:.3f} s; it did not run for {off:.3f} s"
+    check(stalls > 20 and stalled > 0.2, f"{figures}: it was not short of memory")
+    check(near(stalled + runq, off, 0.05, 0.02), figures)
 
 
 @over("debian-3.13")

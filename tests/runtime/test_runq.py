@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """Threads that are ready to run and do not: preempted, woken late, or stopped by a CPU quota."""
 import os
-import pathlib
 
-from harness import Skipped, check, check_none, near, over, thread_runq_ns, timing
+from groups import Quota
+from harness import check, check_none, near, over, thread_runq_ns, timing
 
 PYTHONS = ("debian-3.9", "debian-3.11", "debian-3.13")
 
@@ -73,53 +73,6 @@ def test_woken_late(lab, py):
     diagnosis = process["diagnosis"]
     check(diagnosis["verdict"] == "runq", f"{diagnosis}")
     check("woken late" in diagnosis["summary"], f"{diagnosis}")
-
-
-class Quota:
-    """A control group of our own with a CPU quota, and one in it without; either version."""
-
-    def __init__(self, lab, share):
-        name = f"{lab.name}-{len(lab.undo)}"  # a test may have several
-        self.folder = self.hierarchy() / name
-        self.path = "/" + name
-        self.inner = self.folder / "inner"
-        try:
-            self.folder.mkdir()
-            lab.undo.append(self.folder.rmdir)
-            self.inner.mkdir()
-            lab.undo.append(self.inner.rmdir)
-            if self.unified:
-                (self.folder / "cpu.max").write_text(f"{int(share * 50000)} 50000")
-            else:
-                (self.folder / "cpu.cfs_period_us").write_text("50000")
-                (self.folder / "cpu.cfs_quota_us").write_text(str(int(share * 50000)))
-        except OSError as e:
-            raise Skipped(f"no control group with a CPU quota can be made here: {e}") from None
-
-    def hierarchy(self):
-        self.unified = False
-        for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines():
-            where, _, kind = line.partition(" - ")
-            folder = pathlib.Path(where.split()[4])
-            if kind.startswith("cgroup ") and "cpu" in kind.split()[2].split(","):
-                return folder
-            if kind.startswith("cgroup2 ") and "cpu" in (
-                (folder / "cgroup.subtree_control").read_text().split()
-            ):
-                self.unified = True
-                return folder
-        raise Skipped("no CPU controller among the control groups here")
-
-    def prefix(self):
-        """Starts a command in the inner group."""
-        return ["sh", "-c", f'echo $$ > {self.inner}/cgroup.procs; exec "$@"', "sh"]
-
-    def throttled(self):
-        """(seconds, times)"""
-        stat = dict(line.split() for line in (self.folder / "cpu.stat").read_text().splitlines())
-        if self.unified:
-            return int(stat["throttled_usec"]) / 1e6, int(stat["nr_throttled"])
-        return int(stat["throttled_time"]) / 1e9, int(stat["nr_throttled"])
 
 
 @timing

@@ -8,8 +8,9 @@ import time
 import packages
 import postgres
 from disks import LoopDisk
+from groups import Quota
 from harness import DEBIAN, Skipped, check, check_none, limit, over, alone, short
-from test_runq import Quota, pinned
+from test_runq import pinned
 
 SECONDS = 3.2  # memory must have grown for so long
 SHORT = 2  # is enough for one alone that never pauses

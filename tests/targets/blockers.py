@@ -355,6 +355,32 @@ def touching():
     run(touches)
 
 
+FILE_BYTES, PAGE = 96 << 20, 4096
+
+
+def dirty(pages):
+    for at in range(0, FILE_BYTES, PAGE):
+        pages[at] = 1
+
+
+def dirties():
+    import mmap
+
+    with open(sys.argv[3], "wb+") as file:
+        file.truncate(FILE_BYTES)
+        pages = mmap.mmap(file.fileno(), FILE_BYTES)
+        began, ran = time.perf_counter(), time.thread_time()
+        while going_on():
+            dirty(pages)
+        told["ran"] = time.thread_time() - ran
+        told["took"] = time.perf_counter() - began
+
+
+def reclaimed():
+    """Where memory is short, a page can be had only if one is written back before."""
+    run(dirties)
+
+
 def run(*functions):
     global until
     until = time.monotonic() + float(sys.argv[2])
@@ -383,6 +409,7 @@ SECTIONS = {
     "short_lived": short_lived,
     "made_anew": made_anew,
     "touching": touching,
+    "reclaimed": reclaimed,
 }
 
 if __name__ == "__main__":
