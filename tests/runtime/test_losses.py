@@ -6,7 +6,7 @@ import time
 from harness import check, check_none, interpreter, over
 
 TINY = ("--ring-bytes", "4096")
-PAUSE = 0.4  # the tracer does not run for so long: a ring of 4 KB holds some 40 waits
+PAUSE = 0.7  # the tracer does not run for so long: a ring of 4 KB holds some 250 waits of a kind
 
 
 def recorded_waits(report, tgid):
