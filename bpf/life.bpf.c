@@ -73,22 +73,33 @@ static __always_inline void thread_abandon(struct task_struct *task)
 	stack_chunks_free(task, t);
 }
 
+/* For how long a thread ran that was not told yet; nothing is left to tell. */
+static __always_inline u64 thread_ran(struct thread *t)
+{
+	u64 since = exchange(&t->in_ns, 0), ran = exchange(&t->oncpu_ns, 0);
+
+	return since ? ran + bpf_ktime_get_ns() - since : ran;
+}
+
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct *task)
 {
 	struct thread *t = bpf_task_storage_get(&threads, task, NULL, 0);
 	u32 tgid = task->tgid;
 	struct process_entry *p = bpf_map_lookup_elem(&processes, &tgid);
+	u64 ran = 0;
 
 	thread_abandon(task);
-	if (t)
+	if (t) {
 		gathered_tell(t);
+		ran = thread_ran(t);
+	}
 	bpf_task_storage_delete(&threads, task);
 	if (p) {
 		p->runtime = 0; /* set again by the first probe hit or by userspace */
 		p->since = bpf_ktime_get_ns();
 	}
-	task_tell(RECORD_EXEC, tgid, task->pid, NULL, 0, 0);
+	task_tell(RECORD_EXEC, tgid, task->pid, NULL, 0, ran);
 	return 0;
 }
 
@@ -101,17 +112,21 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	u64 ran = 0;
 
 	if (t) {
-		switch_in_missed(task, t);
-		gathered_tell(t);
+		/*
+		 * Others have a state too: where they hit a link meant for all of a build, or were
+		 * traced until they became another program.
+		 */
+		bool traced = p && p->flags & PROCESS_TRACED;
+
+		if (traced) {
+			switch_in_missed(task, t);
+			gathered_tell(t);
+		}
 		thread_abandon(task);
-		if (t->in_ns)
-			ran = bpf_ktime_get_ns() - t->in_ns;
-		ran += t->oncpu_ns;
-		t->in_ns = t->oncpu_ns = 0;
+		ran = thread_ran(t);
 		t->flags = 0;
 		t->epoch = process_epoch;
-		/* others have a state too where they hit a link meant for all of a build */
-		if (p && p->flags & PROCESS_TRACED)
+		if (traced)
 			task_tell(RECORD_THREAD_EXIT, tgid, task->pid, NULL, 0, ran);
 	}
 	if (BPF_CORE_READ(task, signal, live.counter) > 0)

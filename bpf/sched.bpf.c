@@ -395,6 +395,9 @@ static __always_inline int visit(struct task_struct *task, bool look)
 	if (since && (TASK_INT(task, on_cpu) || since > now))
 		return 0;
 	if (since) {
+		/* when the wait began, its child may not yet have become what it is */
+		if (t->off_class == WAIT_CHILD)
+			t->off_target = wait_target(task, t);
 		if (__sync_val_compare_and_swap(&t->off_ns, since, now) == since)
 			wait_tell(task, t, since, now, false);
 	} else {

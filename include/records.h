@@ -227,7 +227,7 @@ struct record_task {
 	__u32 tid;
 	__u32 build; /* RECORD_FIRST_HIT: of the build that was hit, RECORD_FORK: of the parent */
 	__u64 ns;
-	__u64 oncpu_ns; /* RECORD_THREAD_EXIT: time it ran, not told before */
+	__u64 oncpu_ns; /* RECORD_THREAD_EXIT, RECORD_EXEC: time it ran, not told before */
 	__u32 flags;    /* RECORD_FORK: the parent's, enum process_flags */
 	__u32 parent;   /* RECORD_FORK: its tgid */
 	char comm[COMM_BYTES];

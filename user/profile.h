@@ -257,6 +257,7 @@ struct profile {
 
 	struct profile_process *processes;
 	size_t process_count;
+	size_t replaced_count; /* children beside these that became other programs at once */
 	struct profile_thread *threads;
 	size_t thread_count;
 	struct profile_function *functions;

@@ -266,11 +266,12 @@ static void drop_slot(void *arg, uint32_t slot)
 	tracer__free_slot(session->tracer, slot);
 }
 
-static void let_go(struct session *session, pid_t tgid)
+/* It ended, or became something else, then. */
+static void let_go(struct session *session, pid_t tgid, uint64_t end_ns)
 {
 	if (!collector__knows(session->collector, tgid))
 		return;
-	collector__end_process(session->collector, tgid, monotonic_ns());
+	collector__end_process(session->collector, tgid, end_ns);
 	tracer__callbacks(session->tracer, tgid, collector__callback, session->collector);
 	tracer__gils(session->tracer, tgid, monotonic_ns(), collector__gil, session->collector);
 	collector__drain(session->collector, RING_UNREAD, drop_slot, session);
@@ -372,7 +373,10 @@ static void look_at_exec(struct session *session, struct later later)
 			session->losses[LOSS_FORK_GAP]++; /* it ran before it was found */
 	} else if (known && considered >= 0) {
 		tracer__remove_process(session->tracer, tgid);
-		let_go(session, tgid);
+		let_go(session, tgid, later.tries ? monotonic_ns() : later.exec_ns);
+		collector__replaced(session->collector, tgid);
+	} else if (known) { /* and what it became is gone */
+		collector__replaced(session->collector, tgid);
 	}
 }
 
@@ -396,13 +400,14 @@ void session_look_again(struct session *session)
 }
 
 /* It may have gone on since: to another exec, or to its end. */
-static void on_exec(struct session *session, pid_t tgid)
+static void on_exec(struct session *session, const struct record_task *record)
 {
-	bool known = collector__knows(session->collector, tgid);
+	bool known = collector__knows(session->collector, record->tgid);
 
-	tracer__unwatch_gc(session->tracer, tgid);
+	tracer__unwatch_gc(session->tracer, record->tgid);
 	look_at_exec(session, (struct later){
-				      .tgid = tgid,
+				      .tgid = record->tgid,
+				      .exec_ns = record->ns,
 				      .surely = known && !session->options->all_python,
 			      });
 }
@@ -502,7 +507,7 @@ void session_lifecycle(void *arg, const struct record_task *record)
 
 	switch (record->kind) {
 	case RECORD_EXEC:
-		on_exec(session, record->tgid);
+		on_exec(session, record);
 		break;
 	case RECORD_FORK:
 		on_fork(session, record);
@@ -511,7 +516,7 @@ void session_lifecycle(void *arg, const struct record_task *record)
 		on_first_hit(session, record);
 		break;
 	case RECORD_EXIT:
-		let_go(session, record->tgid);
+		let_go(session, record->tgid, monotonic_ns());
 		break;
 	}
 }
@@ -538,7 +543,7 @@ void session_resync(struct session *session)
 	tracer__poll(session->tracer, collector__record, session->collector, 0);
 	for (size_t i = 0; i < count; i++)
 		if (tgids[i])
-			let_go(session, tgids[i]);
+			let_go(session, tgids[i], monotonic_ns());
 	free(tgids);
 	for (pid_t tgid = 0; (tgid = tracer__next_process(session->tracer, tgid));) {
 		struct record_task record = {.kind = RECORD_FORK, .tgid = tgid};

@@ -19,6 +19,7 @@
 struct later {
 	pid_t tgid;
 	uint64_t due_ns;
+	uint64_t exec_ns; /* when its exec was that this is after */
 	unsigned int tries;
 	bool verify; /* it is traced already: its layout is to be proved */
 	bool gc;     /* it is traced already: its collector's flag is to be found */

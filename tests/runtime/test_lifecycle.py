@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """Beginnings and ends: forks, execs, exits, signals, and a tracer that is killed."""
 import signal
+import subprocess
 import time
 
-from harness import alone, check, check_none, interpreter, limit, over, timing, wait_until
+from harness import alone, check, check_none, interpreter, limit, near, over, timing, wait_until
 
 
 def calls_problems(report, target, tgid, wanted):
@@ -98,6 +99,54 @@ def test_exec_of_an_unknown_build(lab, py):
     target = lab.target(py, "execs.py", inside / "another")
     wanted, report = lab.run(target)
     check_none(calls_problems(report, target, target.tgid, wanted), f"losses {report['losses']}")
+
+
+def a_command(lab, py, seconds=0.2):
+    """Its path inside; it sleeps."""
+    inside, ours = lab.folder_in(py)
+    source = f"#include <unistd.h>\nint main(void) {{ return usleep({seconds} * 1000000); }}\n"
+    argv = ["cc", "-static", "-x", "c", "-", "-o", ours / "command"]
+    subprocess.run(argv, input=source, text=True, check=True)
+    return inside / "command"
+
+
+@over("debian-3.9", "debian-3.13", "pyenv-3.12")
+def test_commands_are_no_python(lab, py):
+    """What a child does after it became another program is not told; most such children are not, either."""
+    target = lab.target(py, "commands.py", 6, a_command(lab, py))
+    _, report = lab.run(target)
+    lab.note(report.excerpt())
+    others = [p for p in report["processes"] if p["tgid"] != target.tgid]
+    check(report["replaced_processes"] == 5, f"{report['replaced_processes']} replaced of 5")
+    check(len(others) == 1, f"{len(others)} children listed, one called Python before its exec")
+    child = others[0]
+    check(report.calls(target, "before_exec", tgid=child["tgid"]) == 1, "before_exec() was called once")
+    check(child["exited"] and child["observed_seconds"] < 0.15, f"observed too long: {child}")
+    for t in report["threads"]:
+        if t["tgid"] == child["tgid"]:
+            total = t["oncpu_seconds"] + sum(t["wait_seconds"].values())
+            check(near(total, child["observed_seconds"], 0.01, 0.0005), f"{t} of {child}")
+
+
+@over("debian-3.9", "debian-3.13")
+def test_command_that_goes_on(lab, py):
+    """Who waits for one may have begun to when it still was what forked it."""
+    target = lab.target(py, "commands.py", 2, a_command(lab, py, 2))
+    tracer = lab.tracer("-p", target.tgid, "-d", "1", "--format", "json", "--overhead", "0").attached()
+    target.release()
+    report = tracer.finish().report()
+    waits = {w["target"]: w["seconds"]["sum"] for w in report.waits_of(target.tgid, None, "child")}
+    check(waits.get("child command", 0) > 0.7, f"waits for children: {waits}")
+
+
+@over("debian-3.13")
+def test_commands_in_text(lab, py):
+    target = lab.target(py, "commands.py", 3, a_command(lab, py))
+    tracer = lab.tracer("-p", target.tgid, "--overhead", "0").attached()
+    target.release().result()
+    text = tracer.finish().out.text()
+    check("3 forked children became other programs." in text, text)
+    check("1 Python process," in text, text)
 
 
 @over("debian-3.9", "debian-3.11", "debian-3.14", "pyenv-3.8")

@@ -28,6 +28,7 @@ TOP = {
     "samples_hz": int,
     "samples_event": (str, NULL),
     "own": dict,
+    "replaced_processes": int,
     "processes": list,
     "threads": list,
     "functions": list,

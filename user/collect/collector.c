@@ -139,6 +139,7 @@ int collector__add_process(struct collector *collector, const struct process *pr
 
 	if (total) {
 		total->process = *process;
+		total->replaced = false;
 		return 0;
 	}
 	total = calloc(1, sizeof(*total));
@@ -206,15 +207,26 @@ void collector__end_process(struct collector *collector, pid_t tgid, uint64_t no
 	total->current = false;
 }
 
+void collector__replaced(struct collector *collector, pid_t tgid)
+{
+	struct process_total *total = collector__find_any(collector, tgid);
+
+	if (total)
+		total->replaced = true;
+}
+
 /*
  * The process a record is of.  One we have not heard of is traced all the same, or
  * there would be no record: what told of its fork was lost.
+ * NULL if it is of what a process became that was ours.
  */
 static struct process_total *process_of(struct collector *collector, uint32_t tgid)
 {
 	struct record_task fork = {.kind = RECORD_FORK, .tgid = tgid};
 	struct process_total *total = collector__find_any(collector, tgid);
 
+	if (total && total->replaced && !total->current)
+		return NULL;
 	if (total || !tgid)
 		return total;
 	collector->lifecycle(collector->lifecycle_arg, &fork);
@@ -531,6 +543,19 @@ void collector__add_losses(const struct collector *collector, uint64_t losses[LO
 		losses[i] += collector->losses[i];
 }
 
+/* What it ran before the exec, of which it cannot tell any more. */
+static void on_exec(struct collector *collector, const struct record_task *record)
+{
+	struct process_total *process = collector__find(collector, record->tgid);
+	struct thread_total *thread;
+
+	if (!process || !record->oncpu_ns)
+		return;
+	thread = process_total__thread(process, record->tid);
+	if (thread)
+		thread->oncpu_ns += record->oncpu_ns;
+}
+
 static void on_gc(struct collector *collector, const struct record_gc *record)
 {
 	struct process_total *process = process_of(collector, record->tgid);
@@ -587,6 +612,8 @@ int collector__record(void *arg, void *data, size_t size)
 	case RECORD_EXEC:
 	case RECORD_EXIT:
 	case RECORD_FIRST_HIT:
+		if (size >= sizeof(struct record_task) && *kind == RECORD_EXEC)
+			on_exec(collector, data);
 		if (size >= sizeof(struct record_task))
 			collector->lifecycle(collector->lifecycle_arg, data);
 		break;

@@ -279,6 +279,7 @@ struct process_total {
 	struct throttle throttle;      /* its CPU quota's counters at the window's begin */
 	struct throttle throttle_last; /* and when it ended */
 	bool current;                  /* the process that has this tgid now */
+	bool replaced; /* it became another program, of which nothing is to be told */
 };
 
 /* Frees one process with all it holds. */

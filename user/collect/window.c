@@ -383,6 +383,22 @@ void collector__begin(struct collector *collector, uint64_t now_ns)
 	}
 }
 
+#define BRIEFLY_NS 100000000
+
+/* A child that became another program at once, as subprocess makes them: of no interest in itself.
+ */
+static bool is_passing(const struct process_total *total)
+{
+	uint64_t until = total->until_ns ?: monotonic_ns();
+
+	if (!total->replaced || until - total->since_ns > BRIEFLY_NS)
+		return false;
+	for (struct function_total *f = total->functions; f; f = f->hh.next)
+		if (f->window.calls || f->window.segments)
+			return false;
+	return true;
+}
+
 struct profile *collector__profile(struct collector *collector, const struct window *window)
 {
 	struct profile *profile = profile__new();
@@ -396,6 +412,10 @@ struct profile *collector__profile(struct collector *collector, const struct win
 
 		if (!total->current && !total->threads && !total->functions)
 			continue; /* it had become something else before it did anything */
+		if (is_passing(total)) {
+			profile->replaced_count++;
+			continue;
+		}
 		count_open_waits(total);
 		stacks_add_up(total);
 		awaited_add_up(total);

@@ -51,6 +51,11 @@ static void put_effort(const struct screen *screen, const struct profile *profil
 	used = snprintf(line, sizeof(line), "%zu Python process%s, %zu thread%s. ",
 			profile->process_count, profile->process_count == 1 ? "" : "es", threads,
 			threads == 1 ? "" : "s");
+	if (profile->replaced_count)
+		used += snprintf(line + used, sizeof(line) - used,
+				 "%zu forked child%s became other programs. ",
+				 profile->replaced_count,
+				 profile->replaced_count == 1 ? "" : "ren");
 	if (probed && profile->probed_ns)
 		used += snprintf(
 			line + used, sizeof(line) - used,
