@@ -133,7 +133,7 @@ static __always_inline void wait_begins(struct task_struct *other, struct task_s
 					struct thread *t, const struct py_layout *l, u32 state)
 {
 	t->off_class = wait_class_of(other, task, t, l, state);
-	if (class_has_target(t->off_class))
+	if (wait_has_target(t->off_class, t->off_syscall))
 		t->off_target = wait_target(task, t);
 	t->wake_ns = 0;
 }
@@ -174,7 +174,7 @@ static __always_inline void switch_out(struct task_struct *task, struct thread *
 		t->wake_ns = now;
 	} else {
 		wait_begins(NULL, task, t, l, state);
-		if (t->off_class == WAIT_LOCK && l && l->nogil)
+		if (t->off_class == WAIT_LOCK && t->off_syscall == __NR_futex && l && l->nogil)
 			t->off_target = nogil_target_here(task, t, l);
 		gil_switch_out(task, t, l, now);
 	}

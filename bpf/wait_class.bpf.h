@@ -170,11 +170,11 @@ static __noinline u32 wait_target(struct task_struct *task, struct thread *t)
 	return key.kind ? target_number(&key, file) : 0;
 }
 
-/* Classes whose waits have a target. */
-static __always_inline bool class_has_target(enum wait_class wait_class)
+/* Waits of these have a target. */
+static __always_inline bool wait_has_target(enum wait_class wait_class, s32 nr)
 {
-	return wait_class == WAIT_NET || wait_class == WAIT_DISK || wait_class == WAIT_PIPE ||
-	       wait_class == WAIT_POLL || wait_class == WAIT_CHILD;
+	return syscall_locks_file(nr) || wait_class == WAIT_NET || wait_class == WAIT_DISK ||
+	       wait_class == WAIT_PIPE || wait_class == WAIT_POLL || wait_class == WAIT_CHILD;
 }
 
 #endif

@@ -88,6 +88,11 @@ static inline int syscall_decides(int nr)
 	return DECIDED_BY_NOTHING;
 }
 
+static inline _Bool syscall_locks_file(int nr)
+{
+	return nr == __NR_flock || nr == __NR_fcntl;
+}
+
 static inline _Bool syscall_is_epoll(int nr)
 {
 	return nr == __NR_epoll_wait || nr == __NR_epoll_pwait || nr == 441; /* epoll_pwait2 */
@@ -105,8 +110,8 @@ static inline _Bool syscall_takes_fd(int nr, int decides)
 {
 	if (nr == __NR_sync || nr == __NR_msync || nr == __NR_io_getevents)
 		return 0;
-	return syscall_is_epoll(nr) || decides == DECIDED_BY_FD || decides == WAIT_NET ||
-	       decides == WAIT_DISK;
+	return syscall_is_epoll(nr) || syscall_locks_file(nr) || decides == DECIDED_BY_FD ||
+	       decides == WAIT_NET || decides == WAIT_DISK;
 }
 
 /* What stands behind a file of this mode (i_mode; an anonymous inode's type is 0). */

@@ -21,7 +21,7 @@ from harness import (
     wait_until,
 )
 
-from test_targets import services
+from test_targets import is_target, services
 
 USAGE, UNWRITABLE = 2, 5
 
@@ -54,10 +54,12 @@ def check_waits(lab, target):
     port, threads = said["port"], {t["tid"]: t for t in report["threads"]}
     peer, accepted = f"127.0.0.1:{port}", f"client 127.0.0.1 of port {port}"
     unix = f"unix:{said['folder']}/answers"
+    lock = f"{said['folder']}/locked, locked by process {target.tgid}"
     expected = {
         "sleeps": ("sleep", None, ["sleeps", "run"]),
         "sleeps_in_generator": ("sleep", None, ["steps", "sleeps_in_generator", "run"]),
         "locked": ("lock", None, ["locked", "run"]),
+        "locks_file": ("lock", f"...{lock}", ["locks_file", "run"]),
         "receives": ("net", peer, ["receives", "run"]),
         "receives_timed": ("net", peer, ["receives", "run"]),
         "receives_accepted": ("net", accepted, ["receives", "run"]),
@@ -87,7 +89,7 @@ def check_waits(lab, target):
         if (thread["state"], thread["class"]) != ("waiting", wanted):
             problems.append(f"{name}: {thread['state']} {thread['class']}, it is in {wanted}")
         # the port may have a name, the child has
-        if (thread["target"] and thread["target"].split(" (")[0]) != what:
+        if not is_target(thread["target"] and thread["target"].split(" (")[0], what or ""):
             problems.append(f"{name}: for {thread['target']!r}, it is {what!r}")
         names = [n for n in functions(thread) if n != "<listcomp>"]
         if stack and names[: len(stack)] != stack:

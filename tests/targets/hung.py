@@ -4,6 +4,7 @@
     hung.py [spin]     with two threads that compute, besides
     hung.py SERVICES   the first port of each protocol in it that is free has a name
 """
+import fcntl
 import json
 import os
 import select
@@ -63,6 +64,10 @@ def epoll_of(*files):
     for file in files:
         epoll.register(file, select.EPOLLPRI)
     return epoll
+
+
+def locks_file(file):
+    fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def waits_for_child(child):
@@ -127,10 +132,15 @@ def main():
     pipe, pair = os.pipe(), socket.socketpair()
     kept.append(pair)
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    path = os.path.join(folder, "locked")
+    has, wants = open(path, "w"), open(path)
+    kept.append(has)
+    fcntl.flock(has, fcntl.LOCK_EX)
     work = {
         "sleeps": (sleeps,),
         "sleeps_in_generator": (sleeps_in_generator,),
         "locked": (locked, lock),
+        "locks_file": (locks_file, wants),
         "receives": (receives, client),
         "receives_timed": (receives, timed),
         "accepts": (accepts, server),
@@ -170,6 +180,7 @@ def main():
     ready({"tids": tids, "port": port, "child": child.pid, "folder": folder, "peers": peers})
     child.kill()
     os.unlink(os.path.join(folder, "answers"))
+    os.unlink(path)
     os.rmdir(folder)
     done({})
 

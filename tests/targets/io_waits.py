@@ -13,6 +13,7 @@ The peers are a process of their own, forked before the test attaches.
 """
 import asyncio
 import ctypes
+import fcntl
 import os
 import select
 import socket
@@ -243,6 +244,32 @@ def sync_file(file):
     os.fsync(file.fileno())
 
 
+def lock_file(file):
+    fcntl.flock(file, fcntl.LOCK_EX)
+    fcntl.flock(file, fcntl.LOCK_UN)
+    time.sleep(0.001)  # so that the peer has it again
+
+
+def lock_range(file):
+    fcntl.lockf(file, fcntl.LOCK_EX)
+    fcntl.lockf(file, fcntl.LOCK_UN)
+    time.sleep(0.001)
+
+
+def locks(lock, path):
+    """Nearly all the time; released for others now and then."""
+
+    def run():
+        with open(path, "w") as file:
+            while True:
+                lock(file, fcntl.LOCK_EX)
+                time.sleep(0.003)
+                lock(file, fcntl.LOCK_UN)
+                time.sleep(0.0002)
+
+    in_peer(run)
+
+
 def wait_child(command):
     subprocess.Popen(command).wait()
 
@@ -286,7 +313,12 @@ def files():
     event = ctypes.CDLL(None).eventfd(0, 0)
     writes(event, (1).to_bytes(8, sys.byteorder))
     synced = tempfile.NamedTemporaryFile(dir="/var/tmp", prefix="io-waits-", buffering=0)
+    flocked, lockfed = (tempfile.NamedTemporaryFile(dir="/tmp", prefix="io-waits-") for _ in range(2))
+    locks(fcntl.flock, flocked.name)
+    locks(fcntl.lockf, lockfed.name)
     yield
+    stamped("lock", "..." + flocked.name, lock_file, flocked)
+    stamped("lock", "..." + lockfed.name, lock_range, lockfed)
     stamped("pipe", "pipe", read_pipe, drained(reads))
     stamped("pipe", "fifo ..." + path, read_fifo, drained(fifo))
     stamped("pipe", "eventfd", read_eventfd, drained(event))

@@ -13,6 +13,7 @@
 #include <sys/select.h>
 #include <sys/stat.h>
 
+#include "file_lock.h"
 #include "memory.h"
 #include "procfs.h"
 #include "syscall_class.h"
@@ -272,15 +273,18 @@ ssize_t task_list(pid_t tgid, pid_t **tids)
 	return (ssize_t)count;
 }
 
-static char *child_target(pid_t child)
+static char *process_target(pid_t tgid)
 {
 	char name[16] = "", *text;
 
-	if (child <= 0)
-		return strdup("any child");
-	if (procfs_read(child, "comm", name, sizeof(name)) > 0)
+	if (procfs_read(tgid, "comm", name, sizeof(name)) > 0)
 		name[strcspn(name, "\n")] = '\0';
-	return asprintf(&text, "process %d (%s)", child, name[0] ? name : "gone") < 0 ? NULL : text;
+	return asprintf(&text, "process %d (%s)", tgid, name[0] ? name : "gone") < 0 ? NULL : text;
+}
+
+static char *child_target(pid_t child)
+{
+	return child > 0 ? process_target(child) : strdup("any child");
 }
 
 static char *count_target(unsigned long count)
@@ -295,6 +299,22 @@ static char *file_target(pid_t tgid, int fd)
 	struct target_key key;
 
 	return fd_target(tgid, fd, &key);
+}
+
+/* The file, and who has the lock. */
+static char *locked_target(pid_t tgid, int fd)
+{
+	char *file = file_target(tgid, fd), *holder, *text;
+	pid_t has = file_lock_holder(tgid, fd);
+
+	if (!file || !has)
+		return file;
+	holder = process_target(has);
+	if (asprintf(&text, "%s, locked by %s", file, holder ?: "another") < 0)
+		text = NULL;
+	free(file);
+	free(holder);
+	return text;
 }
 
 static char *polled_target(pid_t tgid, struct polled polled)
@@ -333,6 +353,9 @@ char *task_target(pid_t tgid, struct task *task)
 		return polled_target(tgid, polled_by_select(tgid, task));
 	case WAIT_POLL:
 		return epolled_target(tgid, task);
+	case WAIT_LOCK:
+		return syscall_locks_file(task->syscall) ? locked_target(tgid, (int)task->args[0])
+							 : NULL;
 	case WAIT_CHILD:
 		return child_target((pid_t)task->args[task->syscall == __NR_waitid ? 1 : 0]);
 	}
