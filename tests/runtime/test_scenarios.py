@@ -67,6 +67,7 @@ SCENARIOS = {
     "own_workers": undecided("ok", "idle"),
     "healthy": undecided("ok", "idle"),
     "healthy_loop": undecided("ok", "idle"),
+    "silent_clients": undecided("ok", "idle"),
 }
 
 WELL = {name for name, scenario in SCENARIOS.items() if "idle" in scenario.verdicts}
@@ -74,7 +75,7 @@ WELL = {name for name, scenario in SCENARIOS.items() if "idle" in scenario.verdi
 # those that leave each other the CPU are traced together
 GROUPS = (
     ("pydll", "locks", "slow_queue", "slow_peer", "n_plus_1", "slow_disk", "slow_pipe", "child")
-    + ("memory", "blocked_loop", "mixed", "idle", "healthy", "healthy_loop"),
+    + ("memory", "blocked_loop", "mixed", "idle", "healthy", "healthy_loop", "silent_clients"),
     ("semaphore", "full_queue", "small_pool", "polled_peer", "captured", "one_pipe", "impatient")
     + ("own_workers",),
     ("cpu", "throttled"),

@@ -575,6 +575,27 @@ def load():
     start(gets, gets, gets, gets)
 
 
+def says(connection):
+    while True:
+        connection.sendall(b"word\n")
+        time.sleep(0.1)
+
+
+def silent_clients():
+    """A server with a protocol of its own: its clients are connected, and mostly say nothing."""
+    import socketserver
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self):
+            for _ in self.rfile:
+                work()
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as own:
+        own.daemon_threads = True
+        clients = [socket.create_connection(own.server_address) for _ in range(4)]
+        start(own.serve_forever, lambda: says(clients[0]))
+
+
 async def works():
     import asyncio
 

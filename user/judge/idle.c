@@ -156,6 +156,23 @@ static bool is_listening(const struct profile_wait *wait)
 	       !strncmp(wait->target, "listening on ", strlen("listening on "));
 }
 
+/*
+ * For what a client says next, who connected to us: whatever it is, it is asked of us.  (A client
+ * that cannot take what it asked for as fast as we send it is another matter.)
+ */
+static bool is_client_to_speak(const struct profile_wait *wait)
+{
+	static const char *const receives[] = {"recvfrom", "recvmsg", "recvmmsg", "read", "readv"};
+
+	if (wait->wait_class != WAIT_NET || !wait->target || !wait->syscall ||
+	    strncmp(wait->target, "client ", strlen("client ")) != 0)
+		return false;
+	for (size_t i = 0; i < COUNT(receives); i++)
+		if (!strcmp(wait->syscall, receives[i]))
+			return true;
+	return false;
+}
+
 enum wait_class wait_counts_as(const struct profile_wait *wait)
 {
 	/* there it waits for a child: its output to end, or, with a time-out, itself */
@@ -180,7 +197,7 @@ bool wait_is_idle(const struct profile_wait *wait)
 	    wait->held_gil_ns * 2 > wait->time.sum_ns) /* the others cannot go on */
 		return false;
 	if (wait_class_is_idle(wait->wait_class) || wait_is_event_loop(wait) ||
-	    is_listening(wait) || is_idle_in_condition(wait))
+	    is_listening(wait) || is_client_to_speak(wait) || is_idle_in_condition(wait))
 		return true;
 	for (size_t i = 0; i < COUNT(idle_rules); i++) {
 		if (rule_matches(&idle_rules[i], wait))
@@ -189,9 +206,8 @@ bool wait_is_idle(const struct profile_wait *wait)
 	return false;
 }
 
-bool stack_is_idle(const struct profile *profile, const struct profile_stack *stack)
+bool stack_waits_for_request(const struct profile *profile, const struct profile_stack *stack)
 {
-	/* A server that keeps a connection: its client has sent no further request. */
 	return stack->part == WAIT_NET && stack->frame_count >= 2 &&
 	       frames_have(profile, stack->frames, 1, "readinto", "socket.py") &&
 	       frames_have(profile, stack->frames + 1, 1, "handle_one_request", "http/server.py");

@@ -19,7 +19,7 @@ bool wait_is_idle(const struct profile_wait *wait);
 
 /* An event loop that waits for what comes next: idle, whatever it is class by class. */
 bool wait_is_event_loop(const struct profile_wait *wait);
-/* One that does not look so by its innermost function alone, but by its stack. */
-bool stack_is_idle(const struct profile *profile, const struct profile_stack *stack);
+/* The thread of an http.server that keeps a connection, and has no request. */
+bool stack_waits_for_request(const struct profile *profile, const struct profile_stack *stack);
 
 #endif

@@ -72,22 +72,6 @@ static void add_up(const struct profile *profile, const struct profile_process *
 	limit->observed_ns = process->observed_ns ? process->observed_ns : profile->duration_ns;
 }
 
-/* Waits that only their whole stack shows to be for want of work. */
-static void set_apart_idle_stacks(const struct profile *profile, uint32_t tgid, struct limit *limit)
-{
-	for (size_t i = 0; i < profile->stack_count; i++) {
-		const struct profile_stack *stack = &profile->stacks[i];
-		uint64_t ns = stack->ns;
-
-		if (stack->tgid != tgid || !stack_is_idle(profile, stack))
-			continue;
-		if (ns > limit->busy_ns[stack->part])
-			ns = limit->busy_ns[stack->part];
-		limit->busy_ns[stack->part] -= ns;
-		limit->idle_ns[stack->part] += ns;
-	}
-}
-
 static void measure_gil(struct facts *facts)
 {
 	const struct profile *profile = facts->profile;
@@ -208,7 +192,7 @@ static int does_most(const struct facts *facts, uint32_t frame, uint64_t each_ns
 		if (stack->tgid != facts->process->tgid || !has_frame(stack, frame))
 			continue;
 		if (stack->part == WAIT_POLL || stack->part == WAIT_OTHER ||
-		    stack->part == WAIT_LOCK || stack_is_idle(profile, stack) ||
+		    stack->part == WAIT_LOCK || stack_waits_for_request(profile, stack) ||
 		    (stack->part == WAIT_SLEEP && each_ns > QUEUE_SLEEP_NS) ||
 		    frames_have(profile, stack->frames, 1, "accept", "socket.py"))
 			idle += stack->ns;
@@ -260,7 +244,6 @@ void measure(const struct profile *profile, const struct profile_process *proces
 {
 	*facts = (struct facts){.profile = profile, .process = process, .producer_part = -1};
 	add_up(profile, process, limit);
-	set_apart_idle_stacks(profile, process->tgid, limit);
 	for (int part = 0; part < LIMIT_PARTS; part++)
 		limit->active_ns += limit->busy_ns[part];
 	facts->observed_ns = limit->observed_ns;
