@@ -117,6 +117,25 @@ def gc_storm():
 lock = threading.Lock()
 
 
+def render():
+    """It holds the GIL in C code of the library, some 20 ms."""
+    import json
+
+    return json.dumps(ROWS)
+
+
+ROWS = [{"name": "x" * 20, "values": list(range(50))}] * 4000 if sys.argv[1] == "rendering" else []
+
+
+def renders():
+    while True:
+        render()
+
+
+def rendering():
+    start(renders, naps)
+
+
 def take():
     lock.acquire()
 

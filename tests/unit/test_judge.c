@@ -340,6 +340,34 @@ static void waits_for_work_are_no_limit(void **state)
 	one_class(WAIT_NET, "accept4", "accept", "socket.py", "idle", "connections");
 }
 
+/* A server's thread, and a client's: the target tells them apart. */
+static void a_client_is_waited_for_idly(void **state)
+{
+	static const struct {
+		const char *target, *syscall, *verdict;
+	} all[] = {
+		{"client 10.0.0.7 of port 8000", "recvfrom", "idle"},
+		{"client 10.0.0.7 of port 8000", "sendto", "net"},
+		{"10.0.0.7:5432", "recvfrom", "net"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
+		struct profile *profile = sample_empty();
+		struct profile_process *process = sample_process(profile, 5, "python3 x.py", 1);
+		struct profile_thread *thread = sample_thread(profile, 5, 5, 50 * MS);
+		struct profile_wait *wait;
+
+		process->oncpu_ns = thread->oncpu_ns;
+		thread->wait_ns[WAIT_NET] = 9900 * MS;
+		wait = sample_wait(profile, 5, WAIT_NET, all[i].syscall, "handle", "x.py", 10);
+		wait->target = strdup(all[i].target);
+		histogram_add(&wait->time, 9900 * MS);
+		judge(profile, all[i].verdict, "handle", "net");
+		profile__free(profile);
+	}
+}
+
 static void waits_for_others_are_the_limit(void **state)
 {
 	(void)state;
@@ -452,6 +480,7 @@ int main(void)
 		cmocka_unit_test(judge_samples),
 		cmocka_unit_test(two_spinning_threads_are_gil_bound),
 		cmocka_unit_test(waits_for_work_are_no_limit),
+		cmocka_unit_test(a_client_is_waited_for_idly),
 		cmocka_unit_test(waits_for_others_are_the_limit),
 		cmocka_unit_test(idle_workers_are_not_named),
 		cmocka_unit_test(nothing_stands_out),

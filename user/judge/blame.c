@@ -214,6 +214,30 @@ void blame_wait(const struct facts *facts, int part, bool idle, struct limit *li
 		find_caller(facts, limit->wait->wait_class, most, limit);
 }
 
+/* Whose code called the library's function that holds the GIL, by the samples it was found in. */
+static void find_holder_caller(const struct facts *facts, struct limit *limit)
+{
+	const struct profile *profile = facts->profile;
+	struct tally callers = {.count = 0};
+	const struct profile_name *top, *most;
+	uint64_t ns;
+
+	for (size_t i = 0; i < profile->stack_count; i++) {
+		const struct profile_stack *stack = &profile->stacks[i];
+
+		if (stack->tgid != facts->process->tgid || stack->part != STACK_ONCPU)
+			continue;
+		top = stack_frame(profile, stack, 0);
+		if (top && same_text(top->function, limit->holder) && place_is_library(top->file))
+			tally_add(&callers,
+				  innermost_own(profile, stack->frames, stack->frame_count),
+				  stack->ns);
+	}
+	most = tally_most(&callers, &ns);
+	if (most)
+		limit->holder_caller = most->function;
+}
+
 static void blame_gil(const struct facts *facts, struct limit *limit)
 {
 	const struct profile *profile = facts->profile;
@@ -234,6 +258,7 @@ static void blame_gil(const struct facts *facts, struct limit *limit)
 		return;
 	limit->holder = most->function;
 	limit->holder_share = share_of(ns, holders.all);
+	find_holder_caller(facts, limit);
 }
 
 static void blame_gc(const struct facts *facts, struct limit *limit)

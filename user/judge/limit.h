@@ -55,13 +55,14 @@ struct limit {
 	double where_share;              /* how much of the part is in `function`, 0 to 1 */
 	const char *target;              /* what most waits there were for; or NULL */
 	/* names, the profile's own; or NULL */
-	const char *function; /* where it is */
-	const char *native;   /* "libz.so.1.3.1: deflate": what it ran mostly */
-	const char *caller;   /* who called that, if `function` is the library's */
-	const char *holder;   /* of the GIL */
-	const char *waker;    /* who ends waits for a lock, or fills a queue */
-	double holder_share;  /* of waits for the GIL */
-	uint64_t longest_ns;  /* that an event loop was held up */
+	const char *function;      /* where it is */
+	const char *native;        /* "libz.so.1.3.1: deflate": what it ran mostly */
+	const char *caller;        /* who called that, if `function` is the library's */
+	const char *holder;        /* of the GIL */
+	const char *holder_caller; /* who called that, if it is the library's */
+	const char *waker;         /* who ends waits for a lock, or fills a queue */
+	double holder_share;       /* of waits for the GIL */
+	uint64_t longest_ns;       /* that an event loop was held up */
 	uint64_t rss_begin_bytes, rss_bytes;
 	uint64_t faults; /* page faults, where `function` is who takes them; an estimate */
 

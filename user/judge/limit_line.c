@@ -97,7 +97,10 @@ static void say_mixed(struct sentence *s, const struct limit *limit)
 static void say_gil(struct sentence *s, const struct limit *limit)
 {
 	say(s, "%s %.0f %% of the time", limit->lead, limit->decided->value * 100);
-	if (limit->holder)
+	if (limit->holder && limit->holder_caller)
+		say(s, ", held by %s(), called from %s(), in %.0f %% of that", limit->holder,
+		    limit->holder_caller, limit->holder_share * 100);
+	else if (limit->holder)
 		say(s, ", held by %s() in %.0f %% of that", limit->holder,
 		    limit->holder_share * 100);
 	else

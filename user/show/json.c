@@ -66,6 +66,7 @@ static json_t *diagnosis(struct json_builder *b, const struct limit *limit)
 	json_put(b, object, "caller", json_name_or_null(limit->caller));
 	json_put(b, object, "target", json_name_or_null(limit->target));
 	json_put(b, object, "holder", json_name_or_null(limit->holder));
+	json_put(b, object, "holder_caller", json_name_or_null(limit->holder_caller));
 	json_put(b, object, "waker", json_name_or_null(limit->waker));
 	json_put(b, object, "cause", json_string(limit->cause));
 	for (int i = 0; i < LIMIT_EVIDENCE && *limit->evidence[i]; i++)
