@@ -363,9 +363,12 @@ static int dump_all(struct dumping *d)
 			err = dump_process(&process, d);
 			continue;
 		}
-		message(err == -EACCES ? "process %d may not be looked at: use sudo"
-				       : "there is no process %d",
-			tgid);
+		if (err == -EACCES && geteuid())
+			message("process %d may not be looked at: use sudo", tgid);
+		else if (err == -ESRCH)
+			message("there is no process %d", tgid);
+		else
+			message("process %d cannot be looked at: %s", tgid, strerror(-err));
 		d->refused++;
 		err = 0;
 	}

@@ -196,12 +196,10 @@ static int take_tgids(struct run *run)
 static void say_attached(struct run *run)
 {
 	const struct session *session = &run->session;
-	size_t builds = builds__count(session->builds);
 
 	run->attached = true;
-	message("attached to %zu Python process%s (%zu build%s) in %.2f s; %s", session->taken,
-		session->taken == 1 ? "" : "es", builds, builds == 1 ? "" : "s",
-		(monotonic_ns() - run->start_ns) / 1e9,
+	message("attached to %zu Python process%s in %.2f s; %s", session->taken,
+		session->taken == 1 ? "" : "es", (monotonic_ns() - run->start_ns) / 1e9,
 		run->options->duration > 0 || run->options->child ? "tracing"
 								  : "tracing until Ctrl-C");
 }
