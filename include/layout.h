@@ -54,6 +54,7 @@ struct py_layout {
 	__u32 frame_code;
 	__u32 frame_instr; /* pointer to a code unit; up to 3.10 the index f_lasti */
 	__u32 frame_owner;
+	__u32 frame_tlbc;     /* which copy of its bytecode: see code_tlbc */
 	__u32 frame_stacktop; /* 3.8, 3.9: f_stacktop */
 	__u32 frame_state;    /* 3.10: f_state */
 
@@ -63,6 +64,10 @@ struct py_layout {
 	__u32 code_firstlineno;
 	__u32 code_version; /* never the same for two code objects, 0: none left (3.12+) */
 	__u32 code_units;   /* 3.11+: the units; up to 3.10: pointer to their bytes object */
+	__u32 code_tlbc;  /* copies for each thread: pointer to a size and so many pointers (3.14t)
+			   */
+	__u32 code_lines; /* pointer to a bytes object: how is in discover/lines.h */
+	__u32 bytes_size;
 	__u32 bytes_data;
 
 	__u32 unicode_length;
@@ -117,6 +122,6 @@ struct py_layout {
 	__u8 leaving_ops[32]; /* bit per opcode that returns or suspends, all their twins */
 };
 
-_Static_assert(sizeof(struct py_layout) == 320, "shared with the kernel side");
+_Static_assert(sizeof(struct py_layout) == 336, "shared with the kernel side");
 
 #endif

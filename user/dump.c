@@ -118,10 +118,10 @@ static pid_t owner_of(const struct dumping *d, uint64_t tstate)
 	return 0;
 }
 
-/* The function of a code object. */
-static void name_frame(const struct dumping *d, uint64_t code, struct moment_frame *out)
+static void name_frame(const struct dumping *d, const struct walked_frame *frame,
+		       struct moment_frame *out)
 {
-	struct record_code record = {.tgid = d->process->tgid, .code = code};
+	struct record_code record = {.tgid = d->process->tgid, .code = frame->code};
 	char function[NAME_MAX_BYTES * 4 + 1], file[FILE_MAX_BYTES * 4 + 1];
 
 	code_names_complete(&record, d->layout);
@@ -132,6 +132,7 @@ static void name_frame(const struct dumping *d, uint64_t code, struct moment_fra
 	out->function = strdup(function[0] ? function : "<unreadable>");
 	out->file = strdup(file);
 	out->line = record.line;
+	out->at_line = frame->line;
 }
 
 static void drop_frames(struct moment_thread *thread)
@@ -153,10 +154,10 @@ static enum stack_quality read_stack(struct dumping *d, uint64_t tstate,
 		[WALK_TRUNCATED] = STACK_TRUNCATED,
 		[WALK_UNREADABLE] = STACK_UNREADABLE,
 	};
-	uint64_t codes[MAX_FRAMES];
+	struct walked_frame frames[MAX_FRAMES];
 	size_t count;
 	enum walk_end end =
-		frames_walk(d->process->tgid, d->layout, tstate, codes, MAX_FRAMES, &count);
+		frames_walk(d->process->tgid, d->layout, tstate, frames, MAX_FRAMES, &count);
 
 	drop_frames(thread);
 	if (end == WALK_COMPLETE && !count)
@@ -167,7 +168,7 @@ static enum stack_quality read_stack(struct dumping *d, uint64_t tstate,
 		return STACK_UNREADABLE;
 	}
 	for (size_t i = 0; i < count; i++)
-		name_frame(d, codes[i], &thread->frames[i]);
+		name_frame(d, &frames[i], &thread->frames[i]);
 	thread->frame_count = count;
 	return qualities[end];
 }

@@ -16,7 +16,8 @@
 struct moment_frame {
 	char *function;
 	char *file;
-	uint32_t line; /* the function's first */
+	uint32_t line;    /* the function's first */
+	uint32_t at_line; /* that it is at; 0: not known */
 };
 
 enum thread_does {

@@ -102,6 +102,9 @@ def check_waits(lab, target):
             problems.append(f"{name}: waits for {thread['since_seconds']} s, it is a bit over 1")
         if thread["holds_gil"]:
             problems.append(f"{name}: holds the GIL in its sleep")
+        told = [[short(f["function"]), f["at_line"]] for f in thread["frames"]]
+        if told != said["lines"][name]:
+            problems.append(f"{name}: at {told}, it is at {said['lines'][name]}")
     main = threads[target.tgid]
     if "ready" not in functions(main) or functions(main)[-1] != "<module>":
         problems.append(f"main thread: {functions(main)}")

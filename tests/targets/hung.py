@@ -18,7 +18,7 @@ import time
 from target import done, native_id, ready
 
 LONG = 60
-tids = {}
+tids, threads = {}, {}
 kept = []
 
 
@@ -114,6 +114,22 @@ def named_peers(services):
     return work, peers
 
 
+def lines_of(frame):
+    """[[function, line it is at], ...], the innermost first."""
+    found = []
+    while frame:
+        found.append([frame.f_code.co_name, frame.f_lineno])
+        frame = frame.f_back
+    return found
+
+
+def all_lines():
+    """{thread: that}, of those that wait."""
+    idents = {t.ident: name for name, t in threads.items()}
+    frames = sys._current_frames()
+    return {idents[i]: lines_of(f) for i, f in frames.items() if i in idents}
+
+
 def main():
     lock = threading.Lock()
     lock.acquire()
@@ -173,11 +189,13 @@ def main():
             tids[name] = native_id()
             function(*args)
 
-        threading.Thread(target=run, daemon=True).start()
+        threads[name] = threading.Thread(target=run, daemon=True)
+        threads[name].start()
     while len(tids) < len(work):
         time.sleep(0.01)
-    port = server.getsockname()[1]
-    ready({"tids": tids, "port": port, "child": child.pid, "folder": folder, "peers": peers})
+    time.sleep(0.1)  # until they are where they wait
+    told = {"tids": tids, "child": child.pid, "folder": folder, "peers": peers}
+    ready({**told, "port": server.getsockname()[1], "lines": all_lines()})
     child.kill()
     os.unlink(os.path.join(folder, "answers"))
     os.unlink(path)

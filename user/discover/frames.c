@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 #include "frames.h"
 
+#include "lines.h"
 #include "memory.h"
 #include "musl.h"
 
@@ -39,8 +40,8 @@ static int is_entry(pid_t tgid, const struct py_layout *l, uint64_t frame, bool 
 	return err;
 }
 
-enum walk_end frames_walk(pid_t tgid, const struct py_layout *l, uint64_t tstate, uint64_t *codes,
-			  size_t max, size_t *count)
+enum walk_end frames_walk(pid_t tgid, const struct py_layout *l, uint64_t tstate,
+			  struct walked_frame *frames, size_t max, size_t *count)
 {
 	uint64_t frame;
 
@@ -58,7 +59,9 @@ enum walk_end frames_walk(pid_t tgid, const struct py_layout *l, uint64_t tstate
 				return WALK_TRUNCATED;
 			if (read_u64(tgid, frame + l->frame_code, &code))
 				return WALK_UNREADABLE;
-			codes[(*count)++] = code & ~(uint64_t)l->code_tag_mask;
+			code &= ~(uint64_t)l->code_tag_mask;
+			frames[(*count)++] =
+				(struct walked_frame){code, frame_line(tgid, l, frame, code)};
 		}
 		if (read_u64(tgid, frame + l->frame_previous, &frame))
 			return WALK_UNREADABLE;

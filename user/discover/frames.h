@@ -17,13 +17,17 @@ enum walk_end {
 	WALK_UNREADABLE, /* something on the way could not be read */
 };
 
+struct walked_frame {
+	uint64_t code; /* address of its code object */
+	uint32_t line; /* that it is at; 0: not known */
+};
+
 /*
- * Walk from the current frame of a PyThreadState outwards.  Fills codes[] with the
- * addresses of the frames' code objects, innermost first, up to `max`; *count says how many.
- * What is read may be of two moments if the thread runs meanwhile.
+ * Walk from the current frame of a PyThreadState outwards.  Fills frames[], innermost first, up to
+ * `max`; *count says how many.  What is read may be of two moments if the thread runs meanwhile.
  */
 enum walk_end frames_walk(pid_t tgid, const struct py_layout *layout, uint64_t tstate,
-			  uint64_t *codes, size_t max, size_t *count);
+			  struct walked_frame *frames, size_t max, size_t *count);
 
 /*
  * The GIL that the thread of this state takes: its address, 0 if there is none (free-threaded) or

@@ -77,7 +77,7 @@ static int put_frames(const struct screen *screen, const struct moment_thread *t
 
 			fprintf(screen->out, "      %s  ", function);
 			screen_put(screen, STYLE_DIM, file);
-			snprintf(place, sizeof(place), ":%u", frame->line);
+			snprintf(place, sizeof(place), ":%u", frame->at_line ?: frame->line);
 			screen_put(screen, STYLE_DIM, place);
 			fputc('\n', screen->out);
 		}
@@ -155,6 +155,9 @@ static json_t *frames_json(struct json_builder *b, const struct moment_thread *t
 		json_put(b, object, "function", json_name(thread->frames[i].function));
 		json_put(b, object, "file", json_name(thread->frames[i].file));
 		json_put(b, object, "line", json_integer(thread->frames[i].line));
+		json_put(b, object, "at_line",
+			 thread->frames[i].at_line ? json_integer(thread->frames[i].at_line)
+						   : json_null());
 		json_push(b, array, object);
 	}
 	return array;
