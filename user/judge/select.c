@@ -64,7 +64,7 @@ static double sort_value(const struct profile_function *function, const struct s
 /* What is compared, worked out once: a quantile is too dear for every comparison. */
 struct ranked {
 	uint32_t tgid;
-	bool idle;
+	int rank; /* the lowest first */
 	double value;
 	const char *name, *file;
 	uint32_t line;
@@ -84,8 +84,8 @@ static int compare_ranked(const void *left, const void *right)
 
 	if (a->tgid != b->tgid)
 		return a->tgid < b->tgid ? -1 : 1;
-	if (a->idle != b->idle)
-		return a->idle ? 1 : -1;
+	if (a->rank != b->rank)
+		return a->rank < b->rank ? -1 : 1;
 	if (a->value != b->value)
 		return a->value > b->value ? -1 : 1;
 	order = compare_text(a->name, b->name);
@@ -141,6 +141,14 @@ int select_functions(const struct profile *profile, const char *glob, const stru
 	return *out ? 0 : -ENOMEM;
 }
 
+/* One that is for nothing like a thousandth of the time tells less than an idle one does. */
+static int wait_rank(const struct profile *profile, const struct profile_wait *wait)
+{
+	if (wait_is_idle(wait))
+		return 1;
+	return wait->time.sum_ns < profile->duration_ns / 1000 ? 2 : 0;
+}
+
 int select_waits(const struct profile *profile, const char *glob, const struct profile_wait ***out,
 		 size_t *count)
 {
@@ -156,7 +164,7 @@ int select_waits(const struct profile *profile, const char *glob, const struct p
 			continue;
 		ranked[n++] = (struct ranked){
 			.tgid = w->tgid,
-			.idle = wait_is_idle(w),
+			.rank = wait_rank(profile, w),
 			.value = (double)w->time.sum_ns,
 			.name = w->function,
 			.file = w->file,

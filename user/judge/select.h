@@ -40,7 +40,10 @@ int sort_key_parse(const char *word, struct sort_key *key);
 int select_functions(const struct profile *profile, const char *glob, const struct sort_key *key,
 		     const struct profile_function ***out, size_t *count);
 
-/* The same for waits: by tgid, idle ones after the others, longest total first. */
+/*
+ * The same for waits: by tgid, longest total first; idle ones after those that hold something up,
+ * and behind all what is less than a thousandth of the window.
+ */
 int select_waits(const struct profile *profile, const char *glob, const struct profile_wait ***out,
 		 size_t *count);
 
