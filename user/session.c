@@ -399,6 +399,16 @@ void session_look_again(struct session *session)
 	}
 }
 
+uint64_t session_due_ns(const struct session *session)
+{
+	uint64_t due = UINT64_MAX;
+
+	for (size_t i = 0; i < session->later_count; i++)
+		if (session->later[i].due_ns < due)
+			due = session->later[i].due_ns;
+	return due;
+}
+
 /* It may have gone on since: to another exec, or to its end. */
 static void on_exec(struct session *session, const struct record_task *record)
 {

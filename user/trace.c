@@ -375,8 +375,9 @@ static int sleep_ms(const struct run *run, uint64_t now)
 {
 	uint64_t due = now + POLL_MS * 1000000ull, end;
 
-	if (run->session.later_count)
-		return 2;
+	end = session_due_ns(&run->session);
+	if (end < due)
+		due = end;
 	end = run->attached_ns + run->options->duration * 1e9;
 	if (run->options->duration > 0 && end < due)
 		due = end;

@@ -45,7 +45,7 @@ void collector__gc_method(struct collector *collector, pid_t tgid, enum gc_metho
 bool collector__knows(const struct collector *collector, pid_t tgid);
 /* It ended; its numbers stay until the next profile. */
 void collector__end_process(struct collector *collector, pid_t tgid, uint64_t now_ns);
-/* It has become another program: nothing more is told of it, or all if it has not ended. */
+/* It has become another program: once it is ended, what still comes of its tgid is dropped. */
 void collector__replaced(struct collector *collector, pid_t tgid);
 /* The living processes of a build with call probes on: an array for free(), NULL if *count is 0. */
 pid_t *collector__tgids(const struct collector *collector, size_t build, size_t *count);

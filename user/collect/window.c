@@ -385,8 +385,7 @@ void collector__begin(struct collector *collector, uint64_t now_ns)
 
 #define BRIEFLY_NS 100000000
 
-/* A child that became another program at once, as subprocess makes them: of no interest in itself.
- */
+/* A child that became another program at once: of no interest, but to who waits for it. */
 static bool is_passing(const struct process_total *total)
 {
 	uint64_t until = total->until_ns ?: monotonic_ns();
