@@ -21,7 +21,7 @@ int call_site(struct pt_regs *ctx)
 	switch (hit.kind) {
 	case SITE_ENTRY:
 	case SITE_THROW:
-		enter(&hit, hit.kind == SITE_THROW ? ENTRY_RESUME : ENTRY_UNKNOWN);
+		enter(&hit, hit.kind == SITE_THROW ? ENTERED_BY_THROW : ENTERED);
 		cost_sample(COST_ENTRY, hit.now);
 		return 0;
 	case SITE_UNWIND:

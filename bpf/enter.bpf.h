@@ -18,6 +18,12 @@ enum entry_kind {
 	ENTRY_PERHAPS = 8, /* a bit: it may run already */
 };
 
+/* What the site says of it. */
+enum entry_site {
+	ENTERED,
+	ENTERED_BY_THROW, /* a generator or coroutine, with an exception */
+};
+
 static __always_inline bool is_resume(const struct py_layout *l, u8 op)
 {
 	u64 found = 0;
@@ -66,6 +72,21 @@ __noinline int entry_kind(struct thread *t, const struct py_layout *l)
 }
 
 /*
+ * The frame in t->head is entered by throw() or close(): it never comes to its RESUME.  What has
+ * not run yet stands at or behind the instruction that made its generator.
+ */
+static __always_inline int thrown_kind(const struct thread *t, const struct py_layout *l)
+{
+	u8 units[4] = {};
+
+	if (read_user(NULL, units, sizeof(units), head_u64(t->head, l->frame_instr) - 2))
+		return ENTRY_RESUME;
+	return units[0] == l->op_return_generator || units[2] == l->op_return_generator
+		       ? ENTRY_START
+		       : ENTRY_RESUME;
+}
+
+/*
  * Is this the entry we have just seen?  Turning on sys.monitoring has the interpreter
  * run RESUME a second time (3.12+), and while userspace changes from one set of links
  * to another a hit comes twice.  (A frame that began cannot begin again before it was
@@ -107,17 +128,16 @@ static __always_inline enum entry_kind enter_quickly(struct hit *hit, u64 *frame
  * The entry that the thread state's current frame stands at, if it does: an enum entry_kind.
  * The frame is in t->entering.
  */
-__noinline int entry_by_state(struct thread *t, const struct py_layout *l, u32 forced)
+__noinline int entry_by_state(struct thread *t, const struct py_layout *l, u32 site)
 {
-	int kind = forced;
+	int kind;
 
 	if (!t || !l)
 		return ENTRY_UNKNOWN;
 	t->entering = current_frame(NULL, l, t->tstate);
 	if (read_frame(NULL, l, t->head, t->entering))
 		return ENTRY_UNKNOWN;
-	if (!kind)
-		kind = entry_kind(t, l);
+	kind = site == ENTERED_BY_THROW ? thrown_kind(t, l) : entry_kind(t, l);
 	/* up to 3.10 any frame that runs looks resumed: also one of another interpreter */
 	if (kind & ENTRY_PERHAPS || (l->lasti_unit && kind == ENTRY_RESUME && t->depth &&
 				     shadow_top_is(bpf_get_current_task_btf(), t, t->entering)))
@@ -129,7 +149,7 @@ __noinline int entry_by_state(struct thread *t, const struct py_layout *l, u32 f
  * The thread may have got another thread state, or go on in another of its own (a
  * sub-interpreter's): try all.
  */
-__noinline int entry_by_any_state(struct thread *t, const struct py_layout *l, u32 forced)
+__noinline int entry_by_any_state(struct thread *t, const struct py_layout *l, u32 site)
 {
 	u64 known;
 	int kind;
@@ -138,33 +158,33 @@ __noinline int entry_by_any_state(struct thread *t, const struct py_layout *l, u
 		return ENTRY_UNKNOWN;
 	known = t->tstate;
 	for (u32 i = 0; i < MAX_OWN_STATES && !thread_find_nth(t, l, i); i++) {
-		kind = entry_by_state(t, l, forced);
+		kind = entry_by_state(t, l, site);
 		if (kind > ENTRY_DOUBTED)
 			return kind;
 	}
 	t->tstate = known;
-	kind = entry_by_state(t, l, forced);
+	kind = entry_by_state(t, l, site);
 	return kind == ENTRY_DOUBTED ? entry_kind(t, l) & ~ENTRY_PERHAPS : kind;
 }
 
 /* Any entry: the frame from the thread state, proved by the instruction it stands at. */
 static __always_inline enum entry_kind enter_surely(struct hit *hit, u64 *frame,
-						    enum entry_kind forced)
+						    enum entry_site site)
 {
 	struct thread *t = hit->t;
-	enum entry_kind kind = entry_by_state(t, hit->l, forced);
+	enum entry_kind kind = entry_by_state(t, hit->l, site);
 
 	if (kind <= ENTRY_DOUBTED)
-		kind = entry_by_any_state(t, hit->l, forced);
+		kind = entry_by_any_state(t, hit->l, site);
 	*frame = t->entering;
 	if (kind == ENTRY_UNKNOWN)
 		lose(LOSS_NOT_AT_RESUME);
-	else if (!forced)
+	else if (site == ENTERED)
 		site_learn(hit->ctx, hit->site, *frame);
 	return kind;
 }
 
-static __always_inline int enter(struct hit *hit, enum entry_kind forced)
+static __always_inline int enter(struct hit *hit, enum entry_site site)
 {
 	const struct py_layout *l = hit->l;
 	struct thread *t = hit->t;
@@ -175,11 +195,11 @@ static __always_inline int enter(struct hit *hit, enum entry_kind forced)
 	enum segment segment;
 	bool surely;
 
-	if (!forced)
+	if (site == ENTERED)
 		kind = enter_quickly(hit, &frame);
 	surely = kind == ENTRY_UNKNOWN;
 	if (surely)
-		kind = enter_surely(hit, &frame, forced);
+		kind = enter_surely(hit, &frame, site);
 	if (kind == ENTRY_UNKNOWN || kind == ENTRY_NONE)
 		return 0;
 	previous = frame_previous(l, t->head);

@@ -114,10 +114,11 @@ struct py_layout {
 	__u8 minor;          /* of the version: for messages, never for decisions */
 	__u8 musl;           /* its C library is musl: see musl.h */
 
-	__u8 thread_attached;  /* ts_state: it may run Python code */
-	__u8 thread_suspended; /* and: it may not, until the world goes on */
-	__u8 section_tags;     /* tag bits of ts_critical_section */
-	__u8 pad[6];
+	__u8 thread_attached;     /* ts_state: it may run Python code */
+	__u8 thread_suspended;    /* and: it may not, until the world goes on */
+	__u8 section_tags;        /* tag bits of ts_critical_section */
+	__u8 op_return_generator; /* 3.11+: after it a generator waits for its first run */
+	__u8 pad[5];
 
 	__u8 leaving_ops[32]; /* bit per opcode that returns or suspends, all their twins */
 };

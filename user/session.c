@@ -8,10 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "attach/watch.h"
 #include "discover/gc_flag.h"
 #include "discover/jit.h"
+#include "discover/procfs.h"
 #include "discover/threads.h"
 #include "clock.h"
 #include "scope.h"
@@ -414,6 +416,9 @@ static void on_exec(struct session *session, const struct record_task *record)
 {
 	bool known = collector__knows(session->collector, record->tgid);
 
+	/* the command of -c, held there: who holds it takes it in */
+	if (session->options->child && procfs_tracer(record->tgid) == getpid())
+		return;
 	tracer__unwatch_gc(session->tracer, record->tgid);
 	look_at_exec(session, (struct later){
 				      .tgid = record->tgid,

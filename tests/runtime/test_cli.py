@@ -13,6 +13,7 @@ import time
 from harness import (
     PROGRAM,
     TREE,
+    alone,
     check,
     check_none,
     host_python,
@@ -327,6 +328,33 @@ def check_command(lab, py):
 
 def test_command_is_traced_from_its_start(lab):
     check_command(lab, host_python())
+
+
+FORKING = """
+import os
+def in_child(x):
+    return x
+for _ in range(4):
+    if not os.fork():
+        for i in range(100):
+            in_child(i)
+        os._exit(0)
+    os.wait()
+"""
+
+
+@alone
+@over("debian-3.9", "debian-3.13", "pyenv-3.12")
+def test_command_forks(lab, py):
+    """Its children are traced from their first instruction: nobody else runs this build."""
+    inside, ours = lab.folder_in(py)
+    (ours / "forking.py").write_text(FORKING)
+    command = " ".join([*py.argv, str(inside / "forking.py")])
+    report = lab.tracer("-c", command, "--format", "json").attached().report()
+    lab.note(report.excerpt())
+    calls = {f["tgid"]: f["calls"] for f in report["functions"] if f["function"] == "in_child"}
+    check(list(calls.values()) == [100] * 4, f"calls in four children: {calls}")
+    check(not report.loss("fork_unprobed"), f"losses {report['losses']}")
 
 
 @over("pyenv-3.8", "pyenv-3.12")

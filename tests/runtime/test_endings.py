@@ -107,7 +107,7 @@ def test_exceptions(lab, py):
 @over(*OTHER_HALF)
 def test_generators_and_coroutines(lab, py):
     """Finished, closed, thrown into from outside, dropped, collected in a cycle."""
-    fair = ["generators", "coroutines", "tasks", "thrown_through", "thrown_through_many"]
+    fair = ["generators", "coroutines", "tasks", "thrown_through", "thrown_through_many", "thrown_first"]
     fair += ["abandoned"] * (py.minor < 13)
     more = ["abandoned"] * (py.minor >= 13)
     run_sections(lab, py, fair + more, fair=fair)

@@ -243,6 +243,40 @@ def thrown_through_many():
         expect(name, 100 * ROUNDS, 200 * ROUNDS, 100 * ROUNDS)
 
 
+def never_begun():
+    yield 1
+
+
+def closed_unbegun():
+    yield 1
+
+
+async def never_stepped():
+    await asyncio.sleep(0)
+
+
+async def cancel_at_once():
+    task = asyncio.ensure_future(never_stepped())
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def thrown_first():
+    """What is thrown into before its first run, or closed: a call that an exception begins and ends."""
+    for _ in range(ROUNDS):
+        g = never_begun()
+        with contextlib.suppress(KeyError):
+            g.throw(KeyError())
+        g = closed_unbegun()
+        g.close()
+        asyncio.run(cancel_at_once())
+    expect("never_begun", ROUNDS, ROUNDS, ROUNDS)
+    expect("never_stepped", ROUNDS, ROUNDS, ROUNDS)
+    if sys.version_info < (3, 12):  # later it is not run for that (genobject.c, gen_close)
+        expect("closed_unbegun", ROUNDS, ROUNDS, ROUNDS)
+
+
 def dropped_generator():
     yield 1
     yield 2
@@ -998,6 +1032,7 @@ SECTIONS = {
         generators,
         thrown_through,
         thrown_through_many,
+        thrown_first,
         abandoned,
         coroutines,
         late_ends,

@@ -38,6 +38,16 @@ ssize_t procfs_read(pid_t tgid, const char *name, char *buffer, size_t size)
 	return n;
 }
 
+pid_t procfs_tracer(pid_t tgid)
+{
+	char text[4096], *line;
+
+	if (procfs_read(tgid, "status", text, sizeof(text)) < 0)
+		return 0;
+	line = strstr(text, "\nTracerPid:");
+	return line ? (pid_t)strtol(line + strlen("\nTracerPid:"), NULL, 10) : 0;
+}
+
 /* /proc/TGID/stat: the name in it may hold anything, so count from its last bracket. */
 static int describe_stat(struct process *out)
 {

@@ -23,6 +23,9 @@ int procfs_describe(pid_t tgid, struct process *out);
  */
 int procfs_jit_variable(pid_t tgid);
 
+/* Who traces it with ptrace(); 0: nobody, or it is gone. */
+pid_t procfs_tracer(pid_t tgid);
+
 /* What the innermost pid namespace of one of its threads calls it; 0: it is gone. */
 pid_t procfs_own_tid(pid_t tgid, const char *tid);
 
