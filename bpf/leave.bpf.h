@@ -26,8 +26,10 @@ static __always_inline int leave_unexpected(struct hit *hit, enum ending how, u6
 		lose(LOSS_BEGAN_BEFORE);
 		return 0;
 	}
-	if (shadow_top_near(t, hit->l, frame))
+	if (shadow_top_near(t, hit->l, frame)) { /* a shim's, which had no entry either */
+		t->probe_ns -= hit->cost->inner_ns;
 		return 0;
+	}
 	if (reconcile(t, hit->l, frame, hit->now, early ? ABOVE_ENDED : ABOVE_LEAVES)) {
 		lose(LOSS_UNMATCHED_EXIT);
 		return 0;

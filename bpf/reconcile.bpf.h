@@ -118,7 +118,8 @@ static long unwinding_pop(u32 i, void *arg)
 	f = shadow_at(u->task, u->t, u->t->depth - 1);
 	if (f && !u->raised) {
 		end = f->raised_ns > u->last ? f->raised_ns : u->last;
-		if (!f->raised_ns && f->segment != SEGMENT_BEFORE)
+		/* what is resumed may raise again what it had caught before: that is not told */
+		if (!f->raised_ns && f->segment == SEGMENT_FIRST)
 			u->unseen = 1;
 	}
 	shadow_pop(u->t, ENDED_EXCEPTION, end);

@@ -44,6 +44,16 @@ def nested_calls():
         one(i)
 
 
+class Made:
+    def __init__(self, n):
+        some_work(n)
+
+
+def constructors():
+    for i in range(CALLS):
+        Made(i)
+
+
 def loop():
     total = 0
     for i in range(100000):
@@ -63,7 +73,7 @@ def rounds(functions):
 
 
 def main():
-    functions = (many_calls, loop, nested_calls)
+    functions = (many_calls, loop, nested_calls, constructors)
     rounds(functions)  # specialized and warm
     alone = rounds(functions)
     target.ready()
