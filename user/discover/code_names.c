@@ -34,7 +34,7 @@ static uint16_t read_name(const struct record_code *record, const struct py_layo
 	pid_t tgid = (pid_t)record->tgid;
 	uint64_t object, bytes;
 
-	if (memory_read(tgid, record->code + offset, &object, sizeof(object)) ||
+	if (memory_read_u64(tgid, record->code + offset, &object) ||
 	    !read_string(tgid, l, object, string))
 		return 0;
 	bytes = string->chars < size ? string->chars * string->kind : size;

@@ -9,21 +9,17 @@
 #define MAX_STEPS 100000
 #define MAX_WAITERS 4096 /* for one GIL */
 
-static int read_u64(pid_t tgid, uint64_t address, uint64_t *value)
-{
-	return memory_read(tgid, address, value, sizeof(*value));
-}
-
 static int current_frame(pid_t tgid, const struct py_layout *l, uint64_t tstate, uint64_t *frame)
 {
 	uint64_t cframe;
 	int err;
 
 	if (l->ts_cframe == LAYOUT_ABSENT)
-		return read_u64(tgid, tstate + l->ts_frame, frame);
-	err = read_u64(tgid, tstate + l->ts_cframe, &cframe);
+		return memory_read_u64(tgid, tstate + l->ts_frame, frame);
+	err = memory_read_u64(tgid, tstate + l->ts_cframe, &cframe);
 	*frame = 0;
-	return err || !cframe ? err : read_u64(tgid, cframe + l->cframe_current_frame, frame);
+	return err || !cframe ? err
+			      : memory_read_u64(tgid, cframe + l->cframe_current_frame, frame);
 }
 
 /* Is it a frame of the C stack, put there by a C function that called Python? */
@@ -57,13 +53,13 @@ enum walk_end frames_walk(pid_t tgid, const struct py_layout *l, uint64_t tstate
 		if (!entry) {
 			if (*count == max)
 				return WALK_TRUNCATED;
-			if (read_u64(tgid, frame + l->frame_code, &code))
+			if (memory_read_u64(tgid, frame + l->frame_code, &code))
 				return WALK_UNREADABLE;
 			code &= ~(uint64_t)l->code_tag_mask;
 			frames[(*count)++] =
 				(struct walked_frame){code, frame_line(tgid, l, frame, code)};
 		}
-		if (read_u64(tgid, frame + l->frame_previous, &frame))
+		if (memory_read_u64(tgid, frame + l->frame_previous, &frame))
 			return WALK_UNREADABLE;
 	}
 	return frame ? WALK_TRUNCATED : WALK_COMPLETE;
@@ -77,8 +73,9 @@ uint64_t gil_address(pid_t tgid, const struct py_layout *l, uint64_t runtime, ui
 		return 0;
 	if (l->runtime_gil != LAYOUT_ABSENT)
 		return runtime + l->runtime_gil;
-	if (l->interp_gil == LAYOUT_ABSENT || read_u64(tgid, tstate + l->ts_interp, &interp) ||
-	    read_u64(tgid, interp + l->interp_gil, &gil))
+	if (l->interp_gil == LAYOUT_ABSENT ||
+	    memory_read_u64(tgid, tstate + l->ts_interp, &interp) ||
+	    memory_read_u64(tgid, interp + l->interp_gil, &gil))
 		return 0;
 	return gil;
 }
@@ -113,7 +110,7 @@ static bool musl_awaited(pid_t tgid, const struct py_layout *l, uint64_t gil, ui
 		uint64_t newest = musl_newest(tgid, node);
 
 		for (size_t j = 0; newest && j < sizeof(conds) / sizeof(*conds); j++) {
-			if (!read_u64(tgid, gil + conds[j] + MUSL_COND_HEAD, &head) &&
+			if (!memory_read_u64(tgid, gil + conds[j] + MUSL_COND_HEAD, &head) &&
 			    head == newest)
 				return true;
 		}
@@ -134,7 +131,7 @@ uint64_t gil_holder(pid_t tgid, const struct py_layout *l, uint64_t gil)
 	int32_t locked;
 
 	if (!gil || memory_read(tgid, gil + l->gil_locked, &locked, sizeof(locked)) ||
-	    locked != 1 || read_u64(tgid, gil + l->gil_last_holder, &holder))
+	    locked != 1 || memory_read_u64(tgid, gil + l->gil_last_holder, &holder))
 		return 0;
 	return holder;
 }

@@ -113,11 +113,6 @@ uint32_t line_at(enum line_table kind, const uint8_t *table, size_t size, uint32
 	return 0;
 }
 
-static int read_u64(pid_t tgid, uint64_t address, uint64_t *value)
-{
-	return memory_read(tgid, address, value, sizeof(*value));
-}
-
 #define TLBC_ENTRIES 8 /* struct _PyCodeArray: pointers behind their number */
 
 /* Where the bytecode is that a frame runs: threads without a GIL have copies of their own. */
@@ -130,10 +125,11 @@ static int read_bytecode(pid_t tgid, const struct py_layout *l, uint64_t frame, 
 	*bytecode = code + l->code_units;
 	if (l->code_tlbc == LAYOUT_ABSENT)
 		return 0;
-	if (read_u64(tgid, code + l->code_tlbc, &array) ||
+	if (memory_read_u64(tgid, code + l->code_tlbc, &array) ||
 	    memory_read(tgid, frame + l->frame_tlbc, &index, sizeof(index)) || index < 0)
 		return -EFAULT;
-	return read_u64(tgid, array + TLBC_ENTRIES + (uint64_t)index * sizeof(array), bytecode);
+	return memory_read_u64(tgid, array + TLBC_ENTRIES + (uint64_t)index * sizeof(array),
+			       bytecode);
 }
 
 /* Which byte of its bytecode a frame is at. */
@@ -150,7 +146,7 @@ static int read_at(pid_t tgid, const struct py_layout *l, uint64_t frame, uint64
 		return err;
 	}
 	err = read_bytecode(tgid, l, frame, code, &bytecode)
-		      ?: read_u64(tgid, frame + l->frame_instr, &instr);
+		      ?: memory_read_u64(tgid, frame + l->frame_instr, &instr);
 	*at = err ? 0 : (int64_t)(instr - bytecode);
 	return err;
 }
@@ -165,8 +161,9 @@ uint32_t frame_line(pid_t tgid, const struct py_layout *l, uint64_t frame, uint6
 	uint32_t first, line = 0;
 	int64_t at;
 
-	if (read_at(tgid, l, frame, code, &at) || read_u64(tgid, code + l->code_lines, &lines) ||
-	    read_u64(tgid, lines + l->bytes_size, &size) || size > TABLE_LIMIT ||
+	if (read_at(tgid, l, frame, code, &at) ||
+	    memory_read_u64(tgid, code + l->code_lines, &lines) ||
+	    memory_read_u64(tgid, lines + l->bytes_size, &size) || size > TABLE_LIMIT ||
 	    memory_read(tgid, code + l->code_firstlineno, &first, sizeof(first)))
 		return 0;
 	table = malloc(size ?: 1);

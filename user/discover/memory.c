@@ -14,3 +14,8 @@ int memory_read(pid_t tgid, uint64_t address, void *buffer, size_t length)
 		return -errno;
 	return (size_t)n == length ? 0 : -EFAULT;
 }
+
+int memory_read_u64(pid_t tgid, uint64_t address, uint64_t *value)
+{
+	return memory_read(tgid, address, value, sizeof(*value));
+}

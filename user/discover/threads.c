@@ -7,30 +7,25 @@
 #define MAX_INTERPRETERS 64
 #define MAX_THREADS 16384
 
-static int read_u64(pid_t tgid, uint64_t address, uint64_t *value)
-{
-	return memory_read(tgid, address, value, sizeof(*value));
-}
-
 int process_threads(pid_t tgid, const struct py_layout *layout, uint64_t runtime,
 		    void (*each)(void *arg, uint64_t thread_id, uint64_t tstate), void *arg)
 {
 	uint64_t interp, tstate, id;
 	int count = 0, interpreters = 0;
-	int err = read_u64(tgid, runtime + layout->runtime_interpreters_head, &interp);
+	int err = memory_read_u64(tgid, runtime + layout->runtime_interpreters_head, &interp);
 
 	while (!err && interp && interpreters++ < MAX_INTERPRETERS) {
-		err = read_u64(tgid, interp + layout->interp_threads_head, &tstate);
+		err = memory_read_u64(tgid, interp + layout->interp_threads_head, &tstate);
 		while (!err && tstate && count < MAX_THREADS) {
-			err = read_u64(tgid, tstate + layout->ts_thread_id, &id);
+			err = memory_read_u64(tgid, tstate + layout->ts_thread_id, &id);
 			if (err)
 				break;
 			each(arg, id, tstate);
 			count++;
-			err = read_u64(tgid, tstate + layout->ts_next, &tstate);
+			err = memory_read_u64(tgid, tstate + layout->ts_next, &tstate);
 		}
 		if (!err)
-			err = read_u64(tgid, interp + layout->interp_next, &interp);
+			err = memory_read_u64(tgid, interp + layout->interp_next, &interp);
 	}
 	return count ? count : err;
 }

@@ -34,7 +34,7 @@ struct check {
 
 static int read_pointer(const struct check *check, uint64_t address, uint64_t *value)
 {
-	return memory_read(check->tgid, address, value, sizeof(*value));
+	return memory_read_u64(check->tgid, address, value);
 }
 
 static int mismatch(const struct check *check, const char *what)
