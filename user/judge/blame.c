@@ -34,29 +34,46 @@ static bool is_near_top(const struct profile *profile, const struct profile_stac
 	return false;
 }
 
-/* Whose code called the library's function that the limit names.  `part`: of the stacks. */
-static void find_caller(const struct facts *facts, int part, const struct profile_name *function,
-			struct limit *limit)
+/* Does a stack count as one of that function? */
+typedef bool (*stack_test)(const struct profile *profile, const struct profile_stack *stack,
+			   const struct profile_name *function);
+
+/*
+ * The program's own function that most of that part's stacks of a function were called from, or
+ * NULL.
+ */
+static const char *own_caller(const struct facts *facts, int part, stack_test is_of,
+			      const struct profile_name *function)
 {
 	const struct profile *profile = facts->profile;
 	struct tally callers = {.count = 0};
 	const struct profile_name *most;
 	uint64_t ns;
 
-	if (!place_is_library(function->file))
-		return;
 	for (size_t i = 0; i < profile->stack_count; i++) {
 		const struct profile_stack *stack = &profile->stacks[i];
 
 		if (stack->tgid == facts->process->tgid && stack->part == (uint32_t)part &&
-		    is_near_top(profile, stack, function))
+		    is_of(profile, stack, function))
 			tally_add(&callers,
 				  innermost_own(profile, stack->frames, stack->frame_count),
 				  stack->ns);
 	}
 	most = tally_most(&callers, &ns);
-	if (most)
-		limit->caller = most->function;
+	return most ? most->function : NULL;
+}
+
+/* Whose code called the library's function that the limit names.  `part`: of the stacks. */
+static void find_caller(const struct facts *facts, int part, const struct profile_name *function,
+			struct limit *limit)
+{
+	const char *caller;
+
+	if (!place_is_library(function->file))
+		return;
+	caller = own_caller(facts, part, is_near_top, function);
+	if (caller)
+		limit->caller = caller;
 }
 
 /* The native code that more than half of its samples were in, if one place has so many. */
@@ -214,28 +231,13 @@ void blame_wait(const struct facts *facts, int part, bool idle, struct limit *li
 		find_caller(facts, limit->wait->wait_class, most, limit);
 }
 
-/* Whose code called the library's function that holds the GIL, by the samples it was found in. */
-static void find_holder_caller(const struct facts *facts, struct limit *limit)
+/* The library's function of that name on top: who holds the GIL is known by name only. */
+static bool has_library_top(const struct profile *profile, const struct profile_stack *stack,
+			    const struct profile_name *holder)
 {
-	const struct profile *profile = facts->profile;
-	struct tally callers = {.count = 0};
-	const struct profile_name *top, *most;
-	uint64_t ns;
+	const struct profile_name *top = stack_frame(profile, stack, 0);
 
-	for (size_t i = 0; i < profile->stack_count; i++) {
-		const struct profile_stack *stack = &profile->stacks[i];
-
-		if (stack->tgid != facts->process->tgid || stack->part != STACK_ONCPU)
-			continue;
-		top = stack_frame(profile, stack, 0);
-		if (top && same_text(top->function, limit->holder) && place_is_library(top->file))
-			tally_add(&callers,
-				  innermost_own(profile, stack->frames, stack->frame_count),
-				  stack->ns);
-	}
-	most = tally_most(&callers, &ns);
-	if (most)
-		limit->holder_caller = most->function;
+	return top && same_text(top->function, holder->function) && place_is_library(top->file);
 }
 
 static void blame_gil(const struct facts *facts, struct limit *limit)
@@ -258,7 +260,7 @@ static void blame_gil(const struct facts *facts, struct limit *limit)
 		return;
 	limit->holder = most->function;
 	limit->holder_share = share_of(ns, holders.all);
-	find_holder_caller(facts, limit);
+	limit->holder_caller = own_caller(facts, STACK_ONCPU, has_library_top, most);
 }
 
 static void blame_gc(const struct facts *facts, struct limit *limit)

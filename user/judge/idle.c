@@ -123,16 +123,21 @@ static bool is_idle_in_condition(const struct profile_wait *wait)
 	return !wait->by_peer;
 }
 
+static bool is_one_of(const char *word, const char *const *words, size_t count)
+{
+	for (size_t i = 0; word && i < count; i++)
+		if (!strcmp(word, words[i]))
+			return true;
+	return false;
+}
+
 /* Calls in which one thread waits for many things. */
 static bool is_selecting(const char *syscall)
 {
 	static const char *const names[] = {"epoll_wait", "epoll_pwait", "epoll_pwait2", "poll",
 					    "ppoll",      "select",      "pselect6"};
 
-	for (size_t i = 0; syscall && i < COUNT(names); i++)
-		if (!strcmp(syscall, names[i]))
-			return true;
-	return false;
+	return is_one_of(syscall, names, COUNT(names));
 }
 
 bool wait_is_event_loop(const struct profile_wait *wait)
@@ -149,11 +154,17 @@ bool wait_is_event_loop(const struct profile_wait *wait)
 	return strstr(wait->file, "/asyncio/") || strstr(wait->file, "/uvloop/");
 }
 
-/* For somebody who connects, whatever the call (discover/target_text.c makes the text). */
-static bool is_listening(const struct profile_wait *wait)
+/* A socket whose target's text begins so (discover/target_text.c makes it). */
+static bool is_socket(const struct profile_wait *wait, const char *begin)
 {
 	return wait->wait_class == WAIT_NET && wait->target &&
-	       !strncmp(wait->target, "listening on ", strlen("listening on "));
+	       !strncmp(wait->target, begin, strlen(begin));
+}
+
+/* For somebody who connects, whatever the call. */
+static bool is_listening(const struct profile_wait *wait)
+{
+	return is_socket(wait, "listening on ");
 }
 
 /*
@@ -164,13 +175,7 @@ static bool is_client_to_speak(const struct profile_wait *wait)
 {
 	static const char *const receives[] = {"recvfrom", "recvmsg", "recvmmsg", "read", "readv"};
 
-	if (wait->wait_class != WAIT_NET || !wait->target || !wait->syscall ||
-	    strncmp(wait->target, "client ", strlen("client ")) != 0)
-		return false;
-	for (size_t i = 0; i < COUNT(receives); i++)
-		if (!strcmp(wait->syscall, receives[i]))
-			return true;
-	return false;
+	return is_socket(wait, "client ") && is_one_of(wait->syscall, receives, COUNT(receives));
 }
 
 enum wait_class wait_counts_as(const struct profile_wait *wait)

@@ -64,7 +64,7 @@ static double sort_value(const struct profile_function *function, const struct s
 /* What is compared, worked out once: a quantile is too dear for every comparison. */
 struct ranked {
 	uint32_t tgid;
-	int rank; /* the lowest first */
+	unsigned int rank; /* the lowest first */
 	double value;
 	const char *name, *file;
 	uint32_t line;
@@ -141,12 +141,18 @@ int select_functions(const struct profile *profile, const char *glob, const stru
 	return *out ? 0 : -ENOMEM;
 }
 
-/* One that is for nothing like a thousandth of the time tells less than an idle one does. */
-static int wait_rank(const struct profile *profile, const struct profile_wait *wait)
+enum wait_rank {
+	RANK_HELD_UP,
+	RANK_IDLE,
+	RANK_NEXT_TO_NOTHING, /* less than a thousandth of the window: an idle one tells more */
+};
+
+static enum wait_rank wait_rank(const struct profile *profile, const struct profile_wait *wait)
 {
 	if (wait_is_idle(wait))
-		return 1;
-	return wait->time.sum_ns < profile->duration_ns / 1000 ? 2 : 0;
+		return RANK_IDLE;
+	return wait->time.sum_ns < profile->duration_ns / 1000 ? RANK_NEXT_TO_NOTHING
+							       : RANK_HELD_UP;
 }
 
 int select_waits(const struct profile *profile, const char *glob, const struct profile_wait ***out,
