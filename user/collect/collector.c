@@ -6,7 +6,6 @@
 #include "causes.h"
 #include "callbacks.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +17,6 @@
 #include "discover/syscall.h"
 #include "gil.h"
 #include "go_between.h"
-#include "resident.h"
 #include "names.h"
 #include "pauses.h"
 #include "stacks.h"
@@ -72,147 +70,6 @@ void collector__free(struct collector *collector)
 	free(collector->slots);
 	native__free(collector->native);
 	free(collector);
-}
-
-struct process_total *collector__find(const struct collector *collector, pid_t tgid)
-{
-	for (struct process_total *total = collector->processes; total; total = total->next)
-		if (total->current && total->process.tgid == tgid)
-			return total;
-	return NULL;
-}
-
-struct process_total *collector__find_any(const struct collector *collector, pid_t tgid)
-{
-	struct process_total *total = collector__find(collector, tgid);
-
-	if (total)
-		return total;
-	for (total = collector->processes; total; total = total->next)
-		if (total->process.tgid == tgid)
-			return total;
-	return NULL;
-}
-
-bool collector__knows(const struct collector *collector, pid_t tgid)
-{
-	return collector__find(collector, tgid) != NULL;
-}
-
-size_t collector__living(const struct collector *collector)
-{
-	size_t count = 0;
-
-	for (struct process_total *total = collector->processes; total; total = total->next)
-		count += total->current;
-	return count;
-}
-
-pid_t *collector__tgids(const struct collector *collector, size_t build, size_t *count)
-{
-	pid_t *tgids = calloc(collector__living(collector) + 1, sizeof(*tgids));
-
-	*count = 0;
-	for (struct process_total *total = collector->processes; tgids && total;
-	     total = total->next)
-		if (total->current && total->probed_since_ns && total->process.build == build)
-			tgids[(*count)++] = total->process.tgid;
-	return tgids;
-}
-
-pid_t *collector__living_tgids(const struct collector *collector, size_t build, size_t *count)
-{
-	pid_t *tgids = calloc(collector__living(collector) + 1, sizeof(*tgids));
-
-	*count = 0;
-	for (struct process_total *total = collector->processes; tgids && total;
-	     total = total->next)
-		if (total->current && (build == ANY_BUILD || total->process.build == build))
-			tgids[(*count)++] = total->process.tgid;
-	return tgids;
-}
-
-int collector__add_process(struct collector *collector, const struct process *process,
-			   uint64_t now_ns)
-{
-	struct process_total *total = collector__find(collector, process->tgid);
-
-	if (total) {
-		total->process = *process;
-		total->replaced = false;
-		return 0;
-	}
-	total = calloc(1, sizeof(*total));
-	if (!total)
-		return -ENOMEM;
-	total->process = *process;
-	total->since_ns = now_ns;
-	total->current = true;
-	collector->throttle_cache.groups[0] = '\0'; /* that was another time */
-	collector__throttle(collector, process->tgid, &total->throttle);
-	resident_read(total, now_ns);
-	total->next = collector->processes;
-	collector->processes = total;
-	return 0;
-}
-
-void collector__memory(struct collector *collector, uint64_t now_ns)
-{
-	for (struct process_total *total = collector->processes; total; total = total->next)
-		if (total->current)
-			resident_read(total, now_ns);
-}
-
-void collector__update_process(struct collector *collector, const struct process *process)
-{
-	struct process_total *total = collector__find(collector, process->tgid);
-
-	if (total)
-		total->process = *process;
-	native__forget(collector->native, process->tgid);
-}
-
-void collector__probed(struct collector *collector, pid_t tgid, bool on, uint64_t now_ns)
-{
-	struct process_total *total = collector__find(collector, tgid);
-
-	if (!total || on == (total->probed_since_ns != 0))
-		return;
-	if (!on)
-		total->probed_ns += now_ns - total->probed_since_ns;
-	total->probed_since_ns = on ? now_ns : 0;
-}
-
-void collector__gc_method(struct collector *collector, pid_t tgid, enum gc_method method,
-			  const char *reason)
-{
-	struct process_total *total = collector__find(collector, tgid);
-
-	if (!total)
-		return;
-	total->gc_method = method;
-	snprintf(total->gc_reason, sizeof(total->gc_reason), "%s", reason);
-}
-
-void collector__end_process(struct collector *collector, pid_t tgid, uint64_t now_ns)
-{
-	struct process_total *total = collector__find(collector, tgid);
-
-	if (!total)
-		return;
-	collector__probed(collector, tgid, false, now_ns);
-	throttle_read_again(&collector->cpu_hierarchy, &total->throttle, &total->throttle_last);
-	native__forget(collector->native, tgid);
-	total->until_ns = now_ns;
-	total->current = false;
-}
-
-void collector__replaced(struct collector *collector, pid_t tgid)
-{
-	struct process_total *total = collector__find_any(collector, tgid);
-
-	if (total)
-		total->replaced = true;
 }
 
 /*
@@ -612,10 +469,11 @@ int collector__record(void *arg, void *data, size_t size)
 	case RECORD_EXEC:
 	case RECORD_EXIT:
 	case RECORD_FIRST_HIT:
-		if (size >= sizeof(struct record_task) && *kind == RECORD_EXEC)
+		if (size < sizeof(struct record_task))
+			break;
+		if (*kind == RECORD_EXEC)
 			on_exec(collector, data);
-		if (size >= sizeof(struct record_task))
-			collector->lifecycle(collector->lifecycle_arg, data);
+		collector->lifecycle(collector->lifecycle_arg, data);
 		break;
 	}
 	return 0;
