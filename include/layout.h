@@ -64,9 +64,8 @@ struct py_layout {
 	__u32 code_firstlineno;
 	__u32 code_version; /* never the same for two code objects, 0: none left (3.12+) */
 	__u32 code_units;   /* 3.11+: the units; up to 3.10: pointer to their bytes object */
-	__u32 code_tlbc;  /* copies for each thread: pointer to a size and so many pointers (3.14t)
-			   */
-	__u32 code_lines; /* pointer to a bytes object: how is in discover/lines.h */
+	__u32 code_tlbc;    /* 3.14t: pointer to a size and so many pointers to copies of them */
+	__u32 code_lines;   /* pointer to a bytes object: discover/lines.h says how */
 	__u32 bytes_size;
 	__u32 bytes_data;
 

@@ -17,6 +17,9 @@
 #include "stack_quality.h"
 #include "wait_class.h"
 
+/* Nothing is said of a process that was watched for less. */
+#define LEAST_OBSERVED_NS 100000000ull
+
 struct histogram {
 	uint64_t count; /* sum of buckets */
 	uint64_t sum_ns;

@@ -373,9 +373,8 @@ static bool over(const struct run *run, uint64_t now)
 /* How long to sleep at most: something may be due before. */
 static int sleep_ms(const struct run *run, uint64_t now)
 {
-	uint64_t due = now + POLL_MS * 1000000ull, end;
+	uint64_t due = session_due_ns(&run->session), end = now + POLL_MS * 1000000ull;
 
-	end = session_due_ns(&run->session);
 	if (end < due)
 		due = end;
 	end = run->attached_ns + run->options->duration * 1e9;

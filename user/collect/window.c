@@ -383,14 +383,12 @@ void collector__begin(struct collector *collector, uint64_t now_ns)
 	}
 }
 
-#define BRIEFLY_NS 100000000
-
 /* A child that became another program at once: of no interest, but to who waits for it. */
 static bool is_passing(const struct process_total *total)
 {
 	uint64_t until = total->until_ns ?: monotonic_ns();
 
-	if (!total->replaced || until - total->since_ns > BRIEFLY_NS)
+	if (!total->replaced || until - total->since_ns > LEAST_OBSERVED_NS)
 		return false;
 	for (struct function_total *f = total->functions; f; f = f->hh.next)
 		if (f->window.calls || f->window.segments)
@@ -409,12 +407,12 @@ struct profile *collector__profile(struct collector *collector, const struct win
 	for (struct process_total *total = collector->processes; total; total = total->next) {
 		uint64_t probed;
 
-		if (!total->current && !total->threads && !total->functions)
-			continue; /* it had become something else before it did anything */
 		if (is_passing(total)) {
 			profile->replaced_count++;
 			continue;
 		}
+		if (!total->current && !total->threads && !total->functions)
+			continue; /* it ended before it did anything */
 		count_open_waits(total);
 		stacks_add_up(total);
 		awaited_add_up(total);

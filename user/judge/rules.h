@@ -9,8 +9,6 @@
 #define IDLE_SHARE 0.02
 /* Below this one nothing holds it up, whatever its few active moments are made of. */
 #define BUSY_SHARE 0.50
-/* Nothing is said of a process that was watched for less. */
-#define LEAST_OBSERVED_NS 100000000ull
 
 /* Whose names a verdict comes with. */
 enum blame {
