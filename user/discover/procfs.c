@@ -14,6 +14,7 @@
 #include "cgroup.h"
 
 #define ENVIRON_BYTES (256u << 10)
+#define STATUS_BYTES 4096
 
 ssize_t procfs_read(pid_t tgid, const char *name, char *buffer, size_t size)
 {
@@ -38,14 +39,29 @@ ssize_t procfs_read(pid_t tgid, const char *name, char *buffer, size_t size)
 	return n;
 }
 
+/*
+ * What follows `field` ("\nUid:") in a status file: *value points into `text` (STATUS_BYTES).  0,
+ * -ENODATA if there is no such field, or another negative errno.
+ */
+static int status_field(pid_t tgid, const char *file, const char *field, char *text, char **value)
+{
+	ssize_t n = procfs_read(tgid, file, text, STATUS_BYTES);
+
+	if (n < 0)
+		return (int)n;
+	*value = strstr(text, field);
+	if (!*value)
+		return -ENODATA;
+	*value += strlen(field);
+	return 0;
+}
+
 pid_t procfs_tracer(pid_t tgid)
 {
-	char text[4096], *line;
+	char text[STATUS_BYTES], *value = NULL;
+	int err = status_field(tgid, "status", "\nTracerPid:", text, &value);
 
-	if (procfs_read(tgid, "status", text, sizeof(text)) < 0)
-		return 0;
-	line = strstr(text, "\nTracerPid:");
-	return line ? (pid_t)strtol(line + strlen("\nTracerPid:"), NULL, 10) : 0;
+	return err ? 0 : (pid_t)strtol(value, NULL, 10);
 }
 
 /* /proc/TGID/stat: the name in it may hold anything, so count from its last bracket. */
@@ -71,14 +87,12 @@ static int describe_stat(struct process *out)
 /* The effective user. */
 static int describe_user(struct process *out)
 {
-	char text[4096], *at;
-	ssize_t n;
+	char text[STATUS_BYTES], *value = NULL;
+	int err = status_field(out->tgid, "status", "\nUid:", text, &value);
 
-	n = procfs_read(out->tgid, "status", text, sizeof(text));
-	if (n < 0)
-		return (int)n;
-	at = strstr(text, "\nUid:");
-	return at && sscanf(at, "\nUid: %*u %u", &out->uid) == 1 ? 0 : -EIO;
+	if (err)
+		return err == -ENODATA ? -EIO : err;
+	return sscanf(value, " %*u %u", &out->uid) == 1 ? 0 : -EIO;
 }
 
 static void describe_names(struct process *out)
@@ -140,17 +154,14 @@ int procfs_jit_variable(pid_t tgid)
 
 pid_t procfs_own_tid(pid_t tgid, const char *tid)
 {
-	char name[64], text[4096], *at, *end;
+	char name[64], text[STATUS_BYTES], *at = NULL, *end;
 	long last = 0;
+	int err;
 
 	snprintf(name, sizeof(name), "task/%.20s/status", tid);
-	if (procfs_read(tgid, name, text, sizeof(text)) < 0)
-		return 0;
-	at = strstr(text, "\nNSpid:");
-	if (!at)
-		return atoi(tid); /* a kernel without pid namespaces */
-	at += strlen("\nNSpid:");
-	text[sizeof(text) - 1] = '\0';
+	err = status_field(tgid, name, "\nNSpid:", text, &at);
+	if (err)
+		return err == -ENODATA ? atoi(tid) : 0; /* a kernel without pid namespaces */
 	at[strcspn(at, "\n")] = '\0';
 	for (;; at = end) {
 		long value = strtol(at, &end, 10);
