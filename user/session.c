@@ -248,6 +248,8 @@ int session_consider(struct session *session, pid_t tgid, bool surely)
 
 	if (err)
 		return err;
+	if (!process.mapped) /* nobody can tell any more what it was */
+		return -ESRCH;
 	if (!surely && !scope_wants(session->options, &process)) {
 		if (process.kind == PYTHON_YES)
 			session_stranger(session, &process);

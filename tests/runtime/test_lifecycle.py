@@ -257,6 +257,24 @@ def test_tracer_is_stopped_for_a_while(lab, py):
     check_none(calls_problems(report, target, target.tgid, wanted), f"losses {report['losses']}")
 
 
+@over("debian-3.9", "debian-3.14", "pyenv-3.12")
+def test_programs_that_are_over_at_once(lab, py):
+    """What a child became is Python by what it called, where nobody can look at it any more."""
+    target = lab.target(py, "brief_programs.py")
+    tracer = lab.trace(target)
+    tracer.signal(signal.SIGSTOP)
+    told = target.release().result()
+    tracer.signal(signal.SIGCONT)
+    time.sleep(0.5)  # for the tracer to look at what nobody has waited for
+    target.release()
+    report = tracer.report()
+    problems = []
+    for which in ("zombie", "gone"):
+        wanted = {"in_new_program": told["calls"]}
+        problems += calls_problems(report, target, told[which], wanted)
+    check_none(problems, f"losses {report['losses']}")
+
+
 def test_two_tracers_at_once(lab):
     """Neither disturbs the other's numbers."""
     py = interpreter("debian-3.13")

@@ -90,6 +90,7 @@ static int inspect_mappings(struct builds *builds, FILE *maps, struct process *o
 	for (int i = 0; i < MAPS_MAX && getline(&line, &size, maps) > 0; i++) {
 		bool again;
 
+		out->mapped = true;
 		if (!mapping_parse(line, &mapping) || !mapping.executable)
 			continue;
 		anonymous_code |= mapping_is_anonymous(&mapping);

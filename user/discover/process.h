@@ -41,6 +41,7 @@ struct process {
 	enum python_kind kind;
 	size_t build;                    /* index in builds */
 	uint64_t runtime;                /* address of _PyRuntime in its memory */
+	bool mapped;                     /* it has memory: is no kernel thread, nor has ended */
 	bool calls_refused;              /* in it they could not be counted right: `reason` */
 	char reason[BUILD_REASON_BYTES]; /* why not, or what of it is not seen; "" if nothing */
 };
