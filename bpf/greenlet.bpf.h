@@ -39,6 +39,22 @@ struct {
 	__type(value, u64); /* the topmost frame */
 } parked_below SEC(".maps");
 
+/*
+ * Who began a stack of calls at this frame last.  Where a greenlet's memory was given back it may
+ * be another thread's before the one it ended in calls or returns again.
+ */
+struct stack_begun {
+	u64 ns;
+	u64 tid;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, MAX_BEGUN);
+	__type(key, struct frame_key);
+	__type(value, struct stack_begun);
+} begun SEC(".maps");
+
 /* What a new entry is made from: it is too large for the program's own stack. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -245,9 +261,30 @@ static __always_inline u64 parked_leaving(u32 tgid, u64 own, u64 current, bool e
 #define CHUNK_FIRST_FRAME 32
 #define PAGE_BYTES 4096
 
+__noinline int note_begin(u64 frame, u64 now)
+{
+	u64 pid_tgid = bpf_get_current_pid_tgid();
+	struct frame_key key = {.frame = frame, .tgid = pid_tgid >> 32};
+	struct stack_begun by = {.ns = now, .tid = (u32)pid_tgid};
+
+	bpf_map_update_elem(&begun, &key, &by, BPF_ANY);
+	return 0;
+}
+
+/* Has another thread begun a stack there since? */
+__noinline int is_begun_by_another(u64 frame, u64 since)
+{
+	u64 pid_tgid = bpf_get_current_pid_tgid();
+	struct frame_key key = {.frame = frame, .tgid = pid_tgid >> 32};
+	struct stack_begun *by = bpf_map_lookup_elem(&begun, &key);
+
+	return by && by->tid != (u32)pid_tgid && by->ns > since;
+}
+
 /*
  * Has an exception left the lowest call in progress too?  Where that is a greenlet's, nothing
- * tells: the exception goes on elsewhere, or dies in C.  But the frame's memory is given back then.
+ * tells: the exception goes on elsewhere, or dies in C.  But the frame's memory is given back then,
+ * and may be another's by now.
  */
 static __always_inline bool stack_is_gone(const struct thread *t)
 {
@@ -256,7 +293,8 @@ static __always_inline bool stack_is_gone(const struct thread *t)
 
 	return t->depth && lowest->raised_ns &&
 	       (lowest->frame & (PAGE_BYTES - 1)) == CHUNK_FIRST_FRAME &&
-	       bpf_probe_read_user(&word, sizeof(word), (void *)lowest->frame);
+	       (bpf_probe_read_user(&word, sizeof(word), (void *)lowest->frame) ||
+		is_begun_by_another(lowest->frame, lowest->start_ns));
 }
 
 static long end_gone(u32 i, void *arg)
@@ -346,6 +384,7 @@ static __always_inline void stack_begin(struct thread *t, u64 frame, u64 now)
 
 	if (since > 0)
 		stack_end(t, since);
+	note_begin(frame, now);
 }
 
 /*

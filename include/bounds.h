@@ -8,6 +8,7 @@
 #define MAX_GENERATORS 32768 /* suspended generators and coroutines remembered */
 #define MAX_PARKED 16384     /* greenlets switched out in the middle of calls */
 #define PARKED_FRAMES 64     /* calls in progress kept for each */
+#define MAX_BEGUN 4096       /* stacks of calls of which is known who began them last */
 #define MAX_CALLBACKS 8192   /* an event loop's: functions times tasks, in one report */
 #define DEFAULT_FUNCTIONS 16384
 #define DEFAULT_RING_BYTES (4u << 20)

@@ -6,8 +6,10 @@
 The result is {"truth": {function: [calls, segments, exceptions, ended_unseen]}, "seconds": what each
 function's calls took by our own clock, first to last, switches in between included}.
 """
+import _thread
 import gc
 import sys
+import threading
 import time
 
 import greenlet
@@ -189,6 +191,46 @@ def collects_last():
     gc.collect()
 
 
+# --- one is killed, and before its thread calls or returns another thread's has its memory
+
+
+def parked_here(hub):
+    hub.switch()
+
+
+def elsewhere(go, there, over):
+    hub = greenlet.getcurrent()
+    go.acquire()
+    g = greenlet.greenlet(parked_here)
+    g.switch(hub)
+    leaf(1)
+    there.release()
+    over.acquire()
+    g.switch()
+
+
+def kill_and_wait(go, there):
+    hub = greenlet.getcurrent()
+    g = greenlet.greenlet(parked_here)
+    g.switch(hub)
+    g.throw()
+    del g
+    go.release()
+    there.acquire()
+
+
+def memory_goes_on():
+    go, there, over = (_thread.allocate_lock() for _ in range(3))
+    for lock in (go, there, over):
+        lock.acquire()
+    other = threading.Thread(target=elsewhere, args=(go, there, over))
+    other.start()
+    kill_and_wait(go, there)
+    leaf(1)
+    over.release()
+    other.join()
+
+
 # --- many at once, as a server has
 
 
@@ -224,10 +266,14 @@ def main():
         kill()
         collects_then_calls()
         collects_last()
+        memory_goes_on()
         many(20, 5)
     n = ROUNDS
     for name in ("collects_then_calls", "collects_last"):
         expect(name, n)
+    for name in ("memory_goes_on", "kill_and_wait", "elsewhere"):
+        expect(name, n)
+    expect("parked_here", 2 * n, exceptions=n)
     expect("make_garbage", 2 * n)
     expect("guarded_generator", 2 * n, 4 * n, exceptions=2 * n)
     expect("parked_inner", 2 * n, exceptions=2 * n)
@@ -249,9 +295,9 @@ def main():
     expect("many", n)
     expect("request", 20 * n)
     expect("step", 100 * n)
-    # turns: 2 + 20, waits 1, generator 3, catches 1, killed 1, collects 1, requests 20 + 200;
+    # turns: 2 + 20, waits 1, generator 3, catches 1, killed 1, collects 1, memory 2, requests 20 + 200;
     # run_to_end: after 7, 3 and 1 switches that came back, and for the exception
-    leaves = 22 + 1 + 3 + 1 + 1 + 1 + 220 + (7 + 3 + 1) + 1
+    leaves = 22 + 1 + 3 + 1 + 1 + 1 + 2 + 220 + (7 + 3 + 1) + 1
     expect("leaf", leaves * n)
     sys.stdout.flush()
     target.done({"truth": truth, "seconds": seconds})
