@@ -45,7 +45,7 @@ struct {
  */
 struct stack_begun {
 	u64 ns;
-	u64 tid;
+	u64 task;
 };
 
 struct {
@@ -263,9 +263,9 @@ static __always_inline u64 parked_leaving(u32 tgid, u64 own, u64 current, bool e
 
 __noinline int note_begin(u64 frame, u64 now)
 {
-	u64 pid_tgid = bpf_get_current_pid_tgid();
-	struct frame_key key = {.frame = frame, .tgid = pid_tgid >> 32};
-	struct stack_begun by = {.ns = now, .tid = (u32)pid_tgid};
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct frame_key key = {.frame = frame, .tgid = task->tgid};
+	struct stack_begun by = {.ns = now, .task = (u64)task};
 
 	bpf_map_update_elem(&begun, &key, &by, BPF_ANY);
 	return 0;
@@ -274,11 +274,11 @@ __noinline int note_begin(u64 frame, u64 now)
 /* Has another thread begun a stack there since? */
 __noinline int is_begun_by_another(u64 frame, u64 since)
 {
-	u64 pid_tgid = bpf_get_current_pid_tgid();
-	struct frame_key key = {.frame = frame, .tgid = pid_tgid >> 32};
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct frame_key key = {.frame = frame, .tgid = task->tgid};
 	struct stack_begun *by = bpf_map_lookup_elem(&begun, &key);
 
-	return by && by->tid != (u32)pid_tgid && by->ns > since;
+	return by && by->task != (u64)task && by->ns > since;
 }
 
 /*

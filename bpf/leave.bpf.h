@@ -5,6 +5,7 @@
 
 #include "hit.bpf.h"
 #include "reconcile.bpf.h"
+#include "seed.bpf.h"
 
 /*
  * A call leaves that is not on top of the shadow stack, or none is there: it may be one of
@@ -238,6 +239,15 @@ static __always_inline bool has_interpreters(const struct thread *t, const struc
 	return first && read_user_u64(NULL, first + l->interp_next);
 }
 
+/* Deeper than we keep: each hit in another frame than the last is one less. */
+static __always_inline void unwind_deep(struct thread *t, u64 frame)
+{
+	if (t->deep_state != DEEP_LEFT && t->deep_frame && t->deep_frame != frame)
+		t->depth--;
+	t->deep_frame = frame;
+	t->deep_state = DEEP_RAISED;
+}
+
 /* An exception was raised in the current frame or arrived in it (PyTraceBack_Here). */
 static __always_inline void unwind(struct hit *hit)
 {
@@ -247,26 +257,24 @@ static __always_inline void unwind(struct hit *hit)
 
 	if (!t->depth)
 		stack_resume(t, hit->l, frame, hit->now);
+	if (t->depth) {
+		f = shadow_top(hit->task, t, frame);
+		if (!f) {
+			unwind_deep(t, frame);
+			return;
+		}
+		if (f->frame != frame && (!frame || has_interpreters(t, hit->l)))
+			frame = frame_by_any_state(t, hit->l, f->frame);
+		if (!frame)
+			return;
+		if (f->frame != frame)
+			reconcile(t, hit->l, frame, hit->now, ABOVE_RAISED);
+	}
+	if (!t->depth) /* more calls were open before we looked than are followed at once */
+		stack_seed(t, hit->l, frame, hit->now);
 	if (!t->depth)
 		return;
-	f = shadow_top(hit->task, t, frame);
-	if (!f) { /* deeper than we keep: each hit in another frame than the last is one less */
-		if (t->deep_state != DEEP_LEFT && t->deep_frame && t->deep_frame != frame)
-			t->depth--;
-		t->deep_frame = frame;
-		t->deep_state = DEEP_RAISED;
-		return;
-	}
-	if (f->frame != frame && (!frame || has_interpreters(t, hit->l)))
-		frame = frame_by_any_state(t, hit->l, f->frame);
-	if (!frame)
-		return;
-	if (f->frame != frame) {
-		reconcile(t, hit->l, frame, hit->now, ABOVE_RAISED);
-		if (!t->depth)
-			return;
-		f = shadow_at(hit->task, t, t->depth - 1);
-	}
+	f = shadow_at(hit->task, t, t->depth - 1);
 	if (f && f->frame == frame)
 		f->raised_ns = hit->now;
 }

@@ -361,6 +361,13 @@ static __always_inline bool generator_forget(const struct shadow_frame *f, u32 t
 	return g && !generator_is_later(g, f) && !bpf_map_delete_elem(&generators, &key);
 }
 
+/* A call is over that began before we looked. */
+static __always_inline void count_began_before(struct function_stats *stats)
+{
+	__sync_fetch_and_add(&stats->began_before, 1);
+	lose(LOSS_BEGAN_BEFORE);
+}
+
 /* A call that was suspended at least once is over. */
 static __always_inline int generator_finish(const struct shadow_frame *f,
 					    struct function_stats *stats, u32 tgid, s64 wall,
@@ -379,7 +386,7 @@ static __always_inline int generator_finish(const struct shadow_frame *f,
 		return 0;
 	}
 	if (!g || g->function != f->function) {
-		lose(LOSS_BEGAN_BEFORE);
+		count_began_before(stats);
 		return 0;
 	}
 	waits_to_generator(g, f);
@@ -448,7 +455,8 @@ __noinline int shadow_pop(struct thread *t, enum ending how, u64 now)
 	__sync_fetch_and_add(&stats->self_ns, wall - f->child_ns);
 	__sync_fetch_and_add(&stats->probe_ns, probes);
 	if (f->segment == SEGMENT_BEFORE) {
-		lose(LOSS_BEGAN_BEFORE);
+		if (how != ENDED_YIELD) /* which is no end: that comes when it was resumed */
+			count_began_before(stats);
 	} else if (how == ENDED_UNSEEN) {
 		if (f->segment == SEGMENT_RESUMED && !generator_forget(f, tgid))
 			return 0; /* its beginning was not counted either */

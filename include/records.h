@@ -307,6 +307,7 @@ struct function_stats {
 	__u64 exits;        /* calls in the histogram: seen from entry to exit */
 	__u64 exceptions;   /* of those, left by an exception */
 	__u64 ended_unseen; /* begun, and gone without an exit we saw */
+	__u64 began_before; /* ended, and begun before we looked: in no other figure of calls */
 	__u64 wall_ns; /* this and self_ns without what our probes took: sums of signed values */
 	__u64 self_ns;
 	__u64 suspended_ns;
@@ -326,7 +327,7 @@ struct function_stats {
 	__u32 buckets[BUCKET_COUNT];
 };
 
-_Static_assert(sizeof(struct function_stats) == 96 + 88 + 24 + 104 + 24 + 4 * BUCKET_COUNT,
+_Static_assert(sizeof(struct function_stats) == 104 + 88 + 24 + 104 + 24 + 4 * BUCKET_COUNT,
 	       "map ABI");
 
 /* A GIL of a process. */

@@ -120,7 +120,7 @@ struct profile_function {
 	char *file;
 	uint32_t line;
 	bool called; /* seen by call probes; else only in waits */
-	uint64_t calls, segments, exceptions, ended_unseen;
+	uint64_t calls, segments, exceptions, ended_unseen, began_before;
 	uint64_t suspended_ns;
 	uint64_t self_ns;
 	uint64_t probe_hits;

@@ -45,6 +45,7 @@ struct host_map host_maps[] = {
 	MAP(gils),
 	MAP(parked),
 	MAP(parked_below),
+	MAP(begun),
 	MAP(parked_blank),
 	{DECLARED(free_slots), .value_size = sizeof(u32), .max_entries = DEFAULT_FUNCTIONS},
 	{DECLARED(ring)},

@@ -301,8 +301,8 @@ def test_json_is_ascii_safe_with_any_locale(lab, py):
 @over("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14", "debian-3.15", "pyenv-3.12")
 def test_calls_open_at_attach(lab, py):
     """They are told as begun before, are in no quantile, and what they call is counted."""
-    for depth in (40, 900):
-        target = lab.target(py, "open_calls.py", depth)
+    for args in ((40,), (900,), (40, "raises"), (900, "raises")):
+        target = lab.target(py, "open_calls.py", *args)
         result, report = lab.run(target)
         lab.note(report.excerpt())
         leaf = report.function(target, "leaf")
@@ -314,11 +314,12 @@ def test_calls_open_at_attach(lab, py):
         calls = sum(f["calls"] for f in downs)
         check(calls == 0, f"{calls} calls of down(), all of which were open before")
         check(not any(f["wall_seconds"]["p50"] for f in downs), "quantiles of calls not seen whole")
-        before = report.loss("began_before")
+        before, ended = report.loss("began_before"), sum(f["began_before"] for f in downs)
         check(
             before >= result["opened"],
             f"{before} calls told as begun before, {result['opened']} were",
         )
+        check(ended == result["opened"], f"{ended} of down() that were, not {result['opened']}")
         # (the call that leaves by os._exit() ends unseen)
         for cause in ("unmatched_exit", "stack_mismatch", "entry_mismatch"):
             check(report.loss(cause) == 0, f"{report.loss(cause)} times {cause}")

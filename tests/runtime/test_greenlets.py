@@ -7,7 +7,7 @@ FIGURES = ("calls", "segments", "exceptions", "ended_unseen")
 
 
 @limit(90)
-@over("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14", "pyenv-3.12", "pyenv-3.13")
+@over("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14", "pyenv-3.10", "pyenv-3.12", "pyenv-3.13")
 def test_switches_in_the_middle_of_calls(lab, py):
     needs = [f"{k}={v}" for k, v in packages.environment(py, ["greenlet"]).items()]
     target = lab.target(py, "greenlets.py", prefix=["env", *needs])

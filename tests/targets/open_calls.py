@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """Calls that are open when the tracer comes, and end while it watches.
 
-    open_calls.py DEPTH
+    open_calls.py DEPTH [raises]
 
 DEPTH calls of down(), a generator in the middle of them and a thread are open at attach. Each calls
-leaf() twice on its way out.
+leaf() twice on its way out, or (`raises`, but for the thread's) an exception ends them all.
 """
 import sys
 import threading
@@ -48,16 +48,27 @@ def through_generator(depth):
 
 
 def main():
-    depth = int(sys.argv[1])
-    target.ready, original = (lambda: original() or 0), target.ready
+    depth, raises = int(sys.argv[1]), sys.argv[2:] == ["raises"]
+
+    def bottom():
+        original()
+        if raises:
+            raise ValueError
+        return 0
+
+    target.ready, original = bottom, target.ready
     thread = threading.Thread(target=in_thread)
     thread.start()
     started.wait()
-    down(depth // 2, lambda: through_generator(depth))
+    try:
+        down(depth // 2, lambda: through_generator(depth))
+    except ValueError:
+        pass
     go_on.set()
     thread.join()
     opened = 2 * (depth // 2 + 1) + 4
-    target.done({"leaves": 2 * opened + 2, "opened": opened})
+    leaves = 2 * 4 if raises else 2 * opened + 2
+    target.done({"leaves": leaves, "opened": opened})
 
 
 if __name__ == "__main__":

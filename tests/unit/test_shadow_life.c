@@ -178,6 +178,53 @@ static void greenlet_where_one_was_left_by_an_exception(void **state)
 	}
 }
 
+/* The same, but what has its memory is another thread's, and switches in the meantime. */
+static void greenlet_where_another_threads_was_left_by_an_exception(void **state)
+{
+	(void)state;
+	for_each_shape(s)
+	{
+		struct small_thread th, other;
+		uint64_t home, runs, leaf, hub, hub_there, there;
+
+		py_begin(s);
+		th = make_thread();
+		other = make_thread();
+		home = make_code("home");
+		runs = make_code("runs");
+		leaf = make_code("leaf");
+		call(&th, make_code("module"));
+		call(&other, make_code("thread"));
+		for (int i = 0; i < 40; i++) {
+			hub = call(&th, home);
+			hub_there = call(&other, home);
+			greenlet_starts(&th, runs, CHUNK);
+			raise_into_c(&th);
+			go_on_with(&th, hub);
+			there = greenlet_starts(&other, runs, CHUNK);
+			go_on_with(&other, hub_there);
+			call(&other, leaf);
+			ret(&other);
+			call(&th, leaf);
+			ret(&th);
+			ret(&th);
+			go_on_with(&other, there);
+			greenlet_calls(&other, leaf);
+			ret(&other);
+			ret(&other);
+			go_on_with(&other, hub_there);
+			ret(&other);
+		}
+		assert_counted(home, .calls = 80, .exits = 80);
+		assert_counted(runs, .calls = 80, .exits = 80, .exceptions = 40);
+		assert_counted(leaf, .calls = 120, .exits = 120);
+		assert_int_equal(kernel__entries("parked"), 0);
+		end_thread(&th);
+		end_thread(&other);
+		py_end();
+	}
+}
+
 /* Caught in its lowest frame, which then switches: it is alive. */
 static void greenlet_that_has_caught(void **state)
 {
@@ -495,6 +542,7 @@ int main(void)
 		cmocka_unit_test(greenlets_take_turns),
 		cmocka_unit_test(exception_leaves_a_greenlet),
 		cmocka_unit_test(greenlet_where_one_was_left_by_an_exception),
+		cmocka_unit_test(greenlet_where_another_threads_was_left_by_an_exception),
 		cmocka_unit_test(greenlet_that_has_caught),
 		cmocka_unit_test(greenlets_one_after_another),
 		cmocka_unit_test(generator_in_anothers_place),

@@ -84,6 +84,7 @@ void collector__drain_slot(struct collector *collector, uint32_t index)
 	judged(function, exits, stats->tail_from_ns);
 	drain_histogram(stats, before, function);
 	window->exceptions += gained(&stats->exceptions, &before->exceptions);
+	window->began_before += gained(&stats->began_before, &before->began_before);
 	window->self_ns += gained(&stats->self_ns, &before->self_ns);
 	window->probe_ns += gained(&stats->probe_ns, &before->probe_ns);
 	window->suspended_ns += gained(&stats->suspended_ns, &before->suspended_ns);

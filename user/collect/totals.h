@@ -33,7 +33,7 @@ struct tail_counts {
 
 /* Counters of calls that began or ended; of a window or of a whole run. */
 struct call_counts {
-	uint64_t calls, segments, exits, exceptions, ended_unseen;
+	uint64_t calls, segments, exits, exceptions, ended_unseen, began_before;
 	uint64_t holds, hold_ns;                  /* of the GIL */
 	uint64_t self_ns, suspended_ns, probe_ns; /* self_ns and wall.sum_ns may be below 0 */
 	uint64_t wait_ns[WAIT_CLASSES];

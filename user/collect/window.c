@@ -193,7 +193,7 @@ static int add_functions(struct profile *profile, const struct process_total *to
 		struct profile_function *out;
 
 		bool called = f->window.segments || f->wall.count || f->begun != f->over ||
-			      f->window.self_ns;
+			      f->window.self_ns || f->window.began_before;
 
 		f->profile = 0;
 		if (!called && !f->stack.inclusive_ns && !f->stack.faults_inclusive &&
@@ -212,6 +212,7 @@ static int add_functions(struct profile *profile, const struct process_total *to
 		out->segments = f->window.segments;
 		out->exceptions = f->window.exceptions;
 		out->ended_unseen = f->window.ended_unseen;
+		out->began_before = f->window.began_before;
 		out->suspended_ns = f->window.suspended_ns;
 		out->self_ns = never_negative(f->window.self_ns);
 		out->probe_hits = hits_of(&f->window);

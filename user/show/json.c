@@ -252,6 +252,7 @@ static json_t *function_json(struct json_builder *b, const struct profile *profi
 	json_put(b, object, "method", json_string(f->called ? "exact" : "none"));
 	json_put(b, object, "calls", json_count(f->calls));
 	json_put(b, object, "ended_unseen", json_count(f->ended_unseen));
+	json_put(b, object, "began_before", json_count(f->began_before));
 	json_put(b, object, "exceptions", json_count(f->exceptions));
 	json_put(b, object, "segments", json_count(f->segments));
 	json_put(b, object, "suspended_seconds", json_seconds((double)f->suspended_ns));

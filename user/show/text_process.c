@@ -167,8 +167,11 @@ static void function_place(char *out, size_t size, const char *file,
 		used += snprintf(out + used, size - used, ", %llu running",
 				 (unsigned long long)f->wall.censored);
 	if (f->ended_unseen && used < size)
-		snprintf(out + used, size - used, ", %llu ended unseen",
-			 (unsigned long long)f->ended_unseen);
+		used += snprintf(out + used, size - used, ", %llu ended unseen",
+				 (unsigned long long)f->ended_unseen);
+	if (f->began_before && used < size)
+		snprintf(out + used, size - used, ", %llu begun before",
+			 (unsigned long long)f->began_before);
 }
 
 static const char *quantile(char *buffer, const struct histogram *histogram, double q)
