@@ -173,6 +173,7 @@ struct thread {
 	u8 pad2[2];
 	u32 stack_chunks; /* of its own in the map of that name */
 	u32 seeding;    /* scratch: open calls not put on the stack yet (no loop bound to verify) */
+	u32 trap_ns;    /* what a trap costs, when an exception last was told */
 	u64 entering;   /* scratch: the frame of an entry */
 	u64 not_before; /* do not search for the thread state again before this */
 	struct recent_function recent[RECENT_FUNCTIONS]; /* slots looked up lately, by address */

@@ -255,6 +255,7 @@ static __always_inline void unwind(struct hit *hit)
 	struct thread *t = hit->t;
 	struct shadow_frame *f;
 
+	t->trap_ns = hit->cost->trap_ns;
 	if (!t->depth)
 		stack_resume(t, hit->l, frame, hit->now);
 	if (t->depth) {

@@ -116,6 +116,9 @@ static long unwinding_pop(u32 i, void *arg)
 		return 0;
 	}
 	f = shadow_at(u->task, u->t, u->t->depth - 1);
+	/* an exit accounts its entry's trap, too: here none does */
+	if (f && f->segment != SEGMENT_BEFORE)
+		u->t->probe_ns += u->t->trap_ns;
 	if (f && !u->raised) {
 		end = f->raised_ns > u->last ? f->raised_ns : u->last;
 		/* what is resumed may raise again what it had caught before: that is not told */

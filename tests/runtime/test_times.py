@@ -350,6 +350,6 @@ def test_our_probes_are_not_the_target_s_time(lab, py):
         probes = f["probe_seconds"] / f["calls"]
         told = f["breakdown_seconds"]["oncpu"] / f["calls"]  # others may run in between
         words = f"{name}: {told:.6f} s told, {seconds:.6f} s alone, {probes:.6f} s of probes in it"
-        check(probes > 0.3 * seconds, f"{words}: too few for a test")
+        check(probes > 0.15 * seconds, f"{words}: too few for a test")
         # machines change their pace between the two runs: what a run alone gives varies, too
         check(abs(told - seconds) < 0.25 * probes + 0.1 * seconds, words)

@@ -54,6 +54,35 @@ def constructors():
         Made(i)
 
 
+def raises(n):
+    some_work(n)
+    raise ValueError
+
+
+def raising_calls():
+    for i in range(CALLS):
+        try:
+            raises(i)
+        except ValueError:
+            pass
+
+
+def passes(n):
+    return raises(n)
+
+
+def passes_on(n):
+    return passes(n)
+
+
+def passing_calls():
+    for i in range(CALLS):
+        try:
+            passes_on(i)
+        except ValueError:
+            pass
+
+
 def loop():
     total = 0
     for i in range(100000):
@@ -73,7 +102,7 @@ def rounds(functions):
 
 
 def main():
-    functions = (many_calls, loop, nested_calls, constructors)
+    functions = (many_calls, loop, nested_calls, constructors, raising_calls, passing_calls)
     rounds(functions)  # specialized and warm
     alone = rounds(functions)
     target.ready()
