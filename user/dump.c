@@ -5,12 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "collect/names.h"
 #include "discover/target_text.h"
 #include "discover/code_names.h"
 #include "discover/frames.h"
+#include "discover/lock_owner.h"
 #include "discover/memory.h"
 #include "discover/nogil.h"
 #include "discover/process.h"
@@ -37,8 +39,9 @@ static const uint32_t pthread_tid_offsets[] = {720, 48};
 /* A thread state and the thread it belongs to. */
 struct owner {
 	uint64_t tstate;
-	pid_t own_tid; /* as it sees it itself, in its pid namespace */
-	pid_t tid;     /* 0: none of those that there are */
+	uint64_t thread_id; /* what pthread_self() is in it */
+	pid_t own_tid;      /* as it sees it itself, in its pid namespace */
+	pid_t tid;          /* 0: none of those that there are */
 };
 
 struct dumping {
@@ -91,6 +94,7 @@ static void add_owner(void *arg, uint64_t thread_id, uint64_t tstate)
 	d->owners = grown;
 	grown[d->owner_count++] = (struct owner){
 		.tstate = tstate,
+		.thread_id = thread_id,
 		.own_tid = tid_of_state(d, tstate, thread_id),
 	};
 }
@@ -173,6 +177,29 @@ static enum stack_quality read_stack(struct dumping *d, uint64_t tstate,
 	return qualities[end];
 }
 
+static bool is_thread(const void *arg, uint64_t word)
+{
+	const struct dumping *d = arg;
+
+	for (size_t i = 0; word && i < d->owner_count; i++)
+		if (d->owners[i].thread_id == word)
+			return true;
+	return false;
+}
+
+/* The thread that has the lock for which this one sleeps in a futex; 0: not known. */
+static pid_t lock_holder(const struct dumping *d, uint64_t tstate, const struct task *task)
+{
+	uint64_t id = 0;
+
+	if (task->syscall == SYS_futex)
+		id = lock_owner(d->process->tgid, d->layout, tstate, task->args[0], is_thread, d);
+	for (size_t i = 0; id && i < d->owner_count; i++)
+		if (d->owners[i].thread_id == id && d->owners[i].tid != task->tid)
+			return d->owners[i].tid;
+	return 0;
+}
+
 /* The futex that it sleeps in may be its interpreter's own. */
 static void name_lock(const struct dumping *d, uint64_t tstate, uint64_t gil,
 		      const struct task *task, struct moment_thread *thread)
@@ -191,6 +218,7 @@ static void name_lock(const struct dumping *d, uint64_t tstate, uint64_t gil,
 				 ? nogil_stopper(tgid, d->layout, runtime, tstate)
 				 : 0;
 	} else {
+		thread->held_by = lock_holder(d, tstate, task);
 		return;
 	}
 	if (holder != tstate)
@@ -261,6 +289,29 @@ static int look_at_thread(struct dumping *d, pid_t tid, struct moment_thread *th
 	return 0;
 }
 
+static const struct moment_thread *thread_of(const struct moment *moment, uint32_t tid)
+{
+	for (size_t i = 0; tid && i < moment->thread_count; i++)
+		if (moment->threads[i].tid == tid)
+			return &moment->threads[i];
+	return NULL;
+}
+
+/* Who holds its lock waits for a lock, and so on, until it is this thread who has that. */
+static bool waits_for_itself(const struct moment *moment, const struct moment_thread *first)
+{
+	const struct moment_thread *thread = first;
+
+	for (size_t i = 0; i < moment->thread_count; i++) {
+		if (!thread || thread->does != THREAD_WAITS || thread->wait_class != WAIT_LOCK)
+			return false;
+		thread = thread_of(moment, thread->held_by);
+		if (thread == first)
+			return true;
+	}
+	return false;
+}
+
 static int by_tid(const void *a, const void *b)
 {
 	const pid_t *first = a, *second = b;
@@ -291,6 +342,8 @@ static int look_at_process(struct dumping *d, struct moment *moment)
 		err = 0;
 	}
 	free(tids);
+	for (size_t i = 0; i < moment->thread_count; i++)
+		moment->threads[i].deadlocked = waits_for_itself(moment, &moment->threads[i]);
 	return !moment->threads || d->no_memory ? -ENOMEM : err;
 }
 

@@ -59,6 +59,15 @@ def check_waits(lab, target):
         "sleeps": ("sleep", None, ["sleeps", "run"]),
         "sleeps_in_generator": ("sleep", None, ["steps", "sleeps_in_generator", "run"]),
         "locked": ("lock", None, ["locked", "run"]),
+        "locked_rlock": ("lock", None, ["locked", "run"]),
+        "locked_rlock_with": ("lock", None, ["locked_with", "run"]),
+        "locked_rlock_timed": ("lock", None, ["locked_timed", "run"]),
+        "locked_condition": ("lock", None, ["__enter__", "locked_with", "run"]),
+        "crossed_one": ("lock", None, ["crossed", "run"]),
+        "crossed_two": ("lock", None, ["crossed", "run"]),
+        "waits_for_crossed": ("lock", None, ["locked", "run"]),
+        "writes_first": ("sleep", None, ["write", "writes", "run"]),
+        "writes": ("lock", None, ["writes", "run"]),
         "locks_file": ("lock", f"...{lock}", ["locks_file", "run"]),
         "receives": ("net", peer, ["receives", "run"]),
         "receives_timed": ("net", peer, ["receives", "run"]),
@@ -80,6 +89,10 @@ def check_waits(lab, target):
         "selects_pipe": ("poll", "pipe", ["selects", "run"]),
         "waits_for_child": ("child", f"process {said['child']}", None),
     }
+    held_by = {name: target.tgid for name in expected if name.startswith("locked_")}
+    held_by["writes"] = said["tids"]["writes_first"]
+    held_by["crossed_one"] = said["tids"]["crossed_two"]
+    held_by["crossed_two"] = held_by["waits_for_crossed"] = said["tids"]["crossed_one"]
     problems = []
     for name, (wanted, what, stack) in expected.items():
         thread = threads.get(said["tids"][name])
@@ -102,6 +115,10 @@ def check_waits(lab, target):
             problems.append(f"{name}: waits for {thread['since_seconds']} s, it is a bit over 1")
         if thread["holds_gil"]:
             problems.append(f"{name}: holds the GIL in its sleep")
+        if thread["held_by"] != held_by.get(name):
+            problems.append(f"{name}: held by {thread['held_by']}, it is by {held_by.get(name)}")
+        if thread["deadlocked"] != name.startswith("crossed_"):
+            problems.append(f"{name}: deadlocked is {thread['deadlocked']}")
         told = [[short(f["function"]), f["at_line"]] for f in thread["frames"]]
         if told != said["lines"][name]:
             problems.append(f"{name}: at {told}, it is at {said['lines'][name]}")

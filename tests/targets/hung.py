@@ -5,6 +5,7 @@
     hung.py SERVICES   the first port of each protocol in it that is free has a name
 """
 import fcntl
+import io
 import json
 import os
 import select
@@ -20,6 +21,7 @@ from target import done, native_id, ready
 LONG = 60
 tids, threads = {}, {}
 kept = []
+writing = threading.Event()
 
 
 def sleeps():
@@ -36,6 +38,36 @@ def sleeps_in_generator():
 
 def locked(lock):
     lock.acquire()
+
+
+def locked_with(lock):
+    with lock:
+        pass
+
+
+def crossed(has, wants, all_have):
+    with has:
+        all_have.wait()
+        wants.acquire()
+
+
+def locked_timed(lock):
+    lock.acquire(timeout=LONG)
+
+
+class Keeps(io.RawIOBase):
+    """A file that is never done with what it writes."""
+
+    def writable(self):
+        return True
+
+    def write(self, data):
+        writing.set()
+        time.sleep(LONG)
+
+
+def writes(file):
+    file.write(b"x" * 1000000)
 
 
 def receives(sock):
@@ -133,6 +165,11 @@ def all_lines():
 def main():
     lock = threading.Lock()
     lock.acquire()
+    rlock, other_rlock, condition = threading.RLock(), threading.RLock(), threading.Condition()
+    for has in (rlock, other_rlock, condition):
+        has.acquire()
+    crossing, all_have = [threading.RLock(), threading.RLock()], threading.Barrier(3)
+    file = io.BufferedWriter(Keeps())
     server = socket.create_server(("127.0.0.1", 0))
     client = socket.create_connection(server.getsockname())
     timed = socket.create_connection(server.getsockname())
@@ -156,6 +193,15 @@ def main():
         "sleeps": (sleeps,),
         "sleeps_in_generator": (sleeps_in_generator,),
         "locked": (locked, lock),
+        "locked_rlock": (locked, rlock),
+        "locked_rlock_with": (locked_with, other_rlock),
+        "locked_rlock_timed": (locked_timed, rlock),
+        "locked_condition": (locked_with, condition),
+        "crossed_one": (crossed, *crossing, all_have),
+        "crossed_two": (crossed, *reversed(crossing), all_have),
+        "waits_for_crossed": (locked, crossing[0]),
+        "writes_first": (writes, file),
+        "writes": (writes, file),
         "locks_file": (locks_file, wants),
         "receives": (receives, client),
         "receives_timed": (receives, timed),
@@ -177,6 +223,7 @@ def main():
         "selects_pipe": (selects, [pipe[0]], [], []),
         "waits_for_child": (waits_for_child, child),
     }
+    settled = {"crossed_two": all_have.wait, "writes_first": writing.wait}
     if "spin" in sys.argv:
         work.update(spins_one=(spins,), spins_two=(spins,))
     peers = {}
@@ -191,6 +238,8 @@ def main():
 
         threads[name] = threading.Thread(target=run, daemon=True)
         threads[name].start()
+        if name in settled:
+            settled[name]()
     while len(tids) < len(work):
         time.sleep(0.01)
     time.sleep(0.1)  # until they are where they wait

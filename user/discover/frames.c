@@ -56,8 +56,8 @@ enum walk_end frames_walk(pid_t tgid, const struct py_layout *l, uint64_t tstate
 			if (memory_read_u64(tgid, frame + l->frame_code, &code))
 				return WALK_UNREADABLE;
 			code &= ~(uint64_t)l->code_tag_mask;
-			frames[(*count)++] =
-				(struct walked_frame){code, frame_line(tgid, l, frame, code)};
+			frames[(*count)++] = (struct walked_frame){
+				frame, code, frame_line(tgid, l, frame, code)};
 		}
 		if (memory_read_u64(tgid, frame + l->frame_previous, &frame))
 			return WALK_UNREADABLE;

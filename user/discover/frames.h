@@ -18,8 +18,9 @@ enum walk_end {
 };
 
 struct walked_frame {
-	uint64_t code; /* address of its code object */
-	uint32_t line; /* that it is at; 0: not known */
+	uint64_t frame; /* its address */
+	uint64_t code;  /* address of its code object */
+	uint32_t line;  /* that it is at; 0: not known */
 };
 
 /*

@@ -60,6 +60,8 @@ static void put_state(FILE *out, const struct moment_thread *thread, const char 
 			fprintf(out, ", %s", target);
 		if (thread->held_by)
 			fprintf(out, ", held by thread %u", thread->held_by);
+		if (thread->deadlocked)
+			fputs(", DEADLOCK", out);
 	}
 	if (thread->holds_gil)
 		fputs(thread->does == THREAD_WAITS ? ", HOLDS THE GIL" : ", holds the GIL", out);
@@ -180,6 +182,7 @@ static json_t *thread_json(struct json_builder *b, const struct moment_thread *t
 		 thread->since < 0 ? json_null() : json_number(thread->since));
 	json_put(b, object, "held_by",
 		 thread->held_by ? json_integer(thread->held_by) : json_null());
+	json_put(b, object, "deadlocked", json_boolean(thread->deadlocked));
 	json_put(b, object, "holds_gil", json_boolean(thread->holds_gil));
 	json_put(b, object, "stack", json_string(stack_quality_name(thread->quality)));
 	json_put(b, object, "frames", frames_json(b, thread));

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Who has a lock that says so, read from outside. */
+#ifndef PYTRACE_DISCOVER_LOCK_OWNER_H
+#define PYTRACE_DISCOVER_LOCK_OWNER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "layout.h"
+
+/*
+ * The thread, by what pthread_self() is there, that has the lock for which the thread of this state
+ * sleeps in the futex at `futex`; 0: not known.  Of CPython's locks threading.RLock and that of a
+ * file's buffer keep it.  `is_thread` says whether a word is such an id of the process.
+ */
+uint64_t lock_owner(pid_t tgid, const struct py_layout *layout, uint64_t tstate, uint64_t futex,
+		    bool (*is_thread)(const void *arg, uint64_t word), const void *arg);
+
+#endif
