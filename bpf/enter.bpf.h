@@ -212,6 +212,7 @@ static __always_inline int enter(struct hit *hit, enum entry_site site)
 			reconcile(t, l, 0, hit->now, ABOVE_ENDED);
 		else
 			stack_begin(t, frame, hit->now);
+		note_begin(frame, hit->now);
 	} else if (surely) {
 		if (!t->depth)
 			stack_resume(t, l, previous, hit->now);

@@ -384,7 +384,6 @@ static __always_inline void stack_begin(struct thread *t, u64 frame, u64 now)
 
 	if (since > 0)
 		stack_end(t, since);
-	note_begin(frame, now);
 }
 
 /*

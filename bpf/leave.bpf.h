@@ -271,6 +271,8 @@ static __always_inline void unwind(struct hit *hit)
 		if (f->frame != frame)
 			reconcile(t, hit->l, frame, hit->now, ABOVE_RAISED);
 	}
+	if (!t->depth)
+		stack_resume(t, hit->l, frame, hit->now);
 	if (!t->depth) /* more calls were open before we looked than are followed at once */
 		stack_seed(t, hit->l, frame, hit->now);
 	if (!t->depth)

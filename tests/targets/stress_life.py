@@ -235,22 +235,22 @@ def inside(t, r, depth):
 
 
 def switching_inner(t, hub):
-    own = t["switching_inner"]
+    own, epoch = t["switching_inner"], stress_mix.epoch
     own[0] += 1
     own[3] += 1  # for now: one whose thread ends first is dropped, and never goes on
     leaf(t)
     try:
         hub.switch()
     except BaseException:  # the end of it, too
-        own[2] += 1
-        own[3] -= 1
+        own[2] += epoch == stress_mix.epoch
+        own[3] -= epoch == stress_mix.epoch
         raise
     leaf(t)
-    own[3] -= 1
+    own[3] -= epoch == stress_mix.epoch
 
 
 def switching(t, r, depth, hub):
-    own = t["switching"]
+    own, epoch = t["switching"], stress_mix.epoch
     own[0] += 1
     own[3] += 1
     try:
@@ -259,10 +259,10 @@ def switching(t, r, depth, hub):
             if depth < 5 and r.random() < 0.3:
                 nest(t, r, depth + 1)
     except BaseException:
-        own[2] += 1
-        own[3] -= 1
+        own[2] += epoch == stress_mix.epoch
+        own[3] -= epoch == stress_mix.epoch
         raise
-    own[3] -= 1
+    own[3] -= epoch == stress_mix.epoch
 
 
 def new_greenlet():

@@ -225,6 +225,97 @@ static void greenlet_where_another_threads_was_left_by_an_exception(void **state
 	}
 }
 
+/* Two threads have greenlets there by turns, and both are left by exceptions: the third is alive.
+ */
+static void greenlets_of_two_threads_in_one_place(void **state)
+{
+	(void)state;
+	for_each_shape(s)
+	{
+		struct small_thread one, other;
+		uint64_t home, runs, leaf, hub, hub_there, there;
+
+		py_begin(s);
+		one = make_thread();
+		other = make_thread();
+		home = make_code("home");
+		runs = make_code("runs");
+		leaf = make_code("leaf");
+		call(&one, make_code("module"));
+		call(&other, make_code("thread"));
+		hub = call(&one, home);
+		hub_there = call(&other, home);
+		greenlet_starts(&other, runs, CHUNK);
+		raise_into_c(&other);
+		go_on_with(&other, hub_there);
+		greenlet_starts(&one, runs, CHUNK);
+		raise_into_c(&one);
+		go_on_with(&one, hub);
+		there = greenlet_starts(&other, runs, CHUNK);
+		go_on_with(&other, hub_there);
+		call(&other, leaf);
+		ret(&other);
+		call(&one, leaf);
+		ret(&one);
+		ret(&one);
+		go_on_with(&other, there);
+		greenlet_calls(&other, leaf);
+		ret(&other);
+		ret(&other);
+		go_on_with(&other, hub_there);
+		ret(&other);
+		assert_counted(home, .calls = 2, .exits = 2);
+		assert_counted(runs, .calls = 3, .exits = 3, .exceptions = 2);
+		assert_counted(leaf, .calls = 3, .exits = 3);
+		assert_int_equal(kernel__entries("parked"), 0);
+		end_thread(&one);
+		end_thread(&other);
+		py_end();
+	}
+}
+
+/* What is left is too deep to be kept; what is gone on with is told of first by an exception. */
+static void greenlet_goes_on_with_an_exception(void **state)
+{
+	(void)state;
+	for_each_shape(s)
+	{
+		struct small_thread th;
+		uint64_t home, runs, deep, leaf, hub, greenlet;
+
+		py_begin(s);
+		th = make_thread();
+		home = make_code("home");
+		runs = make_code("runs");
+		deep = make_code("deep");
+		leaf = make_code("leaf");
+		call(&th, make_code("module"));
+		hub = call(&th, home);
+		greenlet = greenlet_starts(&th, runs, CHUNK);
+		go_on_with(&th, hub);
+		call(&th, leaf);
+		ret(&th);
+		greenlet_starts(&th, deep, CHUNK + 0x10000);
+		for (int i = 0; i < PARKED_FRAMES; i++)
+			greenlet_calls(&th, deep);
+		go_on_with(&th, greenlet);
+		traceback(&th);
+		greenlet_calls(&th, leaf);
+		ret(&th);
+		ret(&th);
+		go_on_with(&th, hub);
+		call(&th, leaf);
+		ret(&th);
+		ret(&th);
+		assert_counted(home, .calls = 1, .exits = 1);
+		assert_counted(runs, .calls = 1, .exits = 1);
+		assert_counted(leaf, .calls = 3, .exits = 3);
+		assert_int_equal(kernel__entries("parked"), 0);
+		end_thread(&th);
+		py_end();
+	}
+}
+
 /* Caught in its lowest frame, which then switches: it is alive. */
 static void greenlet_that_has_caught(void **state)
 {
@@ -543,6 +634,8 @@ int main(void)
 		cmocka_unit_test(exception_leaves_a_greenlet),
 		cmocka_unit_test(greenlet_where_one_was_left_by_an_exception),
 		cmocka_unit_test(greenlet_where_another_threads_was_left_by_an_exception),
+		cmocka_unit_test(greenlets_of_two_threads_in_one_place),
+		cmocka_unit_test(greenlet_goes_on_with_an_exception),
 		cmocka_unit_test(greenlet_that_has_caught),
 		cmocka_unit_test(greenlets_one_after_another),
 		cmocka_unit_test(generator_in_anothers_place),
