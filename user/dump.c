@@ -27,7 +27,9 @@
 #include "show/moment.h"
 
 #define MAX_FRAMES 1024
-#define ATTEMPTS 3 /* at a stack of one moment, of a thread that keeps running */
+#define NOBODY SIZE_MAX
+#define FUTEX_TIMEOUT 3 /* the argument: NULL if there is none */
+#define ATTEMPTS 3      /* at a stack of one moment, of a thread that keeps running */
 
 /*
  * Where struct pthread keeps the thread's id, from pthread_self(), which is all that 3.8 to 3.10
@@ -195,7 +197,8 @@ static pid_t lock_holder(const struct dumping *d, uint64_t tstate, const struct 
 	if (task->syscall == SYS_futex)
 		id = lock_owner(d->process->tgid, d->layout, tstate, task->args[0], is_thread, d);
 	for (size_t i = 0; id && i < d->owner_count; i++)
-		if (d->owners[i].thread_id == id && d->owners[i].tid != task->tid)
+		if (d->owners[i].thread_id == id && d->owners[i].tid &&
+		    d->owners[i].tid != task->tid)
 			return d->owners[i].tid;
 	return 0;
 }
@@ -218,7 +221,8 @@ static void name_lock(const struct dumping *d, uint64_t tstate, uint64_t gil,
 				 ? nogil_stopper(tgid, d->layout, runtime, tstate)
 				 : 0;
 	} else {
-		thread->held_by = lock_holder(d, tstate, task);
+		if (!thread->held_by && !thread->target)
+			thread->held_by = lock_holder(d, tstate, task);
 		return;
 	}
 	if (holder != tstate)
@@ -261,6 +265,7 @@ static void fill_thread(const struct dumping *d, struct task *task, struct momen
 	thread->wait_class = task->wait_class;
 	thread->syscall = syscall_name(task->syscall);
 	thread->since = task->since;
+	thread->switched = task->switched;
 	thread->held_by = 0;
 	thread->holds_gil = false;
 }
@@ -289,27 +294,84 @@ static int look_at_thread(struct dumping *d, pid_t tid, struct moment_thread *th
 	return 0;
 }
 
-static const struct moment_thread *thread_of(const struct moment *moment, uint32_t tid)
+/* The one of that id; they are in order of it. */
+static size_t thread_of(const struct moment *moment, uint32_t tid)
 {
-	for (size_t i = 0; tid && i < moment->thread_count; i++)
-		if (moment->threads[i].tid == tid)
-			return &moment->threads[i];
-	return NULL;
+	size_t low = 0, high = moment->thread_count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (moment->threads[middle].tid < tid)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < moment->thread_count && moment->threads[low].tid == tid ? low : NOBODY;
 }
 
-/* Who holds its lock waits for a lock, and so on, until it is this thread who has that. */
-static bool waits_for_itself(const struct moment *moment, const struct moment_thread *first)
+/* Who has the lock that this one waits for. */
+static size_t next_in_line(const struct moment *moment, size_t at)
 {
-	const struct moment_thread *thread = first;
+	const struct moment_thread *thread = &moment->threads[at];
 
-	for (size_t i = 0; i < moment->thread_count; i++) {
-		if (!thread || thread->does != THREAD_WAITS || thread->wait_class != WAIT_LOCK)
-			return false;
-		thread = thread_of(moment, thread->held_by);
-		if (thread == first)
+	return thread->does == THREAD_WAITS && thread->wait_class == WAIT_LOCK && thread->held_by
+		       ? thread_of(moment, thread->held_by)
+		       : NOBODY;
+}
+
+/* Has it waited, with no time-out, ever since it was looked at, and is the owner who it was? */
+static bool waits_still(const struct dumping *d, const struct moment_thread *thread)
+{
+	struct task task;
+
+	if (task_look(d->process->tgid, thread->tid, &task) || task.state != TASK_WAITS ||
+	    task.switched != thread->switched || task.syscall != SYS_futex ||
+	    task.args[FUTEX_TIMEOUT])
+		return false;
+	for (size_t i = 0; i < d->owner_count; i++)
+		if (d->owners[i].tid == task.tid &&
+		    (uint32_t)lock_holder(d, d->owners[i].tstate, &task) == thread->held_by)
 			return true;
-	}
 	return false;
+}
+
+/*
+ * Threads that wait in a circle, of which this is one.  They were looked at one after another: it
+ * is a deadlock if all of them still wait for each other now, for who waits lets nothing go.
+ */
+static void judge_circle(const struct dumping *d, struct moment *moment, size_t first)
+{
+	size_t at = first;
+
+	do {
+		if (!waits_still(d, &moment->threads[at]))
+			return;
+		at = next_in_line(moment, at);
+	} while (at != first);
+	do {
+		moment->threads[at].deadlocked = true;
+		at = next_in_line(moment, at);
+	} while (at != first);
+}
+
+static void find_circles(struct dumping *d, struct moment *moment)
+{
+	size_t *seen = calloc(moment->thread_count + 1, sizeof(*seen)); /* by whose walk + 1 */
+
+	if (!seen)
+		d->no_memory = true;
+	for (size_t i = 0; seen && i < moment->thread_count; i++) {
+		size_t at = i;
+
+		while (at != NOBODY && !seen[at]) {
+			seen[at] = i + 1;
+			at = next_in_line(moment, at);
+		}
+		if (at != NOBODY && seen[at] == i + 1)
+			judge_circle(d, moment, at);
+	}
+	free(seen);
 }
 
 static int by_tid(const void *a, const void *b)
@@ -342,8 +404,8 @@ static int look_at_process(struct dumping *d, struct moment *moment)
 		err = 0;
 	}
 	free(tids);
-	for (size_t i = 0; i < moment->thread_count; i++)
-		moment->threads[i].deadlocked = waits_for_itself(moment, &moment->threads[i]);
+	if (moment->threads)
+		find_circles(d, moment);
 	return !moment->threads || d->no_memory ? -ENOMEM : err;
 }
 

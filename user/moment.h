@@ -36,9 +36,10 @@ struct moment_thread {
 	const char *syscall;        /* static, or NULL */
 	char *target;               /* what it waits for, or NULL */
 	double since;               /* seconds; negative: not known */
-	uint32_t held_by; /* the thread that has the GIL or the lock, or stops the world; 0: not
-			     known */
-	bool deadlocked;  /* who holds what it waits for waits for what it holds, and so on */
+	uint32_t held_by;  /* the thread that has the GIL or the lock, or stops the world; 0: not
+			      known */
+	uint64_t switched; /* how often it had been put on a CPU when this was so */
+	bool deadlocked;   /* who holds what it waits for waits for what it holds, and so on */
 	bool holds_gil;
 	enum stack_quality quality;
 	struct moment_frame *frames; /* innermost first */

@@ -65,6 +65,8 @@ def check_waits(lab, target):
         "locked_condition": ("lock", None, ["__enter__", "locked_with", "run"]),
         "crossed_one": ("lock", None, ["crossed", "run"]),
         "crossed_two": ("lock", None, ["crossed", "run"]),
+        "timed_one": ("lock", None, ["crossed", "run"]),
+        "timed_two": ("lock", None, ["crossed_timed", "run"]),
         "waits_for_crossed": ("lock", None, ["locked", "run"]),
         "writes_first": ("sleep", None, ["write", "writes", "run"]),
         "writes": ("lock", None, ["writes", "run"]),
@@ -92,6 +94,8 @@ def check_waits(lab, target):
     held_by = {name: target.tgid for name in expected if name.startswith("locked_")}
     held_by["writes"] = said["tids"]["writes_first"]
     held_by["crossed_one"] = said["tids"]["crossed_two"]
+    held_by["timed_one"] = said["tids"]["timed_two"]
+    held_by["timed_two"] = said["tids"]["timed_one"]
     held_by["crossed_two"] = held_by["waits_for_crossed"] = said["tids"]["crossed_one"]
     problems = []
     for name, (wanted, what, stack) in expected.items():
@@ -161,6 +165,22 @@ def test_peers_by_name(lab, py):
     check(told == said["peers"], f"{told}, it is {said['peers']}")
     classes = {name: threads[said["tids"][name]]["class"] for name in said["peers"]}
     check(set(classes.values()) == {"net"}, f"{classes}")
+    target.release().result()
+
+
+@limit(30)
+@over("debian-3.9", "debian-3.14", "built-3.14t")
+def test_taking_turns_is_no_deadlock(lab, py):
+    """Threads that want now this lock and now that one, but never one while they have the other."""
+    target, said = hung(lab, py, "turns")
+    turns = [tid for name, tid in said["tids"].items() if name.startswith("turns_")]
+    waited = 0
+    for _ in range(40):
+        threads = {t["tid"]: t for t in dump(lab, target)["threads"]}
+        waited += sum(threads[tid]["held_by"] in turns for tid in turns)
+        false = [threads[tid] for tid in turns if threads[tid]["deadlocked"]]
+        check(not false, f"called deadlocked: {false}")
+    check(waited > 10, f"only {waited} times one waited for another")
     target.release().result()
 
 

@@ -2,6 +2,7 @@
 """A program of which every thread waits for something else; it tells which does what.
 
     hung.py [spin]     with two threads that compute, besides
+    hung.py [turns]    with four that take two locks in turn, besides
     hung.py SERVICES   the first port of each protocol in it that is free has a name
 """
 import fcntl
@@ -49,6 +50,19 @@ def crossed(has, wants, all_have):
     with has:
         all_have.wait()
         wants.acquire()
+
+
+def crossed_timed(has, wants, all_have):
+    with has:
+        all_have.wait()
+        wants.acquire(timeout=LONG)
+
+
+def takes_turns(one, other):
+    while True:
+        for lock in (one, other):
+            with lock:
+                time.sleep(0.001)
 
 
 def locked_timed(lock):
@@ -168,7 +182,8 @@ def main():
     rlock, other_rlock, condition = threading.RLock(), threading.RLock(), threading.Condition()
     for has in (rlock, other_rlock, condition):
         has.acquire()
-    crossing, all_have = [threading.RLock(), threading.RLock()], threading.Barrier(3)
+    crossing, timed_crossing, turns = ([threading.RLock() for _ in range(2)] for _ in range(3))
+    all_have, all_timed_have = threading.Barrier(3), threading.Barrier(3)
     file = io.BufferedWriter(Keeps())
     server = socket.create_server(("127.0.0.1", 0))
     client = socket.create_connection(server.getsockname())
@@ -199,6 +214,8 @@ def main():
         "locked_condition": (locked_with, condition),
         "crossed_one": (crossed, *crossing, all_have),
         "crossed_two": (crossed, *reversed(crossing), all_have),
+        "timed_one": (crossed, *timed_crossing, all_timed_have),
+        "timed_two": (crossed_timed, *reversed(timed_crossing), all_timed_have),
         "waits_for_crossed": (locked, crossing[0]),
         "writes_first": (writes, file),
         "writes": (writes, file),
@@ -223,7 +240,14 @@ def main():
         "selects_pipe": (selects, [pipe[0]], [], []),
         "waits_for_child": (waits_for_child, child),
     }
-    settled = {"crossed_two": all_have.wait, "writes_first": writing.wait}
+    settled = {
+        "crossed_two": all_have.wait,
+        "timed_two": all_timed_have.wait,
+        "writes_first": writing.wait,
+    }
+    if "turns" in sys.argv:
+        for i in range(4):
+            work[f"turns_{i}"] = (takes_turns, *turns[:: 1 - 2 * (i & 1)])
     if "spin" in sys.argv:
         work.update(spins_one=(spins,), spins_two=(spins,))
     peers = {}
