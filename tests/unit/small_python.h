@@ -475,6 +475,50 @@ static inline void goes_on(struct small_thread *th, uint64_t generator, enum sma
 	hit_at(th, py.version == SMALL_OPCODE ? site : AT_ENTRY, generator);
 }
 
+/* --- greenlets: a thread that changes from one stack to another */
+
+#define CHUNK 0x30000000ull
+
+/* The lowest frame of a new greenlet: from 3.11 on first in a chunk of its own. */
+static inline uint64_t greenlet_frame(uint64_t chunk)
+{
+	uint8_t zeros[4096] = {0};
+
+	if (py.version != SMALL_OPCODE)
+		return chunk + 0x40;
+	image__write(py.image, chunk, zeros, sizeof(zeros));
+	put64(chunk + 8, 0x4000);
+	return chunk + 32;
+}
+
+static inline void chunk_is_given_back(uint64_t chunk)
+{
+	if (py.version == SMALL_OPCODE)
+		image__forget(py.image, chunk, 4096);
+}
+
+/*
+ * Start one: its lowest frame has none below it that is a call of its stack.  From 3.12 on there is
+ * a frame of the C stack, and below that whoever started it.
+ */
+static inline uint64_t greenlet_starts(struct small_thread *th, uint64_t code, uint64_t chunk)
+{
+	uint64_t frame = greenlet_frame(chunk), below = 0;
+
+	if (py.version == SMALL_OPCODE) {
+		below = chunk - 0x1000;
+		make_frame(below, code, th->frame, OWNER_ENTRY);
+		stand_at(below, UNIT_CALL, 0);
+	}
+	return call_at(th, code, frame, below, OWNER_THREAD);
+}
+
+/* A call of its, above `below`. */
+static inline uint64_t greenlet_calls(struct small_thread *th, uint64_t code)
+{
+	return call_at(th, code, th->frame + SMALL_FRAME_BYTES, th->frame, OWNER_THREAD);
+}
+
 /* --- what has been counted */
 
 static inline struct function_stats counted(uint64_t code)

@@ -216,7 +216,7 @@ static void waits_of_the_slow(void **state)
 		uint64_t work, other, hub, greenlet = 0x30000000ull;
 
 		if (s->version == SMALL_OPCODE)
-			continue; /* chunks: test_shadow_life.c knows how */
+			continue; /* chunks: test_shadow_greenlets.c knows how */
 		py_begin(s);
 		th = make_thread();
 		work = make_code("work");

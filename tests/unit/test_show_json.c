@@ -137,8 +137,7 @@ static void json_has_every_key(void **state)
 		{"threads/0/runq_seconds", "preempted woken_late"},
 		{"functions/0",
 		 "tgid function file line method calls ended_unseen began_before exceptions "
-		 "segments "
-		 "suspended_seconds wall_seconds self_seconds probe_seconds probe_hits "
+		 "segments suspended_seconds wall_seconds self_seconds probe_seconds probe_hits "
 		 "breakdown_seconds stack_seconds page_faults gil_holds tail waits_per_call "
 		 "repeated_target probed_seconds"},
 		{"functions/0/wall_seconds", histogram},
