@@ -27,7 +27,6 @@
 #include "show/moment.h"
 
 #define MAX_FRAMES 1024
-#define NOBODY SIZE_MAX
 #define FUTEX_TIMEOUT 3 /* the argument: NULL if there is none */
 #define ATTEMPTS 3      /* at a stack of one moment, of a thread that keeps running */
 
@@ -179,28 +178,25 @@ static enum stack_quality read_stack(struct dumping *d, uint64_t tstate,
 	return qualities[end];
 }
 
-static bool is_thread(const void *arg, uint64_t word)
+static pid_t thread_of_id(const void *arg, uint64_t id)
 {
 	const struct dumping *d = arg;
 
-	for (size_t i = 0; word && i < d->owner_count; i++)
-		if (d->owners[i].thread_id == word)
-			return true;
-	return false;
-}
-
-/* The thread that has the lock for which this one sleeps in a futex; 0: not known. */
-static pid_t lock_holder(const struct dumping *d, uint64_t tstate, const struct task *task)
-{
-	uint64_t id = 0;
-
-	if (task->syscall == SYS_futex)
-		id = lock_owner(d->process->tgid, d->layout, tstate, task->args[0], is_thread, d);
 	for (size_t i = 0; id && i < d->owner_count; i++)
-		if (d->owners[i].thread_id == id && d->owners[i].tid &&
-		    d->owners[i].tid != task->tid)
+		if (d->owners[i].thread_id == id && d->owners[i].tid)
 			return d->owners[i].tid;
 	return 0;
+}
+
+/* The other thread that has the lock for which this one sleeps in a futex; 0: not known. */
+static pid_t lock_holder(const struct dumping *d, uint64_t tstate, const struct task *task)
+{
+	pid_t tid = 0;
+
+	if (task->syscall == SYS_futex)
+		tid = lock_owner(d->process->tgid, d->layout, tstate, task->args[0], thread_of_id,
+				 d);
+	return tid == task->tid ? 0 : tid;
 }
 
 /* The futex that it sleeps in may be its interpreter's own. */
@@ -294,30 +290,22 @@ static int look_at_thread(struct dumping *d, pid_t tid, struct moment_thread *th
 	return 0;
 }
 
-/* The one of that id; they are in order of it. */
-static size_t thread_of(const struct moment *moment, uint32_t tid)
+/* By thread ids: pid_t's, and what begins with one. */
+static int by_tid(const void *a, const void *b)
 {
-	size_t low = 0, high = moment->thread_count;
+	const pid_t *first = a, *second = b;
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (moment->threads[middle].tid < tid)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < moment->thread_count && moment->threads[low].tid == tid ? low : NOBODY;
+	return (*first > *second) - (*first < *second);
 }
 
-/* Who has the lock that this one waits for. */
-static size_t next_in_line(const struct moment *moment, size_t at)
+/* Who has the lock that this one waits for; NULL: nobody that is known. */
+static struct moment_thread *next_in_line(const struct moment *moment,
+					  const struct moment_thread *thread)
 {
-	const struct moment_thread *thread = &moment->threads[at];
-
-	return thread->does == THREAD_WAITS && thread->wait_class == WAIT_LOCK && thread->held_by
-		       ? thread_of(moment, thread->held_by)
-		       : NOBODY;
+	if (thread->does != THREAD_WAITS || thread->wait_class != WAIT_LOCK || !thread->held_by)
+		return NULL;
+	return bsearch(&thread->held_by, moment->threads, moment->thread_count,
+		       sizeof(*moment->threads), by_tid);
 }
 
 /* Has it waited, with no time-out, ever since it was looked at, and is the owner who it was? */
@@ -340,45 +328,39 @@ static bool waits_still(const struct dumping *d, const struct moment_thread *thr
  * Threads that wait in a circle, of which this is one.  They were looked at one after another: it
  * is a deadlock if all of them still wait for each other now, for who waits lets nothing go.
  */
-static void judge_circle(const struct dumping *d, struct moment *moment, size_t first)
+static void judge_circle(const struct dumping *d, const struct moment *moment,
+			 struct moment_thread *first)
 {
-	size_t at = first;
+	struct moment_thread *thread = first;
 
 	do {
-		if (!waits_still(d, &moment->threads[at]))
+		if (!waits_still(d, thread))
 			return;
-		at = next_in_line(moment, at);
-	} while (at != first);
+		thread = next_in_line(moment, thread);
+	} while (thread != first);
 	do {
-		moment->threads[at].deadlocked = true;
-		at = next_in_line(moment, at);
-	} while (at != first);
+		thread->deadlocked = true;
+		thread = next_in_line(moment, thread);
+	} while (thread != first);
 }
 
-static void find_circles(struct dumping *d, struct moment *moment)
+static void find_circles(struct dumping *d, const struct moment *moment)
 {
 	size_t *seen = calloc(moment->thread_count + 1, sizeof(*seen)); /* by whose walk + 1 */
 
 	if (!seen)
 		d->no_memory = true;
 	for (size_t i = 0; seen && i < moment->thread_count; i++) {
-		size_t at = i;
+		struct moment_thread *thread = &moment->threads[i];
 
-		while (at != NOBODY && !seen[at]) {
-			seen[at] = i + 1;
-			at = next_in_line(moment, at);
+		while (thread && !seen[thread - moment->threads]) {
+			seen[thread - moment->threads] = i + 1;
+			thread = next_in_line(moment, thread);
 		}
-		if (at != NOBODY && seen[at] == i + 1)
-			judge_circle(d, moment, at);
+		if (thread && seen[thread - moment->threads] == i + 1)
+			judge_circle(d, moment, thread);
 	}
 	free(seen);
-}
-
-static int by_tid(const void *a, const void *b)
-{
-	const pid_t *first = a, *second = b;
-
-	return (*first > *second) - (*first < *second);
 }
 
 static int look_at_process(struct dumping *d, struct moment *moment)

@@ -28,7 +28,7 @@ enum thread_does {
 };
 
 struct moment_thread {
-	uint32_t tid;
+	uint32_t tid; /* first: threads are looked up by it */
 	char name[16];
 	bool python; /* it has a thread state */
 	enum thread_does does;

@@ -37,8 +37,8 @@ def sleeps_in_generator():
     return [x for x in steps()]
 
 
-def locked(lock):
-    lock.acquire()
+def locked(lock, timeout=-1):
+    lock.acquire(timeout=timeout)
 
 
 def locked_with(lock):
@@ -46,16 +46,10 @@ def locked_with(lock):
         pass
 
 
-def crossed(has, wants, all_have):
+def crossed(has, wants, all_have, timeout=-1):
     with has:
         all_have.wait()
-        wants.acquire()
-
-
-def crossed_timed(has, wants, all_have):
-    with has:
-        all_have.wait()
-        wants.acquire(timeout=LONG)
+        wants.acquire(timeout=timeout)
 
 
 def takes_turns(one, other):
@@ -63,10 +57,6 @@ def takes_turns(one, other):
         for lock in (one, other):
             with lock:
                 time.sleep(0.001)
-
-
-def locked_timed(lock):
-    lock.acquire(timeout=LONG)
 
 
 class Keeps(io.RawIOBase):
@@ -210,12 +200,12 @@ def main():
         "locked": (locked, lock),
         "locked_rlock": (locked, rlock),
         "locked_rlock_with": (locked_with, other_rlock),
-        "locked_rlock_timed": (locked_timed, rlock),
+        "locked_rlock_timed": (locked, rlock, LONG),
         "locked_condition": (locked_with, condition),
         "crossed_one": (crossed, *crossing, all_have),
         "crossed_two": (crossed, *reversed(crossing), all_have),
         "timed_one": (crossed, *timed_crossing, all_timed_have),
-        "timed_two": (crossed_timed, *reversed(timed_crossing), all_timed_have),
+        "timed_two": (crossed, *reversed(timed_crossing), all_timed_have, LONG),
         "waits_for_crossed": (locked, crossing[0]),
         "writes_first": (writes, file),
         "writes": (writes, file),

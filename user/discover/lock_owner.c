@@ -7,6 +7,7 @@
  */
 #include "lock_owner.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "frames.h"
@@ -22,7 +23,7 @@ struct looking {
 	const struct py_layout *layout;
 	uint64_t futex;  /* of a lock that is a semaphore: where that begins */
 	uint64_t parked; /* at the lock there, if the futex is of a wait_entry */
-	bool (*is_thread)(const void *arg, uint64_t word);
+	pid_t (*thread_of)(const void *arg, uint64_t id);
 	const void *arg;
 };
 
@@ -39,7 +40,7 @@ static size_t read_words(pid_t tgid, uint64_t address, uint64_t *words, size_t c
 }
 
 /* The owner in the object there, if its lock is the one: the word after the lock. */
-static uint64_t owner_in(const struct looking *l, uint64_t object, uint64_t *bound_to)
+static pid_t owner_in(const struct looking *l, uint64_t object, uint64_t *bound_to)
 {
 	uint64_t words[OBJECT_WORDS];
 	uint32_t self = l->layout->builtin_self;
@@ -48,11 +49,13 @@ static uint64_t owner_in(const struct looking *l, uint64_t object, uint64_t *bou
 
 	*bound_to = self / sizeof(*words) < count ? words[self / sizeof(*words)] : 0;
 	for (size_t i = first; i + 1 < count; i++) {
+		pid_t owner;
 		bool its = words[i] == l->futex || words[i] == l->parked ||
 			   (i == first && object + i * sizeof(*words) == l->parked);
 
-		if (its && l->is_thread(l->arg, words[i + 1]))
-			return words[i + 1];
+		owner = its ? l->thread_of(l->arg, words[i + 1]) : 0;
+		if (owner)
+			return owner;
 	}
 	return 0;
 }
@@ -71,12 +74,13 @@ static uint64_t parked_at(pid_t tgid, uint64_t futex)
 	return address;
 }
 
-uint64_t lock_owner(pid_t tgid, const struct py_layout *layout, uint64_t tstate, uint64_t futex,
-		    bool (*is_thread)(const void *arg, uint64_t word), const void *arg)
+pid_t lock_owner(pid_t tgid, const struct py_layout *layout, uint64_t tstate, uint64_t futex,
+		 pid_t (*thread_of)(const void *arg, uint64_t id), const void *arg)
 {
-	struct looking l = {tgid, layout, futex, parked_at(tgid, futex), is_thread, arg};
-	uint64_t words[FRAME_WORDS], owner = 0, self, none;
+	struct looking l = {tgid, layout, futex, parked_at(tgid, futex), thread_of, arg};
+	uint64_t words[FRAME_WORDS], self, none;
 	struct walked_frame top;
+	pid_t owner = 0;
 	size_t count;
 
 	if (layout->object_type == LAYOUT_ABSENT ||

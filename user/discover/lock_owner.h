@@ -3,18 +3,17 @@
 #ifndef PYTRACE_DISCOVER_LOCK_OWNER_H
 #define PYTRACE_DISCOVER_LOCK_OWNER_H
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #include "layout.h"
 
 /*
- * The thread, by what pthread_self() is there, that has the lock for which the thread of this state
- * sleeps in the futex at `futex`; 0: not known.  Of CPython's locks threading.RLock and that of a
- * file's buffer keep it.  `is_thread` says whether a word is such an id of the process.
+ * The thread that has the lock for which the thread of this state sleeps in the futex at `futex`;
+ * 0: not known.  Of CPython's locks threading.RLock and that of a file's buffer keep it, by what
+ * pthread_self() is there.  `thread_of` says which thread of the process that is of, 0: of none.
  */
-uint64_t lock_owner(pid_t tgid, const struct py_layout *layout, uint64_t tstate, uint64_t futex,
-		    bool (*is_thread)(const void *arg, uint64_t word), const void *arg);
+pid_t lock_owner(pid_t tgid, const struct py_layout *layout, uint64_t tstate, uint64_t futex,
+		 pid_t (*thread_of)(const void *arg, uint64_t id), const void *arg);
 
 #endif
