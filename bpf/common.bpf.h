@@ -70,6 +70,13 @@ struct recent_function {
 	u32 slot;
 };
 
+/* A function that a thread was seen in.  Times are in TICK_NS. */
+struct walked_function {
+	struct recent_function is;
+	u32 since;      /* it has been this one, whenever looked at, since then */
+	u32 sure_until; /* and is not looked at again before that */
+};
+
 /* What a walk came to. */
 struct walked {
 	u64 stack;    /* 0: no Python */
@@ -163,7 +170,7 @@ struct thread {
 	u64 look_ns;    /* look for more thread states of its own at that time */
 	u64 states[OWN_STATES]; /* those, if it has several: the newest interpreter's first */
 	struct walk_memo memo;
-	struct recent_function
+	struct walked_function
 		walked[RECENT_FUNCTIONS]; /* of its stacks: probes may be interrupted */
 	u64 probe_ns;                     /* what our probes have taken of its time so far */
 	u64 deep_frame;                   /* beyond what is kept: the frame that was last hit */
@@ -419,7 +426,7 @@ __noinline int thread_forget(struct thread *t)
 	t->told_stack = 0;
 	t->memo.next = 0;
 	for (int i = 0; i < RECENT_FUNCTIONS; i++)
-		t->recent[i].code = t->walked[i].code = 0;
+		t->recent[i].code = t->walked[i].is.code = 0;
 	return 0;
 }
 

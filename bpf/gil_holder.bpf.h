@@ -18,8 +18,7 @@ __noinline u32 gil_holder_function(struct thread *t, const struct py_layout *l, 
 	u32 walker = WALKER_SCHEDULER, tgid = bpf_get_current_task_btf()->tgid;
 	struct function_key key = {.tgid = tgid};
 	struct walk *scratch = bpf_map_lookup_elem(&walks, &walker);
-	struct recent_function *recent;
-	u32 *slot, function;
+	u32 *slot, function, tick = tick_of(bpf_ktime_get_ns());
 
 	if (!t || !l || !scratch || !tstate ||
 	    read_code_frame(l, scratch->head, current_frame(NULL, l, tstate)))
@@ -27,10 +26,13 @@ __noinline u32 gil_holder_function(struct thread *t, const struct py_layout *l, 
 	key.code = frame_code(l, scratch->head);
 	if (!key.code)
 		return NO_FUNCTION;
+	function = walked_surely(t, key.code, tick);
+	if (function != NO_FUNCTION)
+		return function;
 	key.check = code_check(NULL, l, key.code, scratch->head);
-	recent = &t->walked[recent_place(key.code)];
-	if (recent->code == key.code && recent->check == key.check)
-		return recent->slot;
+	function = walked_lately(t, l, &key, tick);
+	if (function != NO_FUNCTION)
+		return function;
 	if (sure) {
 		function = walk_new_function(l, &key, t);
 		return function == NO_CODE ? NO_FUNCTION : function;

@@ -48,7 +48,7 @@ struct walking {
 	struct walk *walk;
 	u64 frame;
 	u32 tgid;
-	u32 pad;
+	u32 tick;
 };
 
 static __always_inline u64 hash_step(u64 hash, u64 value)
@@ -85,12 +85,64 @@ static __noinline bool is_code_here(const struct thread *t, const struct py_layo
 	return is_code(NULL, t, l, object);
 }
 
+/*
+ * Builds without code versions: what a code object is takes two reads of memory to tell.  One that
+ * has been the same for STABLE_TICKS is not looked at more often than every SURE_TICKS: should
+ * another take its place, what it waits for that long, a thousandth of the time it was there, is
+ * its predecessor's.
+ */
+#define TICK_SHIFT 20 /* about a millisecond, in nanoseconds */
+#define STABLE_TICKS 1000
+#define SURE_TICKS 2
+
+static __always_inline u32 tick_of(u64 now)
+{
+	return now >> TICK_SHIFT;
+}
+
+/* The slot of a function that need not be looked at, or NO_FUNCTION. */
+static __always_inline u32 walked_surely(const struct thread *t, u64 code, u32 tick)
+{
+	const struct walked_function *known = &t->walked[recent_place(code)];
+
+	if (known->is.code != code || known->sure_until - tick - 1 >= SURE_TICKS)
+		return NO_FUNCTION;
+	return known->is.slot;
+}
+
+/* The slot of a function that was looked at, if it is among those lately walked over. */
+static __always_inline u32 walked_lately(struct thread *t, const struct py_layout *l,
+					 const struct function_key *key, u32 tick)
+{
+	struct walked_function *known = &t->walked[recent_place(key->code)];
+
+	if (known->is.code != key->code || known->is.check != key->check)
+		return NO_FUNCTION;
+	if (l->code_version == LAYOUT_ABSENT && tick - known->since >= STABLE_TICKS)
+		known->sure_until = tick + SURE_TICKS;
+	return known->is.slot;
+}
+
+/* (In the order in which one who interrupts this may read it.) */
+static __always_inline void walked_remember(struct thread *t, const struct function_key *key,
+					    u32 slot, u32 tick)
+{
+	struct walked_function *known = &t->walked[recent_place(key->code)];
+
+	known->is.code = 0;
+	barrier();
+	known->is.slot = slot;
+	known->is.check = key->check;
+	known->since = known->sure_until = tick;
+	barrier();
+	known->is.code = key->code;
+}
+
 /* A function that is not among those the thread walked over lately. */
 __noinline u32 walk_new_function(const struct py_layout *l, const struct function_key *key,
 				 struct thread *t)
 {
 	struct function_key own; /* 6.1 wants map keys on the program's own stack */
-	struct recent_function *recent;
 	struct function_stats *stats;
 	u32 *found, slot;
 
@@ -106,12 +158,8 @@ __noinline u32 walk_new_function(const struct py_layout *l, const struct functio
 		return NO_FUNCTION;
 	if (!stats->told)
 		function_tell_again(l, stats, slot);
-	if (stats->told) {
-		recent = &t->walked[recent_place(own.code)];
-		recent->slot = slot;
-		recent->check = own.check;
-		recent->code = own.code;
-	}
+	if (stats->told)
+		walked_remember(t, &own, slot, tick_of(bpf_ktime_get_ns()));
 	return slot;
 }
 
@@ -119,19 +167,24 @@ __noinline u32 walk_new_function(const struct py_layout *l, const struct functio
 static __always_inline u32 walk_function(struct task_struct *other, struct walking *s, u64 code)
 {
 	struct function_key key = {.code = code, .tgid = s->tgid};
-	struct recent_function *recent;
+	struct walked_function *known = &s->t->walked[recent_place(code)];
 	u32 *slot, found;
 
+	if (!other) {
+		found = walked_surely(s->t, code, s->tick);
+		if (found != NO_FUNCTION)
+			return found;
+	}
 	key.check = code_check(other, s->l, code, s->walk->head);
 	if (key.check > s->walk->newest)
 		s->walk->newest = key.check;
 	if (!other) {
-		recent = &s->t->walked[recent_place(code)];
-		if (recent->code == code && recent->check == key.check)
-			return recent->slot;
+		found = walked_lately(s->t, s->l, &key, s->tick);
+		if (found != NO_FUNCTION)
+			return found;
 		found = walk_new_function(s->l, &key, s->t);
-		/* what userspace knows is among the recent now */
-		if (recent->code != code || recent->check != key.check)
+		/* what userspace knows is among the lately walked over now */
+		if (known->is.code != code || known->is.check != key.check)
 			s->walk->untold = 1;
 		return found;
 	}
@@ -406,7 +459,7 @@ __noinline int walk_here(struct thread *t, const struct py_layout *l, u32 walker
 			 struct walked *out)
 {
 	u32 tgid = bpf_get_current_task_btf()->tgid, next;
-	struct walking s = {.tgid = tgid};
+	struct walking s = {.tgid = tgid, .tick = tick_of(now)};
 	struct walk *walk;
 
 	if (!t || !l || !out)

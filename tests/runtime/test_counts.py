@@ -254,6 +254,17 @@ def test_reused_addresses_of_modules(lab, py):
     check_reused(truth, {f["file"]: f["calls"] for f in made})
 
 
+@over("debian-3.9", "debian-3.11", "debian-3.13", "pyenv-3.8", "pyenv-3.10")
+def test_reused_addresses_of_sleepers(lab, py):
+    """Who sleeps at the address of one known for long is told apart from it within two milliseconds."""
+    truth, report = lab.run(lab.target(py, "many.py", "naps"), "--overhead", "0")
+    check(truth["addresses"] < len(truth["naps"]), "no address was used again")
+    tgid = report["processes"][0]["tgid"]
+    for name, naps in truth["naps"].items():
+        waits, _ = report.wait_sum(tgid, name, "sleep")
+        check(abs(waits - naps) <= 2, f"{name}: {waits} waits, {naps} naps")
+
+
 @over("debian-3.9", "debian-3.11", "debian-3.14", "pyenv-3.8")
 def test_hard_names(lab, py):
     """Names reach the report unharmed, whatever characters are in them; cut ones are counted."""

@@ -5,9 +5,11 @@
     many.py names     names and files with every kind of character, and very long ones
     many.py reused    functions that die and leave their addresses to others
     many.py modules   modules that do, and their file names as well
+    many.py naps      functions that sleep for a second and a half, and then do
 """
 import gc
 import sys
+import time
 
 import target
 
@@ -92,6 +94,22 @@ def modules():
     target.done({"calls": calls, "addresses": len(addresses)})
 
 
+def naps():
+    """Each is known for long before it is gone."""
+    target.ready()
+    taken, addresses = {}, set()
+    for i in range(4):
+        made = {"sleep": time.sleep, "now": time.monotonic}
+        source = f"def made_{i}(end, n=0):\n while now() < end:\n  sleep(0.002)\n  n += 1\n return n\n"
+        exec(compile(source, FILE, "exec"), made)
+        function = made[f"made_{i}"]
+        addresses.add(id(function.__code__))
+        taken[f"made_{i}"] = function(time.monotonic() + 1.5)
+        del function, made
+        gc.collect()
+    target.done({"naps": taken, "addresses": len(addresses)})
+
+
 def main():
     what = sys.argv[1]
     if what == "names":
@@ -100,6 +118,8 @@ def main():
         reused()
     if what == "modules":
         modules()
+    if what == "naps":
+        naps()
     distinct(int(what))
 
 
