@@ -18,16 +18,6 @@ enum segment {
 	SEGMENT_BEFORE, /* it was open before we looked */
 };
 
-/*
- * What most of some waiting was for: a vote weighted by time (Boyer and Moore), right if one thing
- * has more than half of it.
- */
-struct cause {
-	u64 ns; /* by so much it leads; 0: no candidate */
-	u32 wait_class;
-	u32 what; /* as in struct record_slow */
-};
-
 /* A frame of a thread's shadow stack: one segment of one call, not ended yet. */
 struct shadow_frame {
 	u64 frame;    /* address of the interpreter's frame */
@@ -179,10 +169,13 @@ struct thread {
 	u8 deep_state; /* enum deep_state: what it did then */
 	u8 pad2[2];
 	u32 stack_chunks; /* of its own in the map of that name */
-	u32 seeding;    /* scratch: open calls not put on the stack yet (no loop bound to verify) */
-	u32 trap_ns;    /* what a trap costs, when an exception last was told */
-	u64 entering;   /* scratch: the frame of an entry */
-	u64 not_before; /* do not search for the thread state again before this */
+	u32 seeding; /* scratch: open calls not put on the stack yet (no loop bound to verify) */
+	u32 trap_ns; /* what a trap costs, when an exception last was told */
+	u32 window_slot; /* of its process, in `windows` */
+	u32 hits;        /* so far */
+	u64 window;      /* number of the one its shadow stack is of */
+	u64 entering;    /* scratch: the frame of an entry */
+	u64 not_before;  /* do not search for the thread state again before this */
 	struct recent_function recent[RECENT_FUNCTIONS]; /* slots looked up lately, by address */
 	struct loop_call_over call_over;
 	struct loop_call loop_calls[OPEN_CALLBACKS]; /* by depth */
@@ -273,18 +266,16 @@ struct {
 	__type(value, struct function_stats);
 } functions SEC(".maps");
 
-/* Calls of generators between two of their segments, by frame. */
-struct generator {
-	u64 wall_ns; /* of the segments so far */
-	u64 suspended_ns;
-	u64 yield_ns; /* when it was suspended */
-	u32 function; /* NO_FUNCTION: it is over, and kept for who finds it later */
-	u16 waited;
-	u16 heir; /* it was found where another one had been */
-	struct cause cause;
-	u64 wait_ns[WAIT_CLASSES];
-};
+/* Slot WINDOW_ALWAYS is everybody's whose calls are counted all the time. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, MAX_PROCESSES);
+	__type(key, u32);
+	__type(value, struct probe_window);
+} windows SEC(".maps");
 
+/* Calls of generators between two of their segments, by frame. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, MAX_GENERATORS);
@@ -383,6 +374,8 @@ volatile __u32 calls_over SEC(".data") = 0;
 /* Raised by userspace when it lets go of the targets it was told: they are told anew. */
 volatile __u32 target_generation SEC(".data") = 1;
 volatile __u32 target_last SEC(".data") = 0; /* the number given last */
+/* Whose window ends, for end_window(). */
+volatile __u32 ending_slot SEC(".data") = WINDOW_NEVER;
 /* Raised before the callbacks of a report are read: what is read gains no more. */
 volatile __u32 callback_window SEC(".data") = 0;
 

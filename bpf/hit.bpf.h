@@ -82,6 +82,7 @@ __noinline int thread_refresh(struct thread *t, u32 tgid, u64 cookie, u64 ip, u6
 	}
 	thread_forget(t);
 	t->flags = p ? p->flags : 0;
+	t->window_slot = p ? p->window : WINDOW_NEVER;
 	t->taken_in = p ? p->since : 0;
 	if (p && !p->runtime) {
 		if (!(p->flags & PROCESS_CALLS))
@@ -96,6 +97,48 @@ __noinline int thread_refresh(struct thread *t, u32 tgid, u64 cookie, u64 ip, u6
 		t->depth = 0;
 	}
 	return 0;
+}
+
+/* There were more hits than this window may have: it is over. */
+__noinline int window_spent(struct probe_window *window, u64 now)
+{
+	struct record_task *record;
+
+	if (!window || window->end_ns <= now)
+		return 0;
+	window->end_ns = now;
+	record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
+	if (!record)
+		return 0; /* userspace looks at it soon in any case */
+	__builtin_memset(record, 0, sizeof(*record));
+	record->kind = RECORD_WINDOW_SPENT;
+	record->tgid = bpf_get_current_task_btf()->tgid;
+	record->ns = now;
+	bpf_ringbuf_submit(record, BPF_RB_FORCE_WAKEUP);
+	return 0;
+}
+
+/*
+ * Is a probe window of its process open?  At its first hit in one, what a thread had on its shadow
+ * stack is of another time.
+ */
+static __always_inline bool window_is_open(struct thread *t, u64 now)
+{
+	u32 slot = t->window_slot;
+	struct probe_window *window = bpf_map_lookup_elem(&windows, &slot);
+
+	if (!window)
+		return false;
+	if (slot != WINDOW_ALWAYS && !(++t->hits & (WINDOW_HITS_STEP - 1)) &&
+	    __sync_fetch_and_add(&window->hits, WINDOW_HITS_STEP) >= window->hits_max)
+		window_spent(window, now);
+	if (now < window->begin_ns || now >= window->end_ns)
+		return false;
+	if (t->window != window->number) {
+		t->window = window->number;
+		t->depth = 0;
+	}
+	return true;
 }
 
 static __always_inline int hit_begin(struct pt_regs *ctx, struct hit *hit)
@@ -125,7 +168,7 @@ static __always_inline int hit_begin(struct pt_regs *ctx, struct hit *hit)
 		thread_awake(t);
 	if (t->epoch != process_epoch || t->build != SITE_COOKIE_BUILD(hit->cookie) || !t->runtime)
 		thread_refresh(t, hit->tgid, hit->cookie, ctx->ip, hit->now);
-	if (!(t->flags & PROCESS_CALLS))
+	if (!(t->flags & PROCESS_CALLS) || !window_is_open(t, hit->now))
 		return -1;
 	hit->l = layout_of(t->build);
 	if (!hit->l)

@@ -44,6 +44,8 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 		return 0;
 	copy = *p;
 	copy.since = bpf_ktime_get_ns();
+	if (copy.window != WINDOW_ALWAYS) /* its own comes */
+		copy.window = WINDOW_NEVER;
 	if (bpf_map_update_elem(&processes, &to, &copy, BPF_ANY)) {
 		lose(LOSS_PROCESSES_FULL);
 		return 0;

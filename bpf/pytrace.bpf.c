@@ -6,5 +6,6 @@
 #include "gc.bpf.c"
 #include "life.bpf.c"
 #include "child.bpf.c"
+#include "window.bpf.c"
 
 char LICENSE[] SEC("license") = "GPL";

@@ -19,6 +19,7 @@
 	X(FUNCTIONS_FULL,  "functions_full",      "calls not recorded: function table full")      \
 	X(PROCESSES_FULL,  "processes_full",      "events of processes beyond the process table") \
 	X(RING_SLOW,       "ring_full_slow",      "causes of slow calls not recorded: ring buffer full") \
+	X(RING_CENSORED,   "ring_full_censored",  "calls open at a probe window's end not recorded: ring buffer full") \
 	X(RING_GC,         "ring_full_gc",        "garbage collections not recorded: ring buffer full") \
 	X(GC_BEGAN_BEFORE, "gc_began_before",     "garbage collections that began before tracing")     \
 	X(GENERATORS_FULL, "generators_full",     "generator calls not tracked: table full")      \

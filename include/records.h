@@ -33,6 +33,8 @@ enum record_kind {
 	RECORD_TARGET,
 	RECORD_SLOW,
 	RECORD_WAITS,
+	RECORD_CENSORED,
+	RECORD_WINDOW_SPENT,
 };
 
 enum wait_flags {
@@ -141,6 +143,16 @@ struct record_slow {
 };
 _Static_assert(sizeof(struct record_slow) == 32, "ring-buffer ABI");
 
+/* A call that was still open when its probe window ended. */
+struct record_censored {
+	__u32 kind;
+	__u32 tgid;
+	__u32 function; /* slot */
+	__u32 pad;
+	__u64 ns; /* it had taken so long until then, without our probes */
+};
+_Static_assert(sizeof(struct record_censored) == 24, "ring-buffer ABI");
+
 /* What a thread waits for, beside the class of the wait. */
 enum target_kind {
 	TARGET_NONE,
@@ -220,7 +232,8 @@ struct record_code {
 };
 _Static_assert(sizeof(struct record_code) == 544, "ring-buffer ABI");
 
-/* RECORD_FORK, RECORD_EXEC, RECORD_EXIT, RECORD_THREAD_EXIT, RECORD_FIRST_HIT. */
+/* RECORD_FORK, RECORD_EXEC, RECORD_EXIT, RECORD_THREAD_EXIT, RECORD_FIRST_HIT, RECORD_WINDOW_SPENT.
+ */
 struct record_task {
 	__u32 kind;
 	__u32 tgid;
@@ -258,8 +271,30 @@ struct process_entry {
 	__u64 since;   /* when it was taken in */
 	__u32 build;
 	__u32 flags;
+	__u32 window; /* when its calls are counted: slot in the map `windows` */
+	__u32 pad;
 };
-_Static_assert(sizeof(struct process_entry) == 24, "map ABI");
+_Static_assert(sizeof(struct process_entry) == 32, "map ABI");
+
+/* A slot of `windows` that is always open, and one that never is: there is none of that number. */
+#define WINDOW_ALWAYS 0
+#define WINDOW_NEVER 0xffffffffU
+
+/*
+ * A probe window: its process's calls are counted from begin_ns until end_ns.  Written by
+ * userspace, `number` first and end_ns last; the kernel side brings end_ns forward when there have
+ * been too many hits.
+ */
+struct probe_window {
+	__u64 number; /* another one each time */
+	__u64 begin_ns;
+	__u64 hits;     /* until now, those after its end included; counted in steps */
+	__u64 hits_max; /* it ends after so many */
+	__u64 end_ns;
+};
+_Static_assert(sizeof(struct probe_window) == 40, "map ABI");
+
+#define WINDOW_HITS_STEP 64 /* of one thread: a power of two */
 
 struct thread_key {
 	__u64 thread_id; /* PyThreadState.thread_id */
@@ -274,6 +309,30 @@ struct frame_key {
 	__u32 pad;
 };
 _Static_assert(sizeof(struct frame_key) == 16, "map ABI");
+
+/*
+ * What most of some waiting was for: a vote weighted by time (Boyer and Moore), right if one thing
+ * has more than half of it.
+ */
+struct cause {
+	__u64 ns; /* by so much it leads; 0: no candidate */
+	__u32 wait_class;
+	__u32 what; /* as in struct record_slow */
+};
+_Static_assert(sizeof(struct cause) == 16, "map ABI");
+
+/* A call of a generator between two of its segments. */
+struct generator {
+	__u64 wall_ns; /* of the segments so far */
+	__u64 suspended_ns;
+	__u64 yield_ns; /* when it was suspended */
+	__u32 function; /* NO_FUNCTION: it is over, and kept for who finds it later */
+	__u16 waited;
+	__u16 heir; /* it was found where another one had been */
+	struct cause cause;
+	__u64 wait_ns[WAIT_CLASSES];
+};
+_Static_assert(sizeof(struct generator) == 48 + 8 * WAIT_CLASSES, "map ABI");
 
 struct function_key {
 	__u64 code;

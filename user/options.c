@@ -55,8 +55,9 @@ static const struct argp_option argp_options[] = {
 	{"interval", 'i', "SECONDS", 0, "A report each interval (JSON: one line each)", 2},
 	{NULL, 0, NULL, 0, "What it may cost:", 3},
 	{"overhead", KEY_OVERHEAD, "PERCENT", 0,
-	 "0: no call probes, only waits and garbage collections. Other values: calls are probed all "
-	 "the time, and the report says what it cost",
+	 "What a process may lose to call probes: where it would lose more they are on in short windows only, "
+	 "and what is told of calls is estimated from those. 0: no call probes, only waits and garbage "
+	 "collections",
 	 3},
 	{"exact", KEY_EXACT, NULL, 0, "Probe every call all the time (the default for now)", 3},
 	{"tasks", KEY_TASKS, NULL, 0,

@@ -73,6 +73,8 @@ void profile__free(struct profile *profile)
 		free(profile->functions[i].function);
 		free(profile->functions[i].file);
 		free(profile->functions[i].repeat.target);
+		free(profile->functions[i].censored);
+		call_groups_free(profile->functions[i].groups);
 		free_causes(&profile->functions[i].tail);
 	}
 	for (size_t i = 0; i < profile->wait_count; i++) {
@@ -186,6 +188,13 @@ struct profile_contention *profile__add_contention(struct profile *profile)
 struct profile_gc *profile__add_gc(struct profile *profile)
 {
 	return ADD(profile, gcs, gc_count);
+}
+
+void call_groups_free(struct call_group *groups)
+{
+	for (int i = 0; groups && i < WINDOW_GROUPS; i++)
+		free(groups[i].counts);
+	free(groups);
 }
 
 void histogram_add(struct histogram *histogram, uint64_t ns)

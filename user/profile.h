@@ -29,6 +29,25 @@ struct histogram {
 	uint64_t buckets[BUCKET_COUNT];
 };
 
+/*
+ * Probe windows are put into so many groups, in turn: what differs from group to group tells how
+ * far an estimate may be off.
+ */
+#define WINDOW_GROUPS 16
+
+/* Calls of a function in one group of windows: how many of which length. */
+struct group_count {
+	uint16_t bucket;
+	uint16_t censored; /* they were open when the window ended */
+	uint32_t count;
+};
+
+struct call_group {
+	struct group_count *counts; /* in no order */
+	size_t used, room;
+	uint64_t calls; /* that began */
+};
+
 struct profile_process {
 	uint32_t tgid;
 	char *comm;
@@ -43,9 +62,14 @@ struct profile_process {
 	char *gc_reason;          /* why they are not, or not exactly, or "" */
 	char *reason;             /* why calls or waits are missing, or "" */
 	uint32_t threads;
-	uint64_t oncpu_ns;    /* of all its threads */
-	uint64_t observed_ns; /* how long it was watched in this window */
-	uint64_t probed_ns;   /* of that, with call probes on */
+	uint64_t oncpu_ns;                /* of all its threads */
+	uint64_t observed_ns;             /* how long it was watched in this window */
+	uint64_t probed_ns;               /* of that, with call probes on */
+	bool windowed;                    /* they were on for a part of it only, to keep a budget */
+	uint64_t windows, windows_cut;    /* probe windows that ended; before their time: no call of
+					     theirs counts */
+	uint64_t group_ns[WINDOW_GROUPS]; /* of probed_ns */
+	uint64_t counted_cost_ns; /* of probe_cost_ns: inside the windows whose calls count */
 	uint64_t probe_hits;
 	uint64_t probe_cost_ns; /* estimated time it lost to our probes */
 	uint64_t rss_bytes;
@@ -130,6 +154,9 @@ struct profile_function {
 	uint64_t io_waits;              /* for sockets, files, pipes and children, callees' too */
 	struct profile_repeat repeat;
 	struct histogram wall;
+	bool windowed;              /* seen in probe windows only: of all calls these are a part */
+	struct histogram *censored; /* calls open when a window ended: how long by then; or NULL */
+	struct call_group *groups;  /* WINDOW_GROUPS, or NULL */
 	/* from stacks: what threads did in it or below it, and with it on top */
 	uint64_t stack_ns[STACK_PARTS];
 	uint64_t stack_inclusive_ns, stack_exclusive_ns;
@@ -307,6 +334,8 @@ struct profile_gil *profile__add_gil(struct profile *profile);
 struct profile_contention *profile__add_contention(struct profile *profile);
 struct profile_gc *profile__add_gc(struct profile *profile);
 
+/* NULL is fine. */
+void call_groups_free(struct call_group *groups);
 void histogram_add(struct histogram *histogram, uint64_t ns);
 void histogram_merge(struct histogram *into, const struct histogram *from);
 

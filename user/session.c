@@ -42,9 +42,34 @@ static void seed_thread(void *arg, uint64_t thread_id, uint64_t tstate)
  */
 static pid_t linked_tgid(struct session *session, size_t index, pid_t tgid)
 {
-	if (session->options->calls && !session->everything && !session->strangers[index])
+	if (session->options->calls && !session->windows && !session->everything &&
+	    !session->strangers[index])
 		session->shared[index] = 1;
 	return session->everything || session->shared[index] ? 0 : tgid;
+}
+
+/* What is remembered for the report. */
+static void note_error(struct session *session, int err)
+{
+	if (!session->error && err != -ESRCH)
+		session->error = err;
+}
+
+/*
+ * Have its calls probed in windows: fills in its entry, for the kernel side.  `soon`: it is worth a
+ * look at once.
+ */
+static void probe_in_windows(struct session *session, size_t index, pid_t tgid, bool soon,
+			     struct process_entry *entry)
+{
+	int64_t slot = windows__add(session->windows, tgid, index, soon);
+
+	entry->window = slot < 0 ? WINDOW_NEVER : (uint32_t)slot;
+	if (slot < 0)
+		note_error(session, (int)slot);
+	else
+		entry->flags |= PROCESS_CALLS;
+	collector__governed(session->collector, tgid, slot >= 0);
 }
 
 /* Put the call probes in.  0, or a negative errno that is remembered for the report. */
@@ -56,8 +81,8 @@ static int probe(struct session *session, size_t index, pid_t tgid)
 	err = tracer__probe(session->tracer, index, build, linked_tgid(session, index, tgid));
 	if (!err)
 		collector__probed(session->collector, tgid, true, monotonic_ns());
-	else if (!session->error && err != -ESRCH)
-		session->error = err;
+	else
+		note_error(session, err);
 	return err;
 }
 
@@ -221,9 +246,13 @@ int session_take(struct session *session, const struct process *process)
 		calls = false;
 	}
 	/* not before all its probes are there: hits of some sites alone would mislead */
-	if (calls && tracer__probed(session->tracer, process->build, process->tgid))
+	if (calls && !session->windows &&
+	    tracer__probed(session->tracer, process->build, process->tgid))
 		entry.flags |= PROCESS_CALLS;
 	err = collector__add_process(session->collector, &taken, entry.since);
+	if (!err && calls && session->windows)
+		probe_in_windows(session, process->build, process->tgid,
+				 !session->started || session->options->child, &entry);
 	if (!err)
 		err = tracer__add_process(session->tracer, process->tgid, &entry);
 	if (err)
@@ -234,7 +263,9 @@ int session_take(struct session *session, const struct process *process)
 				&seeding);
 	taken.runtime = entry.runtime;
 	see_gc(session, &taken, (struct later){0});
-	if (!calls || probe(session, process->build, process->tgid))
+	if (entry.window != WINDOW_ALWAYS)
+		windows__step(session->windows); /* the first opens now: a command is held for it */
+	if (!calls || session->windows || probe(session, process->build, process->tgid))
 		return 0;
 	entry.flags |= PROCESS_CALLS;
 	tracer__update_process(session->tracer, process->tgid, &entry);
@@ -279,6 +310,8 @@ static void let_go(struct session *session, pid_t tgid, uint64_t end_ns)
 	tracer__callbacks(session->tracer, tgid, collector__callback, session->collector);
 	tracer__gils(session->tracer, tgid, monotonic_ns(), collector__gil, session->collector);
 	collector__drain(session->collector, RING_UNREAD, drop_slot, session);
+	if (session->windows)
+		windows__remove(session->windows, tgid);
 	tracer__unprobe_process(session->tracer, tgid);
 	tracer__forget_process(session->tracer, tgid);
 }
@@ -290,6 +323,9 @@ static void refuse_calls(struct session *session, const struct process *process)
 
 	collector__update_process(session->collector, process);
 	collector__probed(session->collector, process->tgid, false, monotonic_ns());
+	collector__governed(session->collector, process->tgid, false);
+	if (session->windows)
+		windows__remove(session->windows, process->tgid);
 	if (!tracer__has_process(session->tracer, process->tgid, &entry))
 		return;
 	entry.flags &= ~(unsigned int)PROCESS_CALLS;
@@ -373,7 +409,7 @@ static void look_at_exec(struct session *session, struct later later)
 
 		if (had && !same)
 			tracer__unprobe(session->tracer, before.build, tgid);
-		if (later.tries && !same && !session->everything)
+		if (later.tries && !same && !session->everything && !session->windows)
 			session->losses[LOSS_FORK_GAP]++; /* it ran before it was found */
 	} else if (known && considered >= 0) {
 		tracer__remove_process(session->tracer, tgid);
@@ -457,6 +493,16 @@ static void inherit_doubt(struct session *session, struct process *child)
 	child->runtime = 0;
 }
 
+static void probe_child_in_windows(struct session *session, size_t index, pid_t tgid)
+{
+	struct process_entry entry;
+
+	if (!tracer__has_process(session->tracer, tgid, &entry))
+		return;
+	probe_in_windows(session, index, tgid, false, &entry);
+	tracer__update_process(session->tracer, tgid, &entry);
+}
+
 /* The kernel side has taken the child in already, as a copy of its parent. */
 static void on_fork(struct session *session, const struct record_task *record)
 {
@@ -480,7 +526,7 @@ static void on_fork(struct session *session, const struct record_task *record)
 		tracer__remove_process(session->tracer, record->tgid);
 		return;
 	}
-	if (record->flags & PROCESS_CALLS && !session->everything &&
+	if (record->flags & PROCESS_CALLS && !session->windows && !session->everything &&
 	    !session->shared[record->build])
 		session->losses[LOSS_FORK_GAP]++;
 	inherit_doubt(session, &process);
@@ -492,6 +538,8 @@ static void on_fork(struct session *session, const struct record_task *record)
 	build = builds__get(session->builds, process.build);
 	if (process.calls_refused)
 		refuse_calls(session, &process);
+	else if (build->method != CALLS_NONE && session->windows)
+		probe_child_in_windows(session, process.build, record->tgid);
 	else if (build->method != CALLS_NONE)
 		probe(session, process.build, record->tgid);
 }

@@ -14,6 +14,7 @@
 #include "collect/collector.h"
 #include "discover/process.h"
 #include "options.h"
+#include "windows.h"
 
 /* A process that will be Python when its libpython is mapped, or whose layout is to be proved. */
 struct later {
@@ -31,6 +32,7 @@ struct session {
 	struct builds *builds;
 	struct tracer *tracer;
 	struct collector *collector;
+	struct windows *windows;      /* NULL: calls are probed all the time, or never */
 	bool everything;              /* one link a build for all processes, else one each */
 	bool started;                 /* past the first scan: processes may be young */
 	uint8_t verified[MAX_BUILDS]; /* builds whose layout has held in a live process */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <bpf/libbpf.h>
@@ -91,12 +92,18 @@ static int quiet(enum libbpf_print_level level, const char *format, va_list argu
 	return 0;
 }
 
+/* Are calls probed in windows, to keep a budget? */
+static bool governed(const struct options *options)
+{
+	return options->calls && options->overhead > 0;
+}
+
 static int open_tracer(struct run *run)
 {
 	const struct options *options = run->options;
 	struct session *session = &run->session;
 	struct tracer_config config = {
-		.admit_all = scope_is_everything(options) && options->calls,
+		.admit_all = scope_is_everything(options) && options->calls && !governed(options),
 		.empty_probes = options->empty_probes,
 		.ring_bytes = options->ring_bytes,
 		.functions = options->functions,
@@ -124,6 +131,17 @@ static int open_tracer(struct run *run)
 	}
 	if (options->calls)
 		run->empty_probe_ns = tracer__empty_probe_ns(session->tracer);
+	if (governed(options)) {
+		session->windows =
+			windows__new(session->tracer, session->collector, session->builds,
+				     options->overhead / 100, run->empty_probe_ns);
+		if (!session->windows) {
+			message("out of memory");
+			return EXIT_OWN_FAILURE;
+		}
+		/* a window that has had too many hits is to be closed, whatever else runs */
+		setpriority(PRIO_PROCESS, 0, -20);
+	}
 	err = tracer__attach_events(session->tracer);
 	if (err) {
 		message("cannot attach to the scheduler's tracepoints: %s", strerror(-err));
@@ -375,6 +393,8 @@ static int sleep_ms(const struct run *run, uint64_t now)
 {
 	uint64_t due = session_due_ns(&run->session), end = now + POLL_MS * 1000000ull;
 
+	if (run->session.windows && windows__due_ns(run->session.windows) < due)
+		due = windows__due_ns(run->session.windows);
 	if (end < due)
 		due = end;
 	end = run->attached_ns + run->options->duration * 1e9;
@@ -400,6 +420,8 @@ static int follow(struct run *run)
 			     sleep_ms(run, now));
 		if (run->options->child)
 			command_poll(&run->command, look_at_held, run);
+		if (session->windows)
+			windows__step(session->windows);
 		session_look_again(session);
 		session_resync(session);
 		if (collector__targets_full(session->collector)) {
@@ -429,6 +451,8 @@ static int finish(struct run *run)
 {
 	int status;
 
+	if (run->session.windows)
+		windows__end(run->session.windows);
 	tracer__end_calls(run->session.tracer);
 	if (run->options->child && !run->session.taken)
 		message("the command never ran Python: there is nothing to report on");
@@ -476,6 +500,7 @@ int trace_run(const struct options *options)
 	collector__free(run.session.collector);
 	builds__free(run.session.builds);
 	free(run.session.later);
+	windows__free(run.session.windows);
 	err = output_close(&run.output);
 	if (err && status == EXIT_OK) {
 		message("cannot write to %s: %s", options->output ?: "standard output",

@@ -32,6 +32,7 @@ struct host_map host_maps[] = {
 	MAP(stack_chunk_blank),
 	MAP(layouts),
 	MAP(processes),
+	MAP(windows),
 	MAP(thread_states),
 	MAP(function_slots),
 	MAP(functions),
@@ -67,6 +68,8 @@ void kernel__reset(void)
 	kernel__limit("functions", HOST_FUNCTIONS);
 	kernel__limit("function_slots", HOST_FUNCTIONS);
 	kernel__limit("free_slots", HOST_FUNCTIONS);
+	bpf_map_update_elem(&windows, &(u32){WINDOW_ALWAYS},
+			    &(struct probe_window){.end_ns = ~0ull}, BPF_ANY);
 	for (u32 slot = 0; slot < HOST_FUNCTIONS; slot++)
 		bpf_map_push_elem(&free_slots, &slot, 0);
 }

@@ -90,6 +90,22 @@ static int map_stats(struct tracer *tracer)
 	return 0;
 }
 
+static int map_windows(struct tracer *tracer)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+	size_t bytes = MAX_PROCESSES * sizeof(struct probe_window);
+	void *at;
+
+	tracer->windows_bytes = (bytes + page - 1) / page * page;
+	at = mmap(NULL, tracer->windows_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
+		  bpf_map__fd(tracer->skel->maps.windows), 0);
+	if (at == MAP_FAILED)
+		return -errno;
+	tracer->windows = at;
+	tracer->windows[WINDOW_ALWAYS].end_ns = WINDOW_OPEN_ENDED;
+	return 0;
+}
+
 static int open_and_load(struct tracer *tracer, bool looking, bool watching)
 {
 	int err;
@@ -125,6 +141,8 @@ int tracer__new(const struct tracer_config *config, struct tracer **out)
 		err = fill_free_slots(tracer);
 	if (!err)
 		err = map_stats(tracer);
+	if (!err)
+		err = map_windows(tracer);
 	if (err)
 		goto cleanup;
 	tracer->ring =
@@ -169,6 +187,8 @@ void tracer__free(struct tracer *tracer)
 	ring_buffer__free(tracer->ring);
 	if (tracer->stats)
 		munmap(tracer->stats, tracer->stats_bytes);
+	if (tracer->windows)
+		munmap(tracer->windows, tracer->windows_bytes);
 	pytrace_bpf__destroy(tracer->skel);
 	free(tracer);
 }
@@ -428,7 +448,7 @@ void tracer__free_slot(struct tracer *tracer, uint32_t slot)
 	bpf_map_update_elem(bpf_map__fd(tracer->skel->maps.free_slots), NULL, &slot, BPF_ANY);
 }
 
-static void forget_in(int fd, pid_t tgid)
+void tracer__forget_in(int fd, pid_t tgid)
 {
 	struct frame_key key, next;
 	bool more = !bpf_map_get_next_key(fd, NULL, &next);
@@ -444,9 +464,9 @@ static void forget_in(int fd, pid_t tgid)
 void tracer__forget_process(struct tracer *tracer, pid_t tgid)
 {
 	_Static_assert(sizeof(struct gil_id) == sizeof(struct frame_key), "a pointer and a tgid");
-	forget_in(bpf_map__fd(tracer->skel->maps.gils), tgid);
-	forget_in(bpf_map__fd(tracer->skel->maps.parked), tgid);
-	forget_in(bpf_map__fd(tracer->skel->maps.parked_below), tgid);
+	tracer__forget_in(bpf_map__fd(tracer->skel->maps.gils), tgid);
+	tracer__forget_in(bpf_map__fd(tracer->skel->maps.parked), tgid);
+	tracer__forget_in(bpf_map__fd(tracer->skel->maps.parked_below), tgid);
 }
 
 void tracer__gils(struct tracer *tracer, pid_t tgid, uint64_t now_ns, gil_fn fn, void *arg)

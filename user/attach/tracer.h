@@ -75,6 +75,27 @@ void tracer__unwatch_gc(struct tracer *tracer, pid_t tgid);
 bool tracer__probed(struct tracer *tracer, size_t index, pid_t tgid);
 /* Take out the probes of a process that is gone, whatever its build was. */
 void tracer__unprobe_process(struct tracer *tracer, pid_t tgid);
+/*
+ * Probe windows of a process whose entry has this slot (1 to MAX_PROCESSES - 1).  Opening puts the
+ * call probes in, and counts from then on for length_ns, or until there were hits_max hits.  0 or a
+ * negative errno.  Ending takes them out; it may be called before the window's time is over.
+ * Settling comes WINDOW_SETTLES_NS after the end, when the probes are gone (measured: they are hit
+ * for 8 ms more, a site after the other is taken out): calls still open are told as censored, by
+ * records or by `fn`, and nothing of the window is left.
+ */
+#define WINDOW_SETTLES_NS 15000000ull
+#define WINDOW_OPEN_ENDED UINT64_MAX
+typedef void (*censored_fn)(void *arg, pid_t tgid, uint32_t function, uint64_t ns);
+int tracer__open_window(struct tracer *tracer, size_t index, const struct build *build, pid_t tgid,
+			uint32_t slot, uint64_t length_ns, uint64_t hits_max);
+void tracer__end_window(struct tracer *tracer, size_t index, pid_t tgid, uint32_t slot);
+void tracer__settle_window(struct tracer *tracer, pid_t tgid, uint32_t slot, censored_fn fn,
+			   void *arg);
+/* So many more hits are allowed from now on. */
+void tracer__allow_hits(struct tracer *tracer, uint32_t slot, uint64_t hits);
+/* What is known of the last one now. */
+struct probe_window tracer__window(const struct tracer *tracer, uint32_t slot);
+
 /* A process has ended: the stacks of its greenlets that never went on, and its GILs. */
 void tracer__forget_process(struct tracer *tracer, pid_t tgid);
 /* Count no more calls from now on (taking probes out takes time). */

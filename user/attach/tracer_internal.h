@@ -27,6 +27,8 @@ struct tracer {
 	int no_watches;            /* why there are none, a negative errno */
 	struct function_stats *stats;
 	size_t stats_bytes;
+	struct probe_window *windows; /* MAX_PROCESSES, shared with the kernel */
+	size_t windows_bytes;
 	double empty_probe_ns, stepped_probe_ns; /* once calibrated */
 	bool added[MAX_BUILDS];
 };
@@ -35,5 +37,8 @@ struct tracer {
 
 /* The path of a build's open file: right in any mount namespace, and for a deleted one. */
 void tracer__path_of(const struct build *build, char path[BUILD_FD_PATH]);
+
+/* Delete what a map, whose keys are a struct frame_key or like one, has of a process. */
+void tracer__forget_in(int fd, pid_t tgid);
 
 #endif

@@ -4,13 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_same(const struct cause *a, const struct cause *b)
+static bool is_same(const struct slow_cause *a, const struct slow_cause *b)
 {
 	return a->wait_class == b->wait_class && a->who == b->who && a->target == b->target;
 }
 
 /* Its entry, or that of the smallest where there is no room; NULL without memory. */
-static struct cause_total *entry_of(struct function_total *function, const struct cause *cause)
+static struct cause_total *entry_of(struct function_total *function, const struct slow_cause *cause)
 {
 	struct cause_total *causes, *least;
 
@@ -33,7 +33,7 @@ static struct cause_total *entry_of(struct function_total *function, const struc
 	return least;
 }
 
-static void add(struct function_total *function, const struct cause *cause, uint64_t calls,
+static void add(struct function_total *function, const struct slow_cause *cause, uint64_t calls,
 		uint64_t ns)
 {
 	struct cause_total *total = entry_of(function, cause);
@@ -44,7 +44,7 @@ static void add(struct function_total *function, const struct cause *cause, uint
 	total->ns += ns;
 }
 
-void causes_add(struct function_total *function, const struct cause *cause, uint64_t ns)
+void causes_add(struct function_total *function, const struct slow_cause *cause, uint64_t ns)
 {
 	add(function, cause, 1, ns);
 }

@@ -9,7 +9,7 @@
 #define FUNCTION_CAUSES 32 /* of one function and window; the least of them goes */
 
 /* What one slow call waited for. */
-struct cause {
+struct slow_cause {
 	uint32_t wait_class;
 	/* the holder of the GIL, or who ended a wait for a lock; NULL: another class, or unknown */
 	const struct function_total *who;
@@ -17,12 +17,12 @@ struct cause {
 };
 
 struct cause_total {
-	struct cause cause;
+	struct slow_cause cause;
 	uint64_t calls, ns;
 };
 
 /* One more slow call, that waited mostly for this: so much of its time, more than for all else. */
-void causes_add(struct function_total *function, const struct cause *cause, uint64_t ns);
+void causes_add(struct function_total *function, const struct slow_cause *cause, uint64_t ns);
 
 /* `from` is `to`. */
 void causes_rename(struct function_total *function, const struct function_total *from,

@@ -310,10 +310,15 @@ static void on_waits(struct collector *collector, const struct record_waits *rec
 		add_told(collector, process, thread, &told);
 }
 
+static void on_censored(struct collector *collector, const struct record_censored *record)
+{
+	collector__censored(collector, (pid_t)record->tgid, record->function, record->ns);
+}
+
 static void on_slow(struct collector *collector, const struct record_slow *record)
 {
 	struct process_total *process = process_of(collector, record->tgid);
-	struct cause cause = {.wait_class = record->wait_class};
+	struct slow_cause cause = {.wait_class = record->wait_class};
 	struct function_total *function;
 	bool other;
 
@@ -456,6 +461,10 @@ int collector__record(void *arg, void *data, size_t size)
 	case RECORD_SLOW:
 		if (size >= sizeof(struct record_slow))
 			on_slow(collector, data);
+		break;
+	case RECORD_CENSORED:
+		if (size >= sizeof(struct record_censored))
+			on_censored(collector, data);
 		break;
 	case RECORD_GC:
 		if (size >= sizeof(struct record_gc))

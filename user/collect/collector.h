@@ -38,6 +38,21 @@ int collector__add_process(struct collector *collector, const struct process *pr
 void collector__update_process(struct collector *collector, const struct process *process);
 /* Its call probes went on or off. */
 void collector__probed(struct collector *collector, pid_t tgid, bool on, uint64_t now_ns);
+
+/*
+ * Its calls are probed in windows, or no longer.  A window's calls are taken up when it is settled:
+ * those of one that was cut (it ended before its time, for what it cost) never are.  One that stays
+ * open for long is proved once it has cost little for a while: its calls are taken up as they come.
+ */
+void collector__governed(struct collector *collector, pid_t tgid, bool yes);
+void collector__window_opened(struct collector *collector, pid_t tgid, uint64_t begin_ns);
+void collector__window_proved(struct collector *collector, pid_t tgid);
+void collector__window_ended(struct collector *collector, pid_t tgid, bool cut);
+void collector__window_settled(struct collector *collector, pid_t tgid, uint64_t end_ns,
+			       uint64_t hits);
+/* A call was open when the window ended, after so long: before that is settled (censored_fn). */
+void collector__censored(void *collector, pid_t tgid, uint32_t function, uint64_t ns);
+
 /* How its garbage collections are seen; `reason`: why they are not. */
 #define GC_REASON_BYTES 160
 void collector__gc_method(struct collector *collector, pid_t tgid, enum gc_method method,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* The kernel's function counters into totals. */
 #include "collector_internal.h"
+#include "windowed.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -23,8 +24,14 @@ static uint64_t gained(const __u64 *now, __u64 *before)
 	return gain;
 }
 
+/* How a process's calls are taken up. */
+struct take {
+	bool grouped; /* by group of windows, too */
+	uint32_t group;
+};
+
 static void drain_histogram(struct function_stats *stats, struct function_stats *before,
-			    struct function_total *function)
+			    struct function_total *function, struct take take)
 {
 	struct histogram *wall = &function->wall;
 	struct tail_history *history = function->history;
@@ -38,6 +45,8 @@ static void drain_histogram(struct function_stats *stats, struct function_stats 
 		before->buckets[i] = value;
 		wall->buckets[i] += gain;
 		wall->count += gain;
+		if (take.grouped)
+			windowed_count(function, take.group, i, false, gain);
 		if (!history)
 			continue;
 		history->newer[i] += gain;
@@ -67,14 +76,23 @@ static void judged(struct function_total *function, uint64_t calls, uint64_t fro
 	function_total__tail_in_force(function, from_ns, from_ns);
 }
 
-void collector__drain_slot(struct collector *collector, uint32_t index)
+/* What is known whether or not calls are probed. */
+static void drain_holds(struct function_stats *stats, struct function_stats *before,
+			struct function_total *function)
 {
-	struct function_stats *stats = &collector->stats[index];
-	struct slot *slot = &collector->slots[index];
-	struct function_total *function = slot->function;
-	struct function_stats *before = slot->before;
+	uint64_t hold_max = __atomic_exchange_n(&stats->hold_max_ns, 0, __ATOMIC_RELAXED);
+
+	function->window.holds += gained(&stats->holds, &before->holds);
+	function->window.hold_ns += gained(&stats->hold_ns, &before->hold_ns);
+	if (hold_max > function->hold_max_ns)
+		function->hold_max_ns = hold_max;
+}
+
+static void drain_calls(struct function_stats *stats, struct function_stats *before,
+			struct function_total *function, struct take take)
+{
 	struct call_counts *window = &function->window;
-	uint64_t calls, exits, unseen, hold_max;
+	uint64_t calls, exits, unseen;
 
 	/* before all ends: so that no call looks slow before it ended */
 	drain_tail(&stats->tail, &before->tail, &window->tail);
@@ -82,17 +100,12 @@ void collector__drain_slot(struct collector *collector, uint32_t index)
 	exits = gained(&stats->exits, &before->exits);
 	unseen = gained(&stats->ended_unseen, &before->ended_unseen);
 	judged(function, exits, stats->tail_from_ns);
-	drain_histogram(stats, before, function);
+	drain_histogram(stats, before, function, take);
 	window->exceptions += gained(&stats->exceptions, &before->exceptions);
 	window->began_before += gained(&stats->began_before, &before->began_before);
 	window->self_ns += gained(&stats->self_ns, &before->self_ns);
 	window->probe_ns += gained(&stats->probe_ns, &before->probe_ns);
 	window->suspended_ns += gained(&stats->suspended_ns, &before->suspended_ns);
-	window->holds += gained(&stats->holds, &before->holds);
-	window->hold_ns += gained(&stats->hold_ns, &before->hold_ns);
-	hold_max = __atomic_exchange_n(&stats->hold_max_ns, 0, __ATOMIC_RELAXED);
-	if (hold_max > function->hold_max_ns)
-		function->hold_max_ns = hold_max;
 	for (int c = 0; c < WAIT_CLASSES; c++)
 		window->wait_ns[c] += gained(&stats->wait_ns[c], &before->wait_ns[c]);
 	calls = gained(&stats->calls, &before->calls);
@@ -102,6 +115,36 @@ void collector__drain_slot(struct collector *collector, uint32_t index)
 	window->ended_unseen += unseen;
 	function->begun += calls;
 	function->over += exits + unseen;
+	if (take.grouped)
+		windowed_began(function, take.group, calls);
+}
+
+/* Of a window that was cut: nothing is said of these calls but that they are over. */
+static void drop_calls(struct function_stats *stats, struct function_stats *before,
+		       struct function_total *function)
+{
+	struct function_stats kept = *before;
+
+	memcpy(before, stats, sizeof(*before));
+	before->holds = kept.holds;
+	before->hold_ns = kept.hold_ns;
+	stats->min_ns = stats->max_ns = 0;
+	function->begun += before->calls - kept.calls;
+	function->over += before->exits - kept.exits + before->ended_unseen - kept.ended_unseen;
+}
+
+void collector__drain_slot(struct collector *collector, uint32_t index)
+{
+	struct function_stats *stats = &collector->stats[index];
+	struct slot *slot = &collector->slots[index];
+	const struct probing *probing = &slot->process->probing;
+	struct take take = {.grouped = probing->governed, .group = probing->group};
+
+	drain_holds(stats, slot->before, slot->function);
+	if (probing->dropped)
+		drop_calls(stats, slot->before, slot->function);
+	else if (!probing->apart)
+		drain_calls(stats, slot->before, slot->function, take);
 }
 
 /*
@@ -133,23 +176,28 @@ static void end_open_calls(struct process_total *total)
 	}
 }
 
+/* Can what a slot has gained be taken up?  Then it has a function. */
+static bool slot_is_known(struct collector *collector, size_t index, enum ring_state ring)
+{
+	struct function_stats *stats = &collector->stats[index];
+	struct slot *slot = &collector->slots[index];
+
+	if (!__atomic_load_n(&stats->key.code, __ATOMIC_RELAXED))
+		return false;
+	if (!slot->function && ring != RING_UNREAD)
+		adopt_slot(collector, index, stats, ring);
+	if (slot->function && !slot->before)
+		slot->before = calloc(1, sizeof(*slot->before));
+	return slot->function && slot->before;
+}
+
 void collector__drain(struct collector *collector, enum ring_state ring,
 		      void (*free_slot)(void *arg, uint32_t slot), void *arg)
 {
 	for (size_t i = 0; i < collector->slot_count; i++) {
-		struct function_stats *stats = &collector->stats[i];
 		struct slot *slot = &collector->slots[i];
 
-		if (!__atomic_load_n(&stats->key.code, __ATOMIC_RELAXED)) {
-			continue;
-		}
-		if (!slot->function && ring != RING_UNREAD)
-			adopt_slot(collector, i, stats, ring);
-		if (!slot->function)
-			continue;
-		if (!slot->before)
-			slot->before = calloc(1, sizeof(*slot->before));
-		if (!slot->before)
+		if (!slot_is_known(collector, i, ring))
 			continue;
 		collector__drain_slot(collector, i);
 		if (slot->process->current)
@@ -161,4 +209,12 @@ void collector__drain(struct collector *collector, enum ring_state ring,
 	for (struct process_total *total = collector->processes; total; total = total->next)
 		if (!total->current)
 			end_open_calls(total);
+}
+
+void collector__drain_process(struct collector *collector, struct process_total *total)
+{
+	for (size_t i = 0; i < collector->slot_count; i++)
+		if (collector->slots[i].process == total &&
+		    slot_is_known(collector, i, RING_UNREAD))
+			collector__drain_slot(collector, i);
 }

@@ -8,6 +8,7 @@
 
 #include "discover/native.h"
 #include "resident.h"
+#include "windowed.h"
 
 struct process_total *collector__find(const struct collector *collector, pid_t tgid)
 {
@@ -113,8 +114,10 @@ void collector__probed(struct collector *collector, pid_t tgid, bool on, uint64_
 
 	if (!total || on == (total->probed_since_ns != 0))
 		return;
-	if (!on)
+	if (!on) {
 		total->probed_ns += now_ns - total->probed_since_ns;
+		windowed_add_ns(total, now_ns - total->probed_since_ns);
+	}
 	total->probed_since_ns = on ? now_ns : 0;
 }
 
@@ -136,6 +139,7 @@ void collector__end_process(struct collector *collector, pid_t tgid, uint64_t no
 	if (!total)
 		return;
 	collector__probed(collector, tgid, false, now_ns);
+	windowed_end(total, now_ns);
 	throttle_read_again(&collector->cpu_hierarchy, &total->throttle, &total->throttle_last);
 	native__forget(collector->native, tgid);
 	total->until_ns = now_ns;

@@ -76,7 +76,8 @@ void collector__renew_tails(struct collector *collector, uint64_t now_ns)
 		struct slot *slot = &collector->slots[i];
 		struct function_stats *stats = &collector->stats[i];
 
-		if (!slot->before || stats->tail_from_ns == slot->function->tail_from_ns)
+		if (!slot->before || slot->process->probing.apart ||
+		    stats->tail_from_ns == slot->function->tail_from_ns)
 			continue;
 		collector__drain_slot(collector,
 				      i); /* what was counted until now is the old one's */

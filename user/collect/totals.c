@@ -11,10 +11,12 @@
 #include <string.h>
 
 #include "discover/target_text.h"
+#include "windowed.h"
 
 static void function_free(struct function_total *function)
 {
 	free(function->history);
+	windowed_forget(function);
 	awaited_forget(function);
 	causes_forget(function);
 	free(function->id);
@@ -216,6 +218,7 @@ static void counts_move(struct function_total *to, struct function_total *from)
 	to->begun += from->begun;
 	to->over += from->over;
 	histogram_merge(&to->wall, &from->wall);
+	windowed_move(to, from);
 	if (from->hold_max_ns > to->hold_max_ns)
 		to->hold_max_ns = from->hold_max_ns;
 	function_total__tail_in_force(to, from->tail_least_ns, from->tail_most_ns);
@@ -344,6 +347,7 @@ void process_total__reset(struct process_total *total)
 	for (struct function_total *f = total->functions; f; f = f->hh.next) {
 		memset(&f->window, 0, sizeof(f->window));
 		memset(&f->wall, 0, sizeof(f->wall));
+		windowed_forget(f);
 		f->hold_max_ns = 0;
 		f->tail_least_ns = f->tail_most_ns = 0;
 		awaited_forget(f);
@@ -368,6 +372,7 @@ void process_total__reset(struct process_total *total)
 	total->gil_after_io = total->gil_after_io_ns = 0;
 	total->samples = total->gil_samples = 0;
 	total->probed_ns = 0;
+	windowed_reset(&total->probing);
 }
 
 uint64_t process_total__oncpu_ns(const struct process_total *total)

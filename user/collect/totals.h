@@ -73,11 +73,13 @@ struct function_total {
 	struct function_name name;
 	enum go_between go_between;
 	struct call_counts window;
-	uint64_t hold_max_ns;         /* of the window */
-	struct stack_sums stack;      /* worked out at its end */
-	uint32_t name_index;          /* in the profile that is being made, + 1; 0: none yet */
-	uint64_t begun, over;         /* since the start: the difference is in progress */
-	struct histogram wall;        /* of the window */
+	uint64_t hold_max_ns;       /* of the window */
+	struct stack_sums stack;    /* worked out at its end */
+	uint32_t name_index;        /* in the profile that is being made, + 1; 0: none yet */
+	uint64_t begun, over;       /* since the start: the difference is in progress */
+	struct histogram wall;      /* of the window */
+	struct histogram *censored; /* open when a probe window ended: how long by then; or NULL */
+	struct call_group *groups;  /* WINDOW_GROUPS, of one that is probed in windows; or NULL */
 	struct tail_history *history; /* NULL: too few calls yet */
 	uint64_t tail_from_ns;        /* calls that take this long are slow; 0: not known yet */
 	uint64_t tail_least_ns, tail_most_ns; /* values of it calls of this window met; 0: none */
@@ -253,6 +255,18 @@ struct resident_total {
 	unsigned int readings, grown;
 };
 
+/* Of a process whose calls are probed in windows. */
+struct probing {
+	bool governed;                 /* it is one */
+	bool apart;                    /* a window is open whose calls are not taken up yet */
+	bool dropped;                  /* they are not to be: it was cut */
+	uint64_t begin_ns;             /* of that window */
+	uint32_t group;                /* what is taken up is of this one */
+	uint64_t windows, windows_cut; /* that ended in this report's time */
+	uint64_t hits;                 /* in them */
+	uint64_t group_ns[WINDOW_GROUPS];
+};
+
 struct process_total {
 	struct process process;
 	struct process_total *next;
@@ -275,6 +289,7 @@ struct process_total {
 	uint64_t until_ns;               /* when it ended; 0: it lives */
 	uint64_t probed_since_ns;        /* call probes on since, in this window; 0: off */
 	uint64_t probed_ns;              /* in this window, before probed_since_ns */
+	struct probing probing;
 	struct resident_total memory;
 	struct throttle throttle;      /* its CPU quota's counters at the window's begin */
 	struct throttle throttle_last; /* and when it ended */

@@ -19,6 +19,7 @@
 #include "gil.h"
 #include "resident.h"
 #include "stacks.h"
+#include "windowed.h"
 
 static char *hex(const uint8_t *bytes, size_t size)
 {
@@ -78,6 +79,9 @@ static void fill_throttling(struct profile_process *out, struct collector *colle
 	total->throttle = *end;
 }
 
+/* Attaching takes that long: what is probed but for this is probed all the time. */
+#define UNPROBED_NS 50000000
+
 static int add_process(struct profile *profile, struct collector *collector,
 		       struct process_total *total, const struct window *window)
 {
@@ -109,6 +113,13 @@ static int add_process(struct profile *profile, struct collector *collector,
 	out->probed_ns = total->probed_ns;
 	if (total->probed_since_ns && total->probed_since_ns < window->end_ns)
 		out->probed_ns += window->end_ns - total->probed_since_ns;
+	out->windowed = total->probing.governed && out->probed_ns + UNPROBED_NS < out->observed_ns;
+	out->windows = total->probing.windows;
+	out->windows_cut = total->probing.windows_cut;
+	memcpy(out->group_ns, total->probing.group_ns, sizeof(out->group_ns));
+	if (total->probed_since_ns && total->probed_since_ns < window->end_ns)
+		out->group_ns[total->probing.group % WINDOW_GROUPS] +=
+			window->end_ns - total->probed_since_ns;
 	for (struct thread_total *t = total->threads; t; t = t->hh.next) {
 		out->threads++;
 		out->oncpu_ns += t->oncpu_ns;
@@ -119,6 +130,10 @@ static int add_process(struct profile *profile, struct collector *collector,
 		out->probe_hits += hits_of(&f->window);
 		out->probe_cost_ns += cost_of(&f->window, window);
 	}
+	out->counted_cost_ns = out->probe_cost_ns;
+	if (total->probing.hits > out->probe_hits) /* of calls that do not count, too */
+		out->probe_cost_ns += (total->probing.hits - out->probe_hits) *
+				      (window->entry_ns + window->exit_ns) / 2;
 	if (total->gc_method == GC_WATCHPOINT)
 		out->probe_cost_ns += 2 * pauses_count(total) * window->watch_ns;
 	out->samples = total->samples;
@@ -187,7 +202,7 @@ static int fill_tail(struct profile_tail *out, const struct function_total *f)
 }
 
 static int add_functions(struct profile *profile, const struct process_total *total,
-			 uint64_t probed_ns)
+			 uint64_t probed_ns, bool windowed)
 {
 	for (struct function_total *f = total->functions; f; f = f->hh.next) {
 		struct profile_function *out;
@@ -218,10 +233,12 @@ static int add_functions(struct profile *profile, const struct process_total *to
 		out->probe_hits = hits_of(&f->window);
 		out->probe_ns = f->window.probe_ns;
 		out->probed_ns = probed_ns;
+		out->windowed = windowed;
 		memcpy(out->wait_ns, f->window.wait_ns, sizeof(out->wait_ns));
 		out->wall = f->wall;
 		out->wall.sum_ns = never_negative(f->wall.sum_ns);
-		out->wall.censored = f->begun > f->over ? f->begun - f->over : 0;
+		if (windowed_profile(out, f, total))
+			return -1;
 		memcpy(out->stack_ns, f->stack.ns, sizeof(out->stack_ns));
 		out->stack_inclusive_ns = f->stack.inclusive_ns;
 		out->stack_exclusive_ns = f->stack.exclusive_ns;
@@ -407,6 +424,7 @@ struct profile *collector__profile(struct collector *collector, const struct win
 	collector->throttle_cache.groups[0] = '\0';
 	for (struct process_total *total = collector->processes; total; total = total->next) {
 		uint64_t probed;
+		bool windowed;
 
 		if (is_passing(total)) {
 			profile->replaced_count++;
@@ -421,11 +439,13 @@ struct profile *collector__profile(struct collector *collector, const struct win
 		if (add_process(profile, collector, total, window))
 			goto no_memory;
 		probed = profile->processes[profile->process_count - 1].probed_ns;
+		windowed = profile->processes[profile->process_count - 1].windowed;
 		if (probed > profile->probed_ns)
 			profile->probed_ns = probed;
-		if (add_threads(profile, total) || add_functions(profile, total, probed) ||
-		    add_waits(profile, total) || stacks_profile(profile, total) ||
-		    add_callbacks(profile, total) || pauses_add_to(profile, total))
+		if (add_threads(profile, total) ||
+		    add_functions(profile, total, probed, windowed) || add_waits(profile, total) ||
+		    stacks_profile(profile, total) || add_callbacks(profile, total) ||
+		    pauses_add_to(profile, total))
 			goto no_memory;
 	}
 	drop_ended(collector, window->end_ns);

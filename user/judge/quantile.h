@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Quantiles of a histogram. */
+/* Quantiles of a histogram, and of calls that were not all seen to their end. */
 #ifndef PYTRACE_QUANTILE_H
 #define PYTRACE_QUANTILE_H
 
@@ -11,5 +11,19 @@
  * one value, or many equal ones, come back exact.  NaN when nothing is in it.
  */
 double histogram_quantile_ns(const struct histogram *histogram, double q);
+
+/*
+ * The same where some calls are only known to have taken longer than what `censored` has (NULL:
+ * none): Kaplan and Meier's estimate, by bucket.  INFINITY where the quantile is longer than
+ * anything that was watched.
+ */
+double histogram_censored_quantile_ns(const struct histogram *histogram,
+				      const struct histogram *censored, double q);
+
+/* Of all calls of a function, whether or not it was watched all the time. */
+double function_quantile_ns(const struct profile_function *function, double q);
+
+/* The longest that a call of it was seen to take, to its end or not. */
+double function_longest_ns(const struct profile_function *function);
 
 #endif

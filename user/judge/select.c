@@ -45,11 +45,11 @@ static double sort_value(const struct profile_function *function, const struct s
 	case SORT_CALLS:
 		return (double)function->calls;
 	case SORT_P50:
-		return histogram_quantile_ns(&function->wall, 0.50);
+		return function_quantile_ns(function, 0.50);
 	case SORT_P95:
-		return histogram_quantile_ns(&function->wall, 0.95);
+		return function_quantile_ns(function, 0.95);
 	case SORT_P99:
-		return histogram_quantile_ns(&function->wall, 0.99);
+		return function_quantile_ns(function, 0.99);
 	case SORT_MAX:
 		return (double)function->wall.max_ns;
 	case SORT_WAIT:

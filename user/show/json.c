@@ -3,11 +3,13 @@
 #include "json.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "../judge/idle.h"
+#include "../judge/interval.h"
 #include "../judge/limit.h"
 #include "../judge/repeat.h"
 #include "../judge/rules.h"
@@ -100,6 +102,19 @@ static json_t *throttling_json(struct json_builder *b, const struct profile_proc
 	return object;
 }
 
+/* Those that ended; null where calls are probed all the time or never. */
+static json_t *probe_windows_json(struct json_builder *b, const struct profile_process *process)
+{
+	json_t *object;
+
+	if (!process->windowed)
+		return json_null();
+	object = json_object();
+	json_put(b, object, "count", json_count(process->windows));
+	json_put(b, object, "cut", json_count(process->windows_cut));
+	return object;
+}
+
 static json_t *process_json(struct json_builder *b, const struct profile *profile,
 			    const struct profile_process *process)
 {
@@ -132,6 +147,7 @@ static json_t *process_json(struct json_builder *b, const struct profile *profil
 	json_put(b, object, "exited", json_boolean(process->exited));
 	json_put(b, object, "observed_seconds", json_seconds((double)process->observed_ns));
 	json_put(b, object, "probed_seconds", json_seconds((double)process->probed_ns));
+	json_put(b, object, "probe_windows", probe_windows_json(b, process));
 	json_put(b, object, "cpu_seconds", json_seconds((double)process->oncpu_ns));
 	json_put(b, object, "runq_seconds",
 		 runq_json(b, process->preempted_ns, process->woken_late_ns));
@@ -240,23 +256,64 @@ static json_t *repeated_target(struct json_builder *b, const struct profile *pro
 	return object;
 }
 
+/* [low, high]; null for what is beyond what was watched. */
+static json_t *interval_json(struct json_builder *b, struct interval interval, double unit)
+{
+	json_t *array = json_array();
+
+	json_push(b, array, json_number(interval.low / unit));
+	json_push(b, array, json_number(interval.high / unit));
+	return array;
+}
+
+static json_t *wall_json(struct json_builder *b, const struct profile_function *f,
+			 const struct intervals *intervals)
+{
+	static const char *const keys[INTERVAL_QUANTILES] = {"p50_interval", "p90_interval",
+							     "p95_interval", "p99_interval"};
+	json_t *object = json_histogram(b, &f->wall, f->censored);
+
+	for (int k = 0; k < INTERVAL_QUANTILES; k++)
+		json_put(b, object, keys[k],
+			 intervals ? interval_json(b, intervals->quantiles[k], 1e9) : json_null());
+	return object;
+}
+
+static const struct profile_process *process_of(const struct profile *profile, uint32_t tgid)
+{
+	for (size_t i = 0; i < profile->process_count; i++)
+		if (profile->processes[i].tgid == tgid)
+			return &profile->processes[i];
+	return NULL;
+}
+
 static json_t *function_json(struct json_builder *b, const struct profile *profile,
 			     const struct profile_function *f)
 {
+	const struct profile_process *process = process_of(profile, f->tgid);
+	struct intervals intervals;
+	bool known = process && function_intervals(f, process, &intervals);
 	json_t *object = json_object();
 
 	json_put(b, object, "tgid", json_integer(f->tgid));
 	json_put(b, object, "function", json_name(f->function));
 	json_put(b, object, "file", json_name(f->file));
 	json_put(b, object, "line", json_integer(f->line));
-	json_put(b, object, "method", json_string(f->called ? "exact" : "none"));
+	json_put(b, object, "method",
+		 json_string(!f->called    ? "none"
+			     : f->windowed ? "window"
+					   : "exact"));
 	json_put(b, object, "calls", json_count(f->calls));
+	json_put(b, object, "calls_per_second",
+		 process ? json_number(function_calls_per_second(f, process)) : json_null());
+	json_put(b, object, "calls_per_second_interval",
+		 known ? interval_json(b, intervals.calls_per_second, 1) : json_null());
 	json_put(b, object, "ended_unseen", json_count(f->ended_unseen));
 	json_put(b, object, "began_before", json_count(f->began_before));
 	json_put(b, object, "exceptions", json_count(f->exceptions));
 	json_put(b, object, "segments", json_count(f->segments));
 	json_put(b, object, "suspended_seconds", json_seconds((double)f->suspended_ns));
-	json_put(b, object, "wall_seconds", json_histogram(b, &f->wall));
+	json_put(b, object, "wall_seconds", wall_json(b, f, known ? &intervals : NULL));
 	json_put(b, object, "self_seconds", json_seconds((double)f->self_ns));
 	json_put(b, object, "probe_seconds", json_seconds((double)f->probe_ns));
 	json_put(b, object, "probe_hits", json_count(f->probe_hits));
@@ -292,7 +349,7 @@ static json_t *wait_json(struct json_builder *b, const struct profile_wait *wait
 	json_put(b, object, "held_gil_seconds", json_seconds((double)wait->held_gil_ns));
 	json_put(b, object, "idle", json_boolean(wait_is_idle(wait)));
 	json_put(b, object, "event_loop", json_boolean(wait_is_event_loop(wait)));
-	json_put(b, object, "seconds", json_histogram(b, &wait->time));
+	json_put(b, object, "seconds", json_histogram(b, &wait->time, NULL));
 	return object;
 }
 
@@ -433,7 +490,7 @@ static json_t *gc_json(struct json_builder *b, const struct profile_gc *gc)
 	json_put(b, object, "line", json_integer(gc->line));
 	json_put(b, object, "method", json_string(gc->method ? gc->method : "unknown"));
 	json_put(b, object, "count", gc->estimated ? json_null() : json_count(gc->time.count));
-	json_put(b, object, "seconds", json_histogram(b, &gc->time));
+	json_put(b, object, "seconds", json_histogram(b, &gc->time, NULL));
 	return object;
 }
 

@@ -115,7 +115,7 @@ static json_t *gil_json(struct json_builder *b, const struct profile_gil *gil)
 	json_put(b, object, "longest_holder", name_or_unknown(gil->longest));
 	json_put(b, object, "count", json_count(gil->time.count));
 	json_put(b, object, "certain", json_count(gil->sure));
-	json_put(b, object, "seconds", json_histogram(b, &gil->time));
+	json_put(b, object, "seconds", json_histogram(b, &gil->time, NULL));
 	return object;
 }
 

@@ -76,7 +76,8 @@ static json_t *buckets(struct json_builder *b, const struct histogram *histogram
 	return object;
 }
 
-json_t *json_histogram(struct json_builder *b, const struct histogram *histogram)
+json_t *json_histogram(struct json_builder *b, const struct histogram *histogram,
+		       const struct histogram *censored)
 {
 	static const struct {
 		const char *key;
@@ -90,9 +91,11 @@ json_t *json_histogram(struct json_builder *b, const struct histogram *histogram
 	json_put(b, object, "max", empty ? json_null() : json_seconds((double)histogram->max_ns));
 	for (size_t i = 0; i < sizeof(quantiles) / sizeof(quantiles[0]); i++)
 		json_put(b, object, quantiles[i].key,
-			 json_seconds(histogram_quantile_ns(histogram, quantiles[i].q)));
+			 json_seconds(histogram_censored_quantile_ns(histogram, censored,
+								     quantiles[i].q)));
 	json_put(b, object, "censored", json_count(histogram->censored));
 	json_put(b, object, "count", json_count(histogram->count));
 	json_put(b, object, "buckets", buckets(b, histogram));
+	json_put(b, object, "censored_buckets", censored ? buckets(b, censored) : json_null());
 	return object;
 }

@@ -34,6 +34,7 @@ json_t *json_seconds(double ns);
 json_t *json_wait_seconds(struct json_builder *b, const uint64_t wait_ns[WAIT_CLASSES]);
 
 /* {sum, min, max, p50, p90, p95, p99, censored, count, buckets{scale, offset, counts}}. */
-json_t *json_histogram(struct json_builder *b, const struct histogram *histogram);
+json_t *json_histogram(struct json_builder *b, const struct histogram *histogram,
+		       const struct histogram *censored);
 
 #endif

@@ -34,7 +34,8 @@ static void put_effort(const struct screen *screen, const struct profile *profil
 	char hits_text[UNIT_BYTES], share[UNIT_BYTES], cpu[UNIT_BYTES], rss[UNIT_BYTES];
 	char time[UNIT_BYTES], line[512];
 	uint64_t hits = 0, cost = 0, observed = 0;
-	size_t threads = 0, probed = 0;
+	size_t threads = 0, probed = 0, windowed = 0;
+	char which[96];
 	int used;
 
 	for (size_t i = 0; i < profile->process_count; i++) {
@@ -46,6 +47,7 @@ static void put_effort(const struct screen *screen, const struct profile *profil
 		if (!process->calls_method || !strcmp(process->calls_method, "none"))
 			continue;
 		observed += process->observed_ns;
+		windowed += process->windowed;
 		probed++;
 	}
 	used = snprintf(line, sizeof(line), "%zu Python process%s, %zu thread%s. ",
@@ -56,13 +58,19 @@ static void put_effort(const struct screen *screen, const struct profile *profil
 				 "%zu forked child%s became other programs. ",
 				 profile->replaced_count,
 				 profile->replaced_count == 1 ? "" : "ren");
+	if (windowed)
+		snprintf(which, sizeof(which),
+			 "calls in probe windows of %zu process%s, and all of %zu (exact)",
+			 windowed, windowed == 1 ? "" : "es", probed - windowed);
+	else
+		snprintf(which, sizeof(which), "every call in %zu process%s (exact)", probed,
+			 probed == 1 ? "" : "es");
 	if (probed && profile->probed_ns)
 		used += snprintf(
 			line + used, sizeof(line) - used,
-			"Every wait is counted, and every call in %zu process%s (exact) "
+			"Every wait is counted, and %s "
 			"for %s: %s probe hits, about %s of their time. ",
-			probed, probed == 1 ? "" : "es",
-			format_duration(time, (double)profile->probed_ns),
+			which, format_duration(time, (double)profile->probed_ns),
 			format_about(hits_text, (double)hits),
 			format_share(share, observed ? (double)cost / (double)observed : 0));
 	else
@@ -100,13 +108,22 @@ cleanup:
 	return err;
 }
 
+/* Then calls that were open when a window began are no loss. */
+static bool has_windows(const struct profile *profile)
+{
+	for (size_t i = 0; i < profile->process_count; i++)
+		if (profile->processes[i].windowed)
+			return true;
+	return false;
+}
+
 static void put_losses(const struct screen *screen, const struct profile *profile)
 {
 	bool any = false;
 	char line[160];
 
 	for (int i = 0; i < LOSS_COUNT; i++) {
-		if (!profile->losses[i])
+		if (!profile->losses[i] || (i == LOSS_BEGAN_BEFORE && has_windows(profile)))
 			continue;
 		if (!any)
 			screen_paragraph(screen, STYLE_WARN, 0, 0,

@@ -94,11 +94,25 @@ static const char *method_text(const char *method)
 	return "calls by frame-eval probes";
 }
 
+/* " in 12 windows, 4.3 % of the time", where they are not on all the time; else "". */
+static const char *windows_text(char *out, size_t size, const struct profile_process *process)
+{
+	char share[UNIT_BYTES];
+
+	*out = '\0';
+	if (process->windowed && process->observed_ns)
+		snprintf(out, size, " in %llu window%s, %s of the time",
+			 (unsigned long long)process->windows, process->windows == 1 ? "" : "s",
+			 format_share(share,
+				      (double)process->probed_ns / (double)process->observed_ns));
+	return out;
+}
+
 static int put_identity(const struct screen *screen, const struct profile_process *process)
 {
 	const char *command =
 		process->command && *process->command ? process->command : process->comm;
-	char share[UNIT_BYTES], cost[64] = "";
+	char share[UNIT_BYTES], cost[64] = "", windows[96];
 	int err;
 
 	if (process->probe_cost_ns && process->observed_ns)
@@ -109,10 +123,11 @@ static int put_identity(const struct screen *screen, const struct profile_proces
 	if (err)
 		return err;
 	return text_put_line(
-		screen, STYLE_DIM, TEXT_INDENT, "Python %s, %u thread%s, %s%s%s%s%s",
+		screen, STYLE_DIM, TEXT_INDENT, "Python %s, %u thread%s, %s%s%s%s%s%s",
 		process->python && *process->python ? process->python : "of unknown version",
 		process->threads, process->threads == 1 ? "" : "s",
-		method_text(process->calls_method), cost, process->exited ? ", has ended" : "",
+		method_text(process->calls_method), windows_text(windows, sizeof(windows), process),
+		cost, process->exited ? ", has ended" : "",
 		process->reason && *process->reason ? ": " : "", process->reason ?: "");
 }
 
@@ -164,12 +179,13 @@ static void function_place(char *out, size_t size, const char *file,
 		used += snprintf(out + used, size - used, ", %llu resumed",
 				 (unsigned long long)(f->segments - f->calls));
 	if (f->wall.censored && used < size)
-		used += snprintf(out + used, size - used, ", %llu running",
+		used += snprintf(out + used, size - used,
+				 f->windowed ? ", %llu not seen to the end" : ", %llu running",
 				 (unsigned long long)f->wall.censored);
 	if (f->ended_unseen && used < size)
 		used += snprintf(out + used, size - used, ", %llu ended unseen",
 				 (unsigned long long)f->ended_unseen);
-	if (f->began_before && used < size)
+	if (f->began_before && !f->windowed && used < size)
 		snprintf(out + used, size - used, ", %llu begun before",
 			 (unsigned long long)f->began_before);
 }
@@ -177,6 +193,18 @@ static void function_place(char *out, size_t size, const char *file,
 static const char *quantile(char *buffer, const struct histogram *histogram, double q)
 {
 	return format_duration(buffer, histogram_quantile_ns(histogram, q));
+}
+
+/* Of a function's calls; ">2.1 s" where it is longer than anything that was watched. */
+static const char *function_quantile(char *buffer, const struct profile_function *f, double q)
+{
+	double ns = function_quantile_ns(f, q);
+
+	if (!isinf(ns))
+		return format_duration(buffer, ns);
+	buffer[0] = '>';
+	format_duration(buffer + 1, function_longest_ns(f));
+	return buffer;
 }
 
 static const char *longest(char *buffer, const struct histogram *histogram)
@@ -226,14 +254,14 @@ static const char *say_tail(char *out, size_t size, const struct profile_functio
 static int add_function(struct table *table, const struct screen *screen,
 			const struct profile_function *f)
 {
-	char calls[UNIT_BYTES], p50[UNIT_BYTES], p95[UNIT_BYTES], p99[UNIT_BYTES];
+	char calls[UNIT_BYTES], p50[UNIT_BYTES + 1], p95[UNIT_BYTES + 1], p99[UNIT_BYTES + 1];
 	char most[UNIT_BYTES], total[UNIT_BYTES], self[UNIT_BYTES], shares[128];
 	char place[TEXT_PLACE_BYTES], short_place[TEXT_PLACE_BYTES], tail[1024];
 	const char *file = f->file && *f->file ? f->file : "?";
 	bool ended = f->wall.count || f->wall.sum_ns || f->self_ns;
 	struct table_row row = {
-		.cells = {calls, quantile(p50, &f->wall, 0.50), quantile(p95, &f->wall, 0.95),
-			  quantile(p99, &f->wall, 0.99), longest(most, &f->wall),
+		.cells = {calls, function_quantile(p50, f, 0.50), function_quantile(p95, f, 0.95),
+			  function_quantile(p99, f, 0.99), longest(most, &f->wall),
 			  format_duration(total, ended ? (double)f->wall.sum_ns : NAN),
 			  format_duration(self, ended ? (double)f->self_ns : NAN)},
 		.note = function_breakdown(shares, sizeof(shares), f),

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Probe windows: call probes that come on for a stretch and go. */
+#include "tracer_internal.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "clock.h"
+
+/* The kernel side reads these while we write: `end_ns` last, and what is over stays over. */
+static void store(__u64 *to, uint64_t value)
+{
+	__atomic_store_n(to, value, __ATOMIC_RELEASE);
+}
+
+int tracer__open_window(struct tracer *tracer, size_t index, const struct build *build, pid_t tgid,
+			uint32_t slot, uint64_t length_ns, uint64_t hits_max)
+{
+	struct probe_window *window = &tracer->windows[slot];
+	uint64_t now;
+	int err;
+
+	/* what hits while the probes are put in, in no window, counts for what it costs */
+	store(&window->hits, 0);
+	store(&window->hits_max, UINT64_MAX);
+	err = tracer__probe(tracer, index, build, tgid);
+	if (err)
+		return err;
+	store(&window->number, window->number + 1);
+	now = monotonic_ns();
+	store(&window->begin_ns, now);
+	tracer__allow_hits(tracer, slot, hits_max);
+	store(&window->end_ns,
+	      length_ns == WINDOW_OPEN_ENDED ? WINDOW_OPEN_ENDED : now + length_ns);
+	return 0;
+}
+
+void tracer__allow_hits(struct tracer *tracer, uint32_t slot, uint64_t hits)
+{
+	struct probe_window *window = &tracer->windows[slot];
+	uint64_t before = __atomic_load_n(&window->hits, __ATOMIC_RELAXED);
+
+	store(&window->hits_max, before + hits);
+}
+
+void tracer__end_window(struct tracer *tracer, size_t index, pid_t tgid, uint32_t slot)
+{
+	struct probe_window *window = &tracer->windows[slot];
+	uint64_t now = monotonic_ns();
+
+	if (window->end_ns > now)
+		store(&window->end_ns, now);
+	probe_set_remove(&tracer->probes, (struct probe_key){index, tgid, PROBES_CALLS});
+}
+
+/* Have end_window() run over the process's threads. */
+static void end_in_threads(struct tracer *tracer, pid_t tgid, uint32_t slot)
+{
+	union bpf_iter_link_info info = {.task.pid = (uint32_t)tgid};
+	LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info, .link_info_len = sizeof(info));
+	struct bpf_link *link;
+	char discard[64];
+	int fd;
+
+	tracer->skel->data->ending_slot = slot;
+	link = bpf_program__attach_iter(tracer->skel->progs.end_window, &opts);
+	if (!link)
+		return;
+	fd = bpf_iter_create(bpf_link__fd(link));
+	if (fd >= 0) {
+		while (read(fd, discard, sizeof(discard)) > 0)
+			;
+		close(fd);
+	}
+	bpf_link__destroy(link);
+}
+
+/* The same of calls of generators that are suspended. */
+static void end_suspended(struct tracer *tracer, pid_t tgid, censored_fn fn, void *arg)
+{
+	int map = bpf_map__fd(tracer->skel->maps.generators);
+	struct frame_key key, next;
+	struct generator generator;
+	bool more = !bpf_map_get_next_key(map, NULL, &next);
+
+	while (more) {
+		key = next;
+		more = !bpf_map_get_next_key(map, &key, &next);
+		if (key.tgid != (uint32_t)tgid || bpf_map_lookup_elem(map, &key, &generator))
+			continue;
+		if (generator.function != NO_FUNCTION)
+			fn(arg, tgid, generator.function, generator.wall_ns);
+		bpf_map_delete_elem(map, &key);
+	}
+}
+
+void tracer__settle_window(struct tracer *tracer, pid_t tgid, uint32_t slot, censored_fn fn,
+			   void *arg)
+{
+	end_in_threads(tracer, tgid, slot);
+	end_suspended(tracer, tgid, fn, arg);
+	tracer__forget_in(bpf_map__fd(tracer->skel->maps.parked), tgid);
+	tracer__forget_in(bpf_map__fd(tracer->skel->maps.parked_below), tgid);
+}
+
+struct probe_window tracer__window(const struct tracer *tracer, uint32_t slot)
+{
+	const struct probe_window *window = &tracer->windows[slot];
+
+	return (struct probe_window){
+		.number = window->number,
+		.begin_ns = window->begin_ns,
+		.hits = __atomic_load_n(&window->hits, __ATOMIC_RELAXED),
+		.hits_max = window->hits_max,
+		.end_ns = __atomic_load_n(&window->end_ns, __ATOMIC_ACQUIRE),
+	};
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* How far what probe windows saw may be from what all calls did. */
+#ifndef PYTRACE_INTERVAL_H
+#define PYTRACE_INTERVAL_H
+
+#include <stdbool.h>
+
+#include "../profile.h"
+
+struct interval {
+	double low, high; /* INFINITY: beyond what was watched */
+};
+
+#define INTERVAL_QUANTILES 4
+
+/*
+ * 95 % intervals; of the quantiles 0.5, 0.9, 0.95 and 0.99 in ns, and of calls a second: the latter
+ * from what it would be if what the probes took was idle time, to what it is if that held up all
+ * else, and a hit costs a fifth more than was measured.
+ */
+struct intervals {
+	struct interval quantiles[INTERVAL_QUANTILES];
+	struct interval calls_per_second;
+};
+
+extern const double interval_quantiles[INTERVAL_QUANTILES];
+
+/*
+ * From how much the groups of probe windows differ: they are drawn anew, with replacement, many
+ * times (the same each time this is called).  False if there is nothing to tell an interval from:
+ * every call was seen, or there were too few windows.
+ */
+bool function_intervals(const struct profile_function *function,
+			const struct profile_process *process, struct intervals *out);
+
+/*
+ * How often it is called when it is not probed: its calls by the time that was probed, without what
+ * the probes took of that.  0 where nothing was.
+ */
+double function_calls_per_second(const struct profile_function *function,
+				 const struct profile_process *process);
+
+#endif
