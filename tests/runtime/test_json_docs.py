@@ -13,6 +13,7 @@ TYPES = {
     "number": lambda v: isinstance(v, (int, float)) and not isinstance(v, bool),
     "boolean": lambda v: isinstance(v, bool),
     "object": lambda v: isinstance(v, dict),
+    "bound": lambda v: v is None or isinstance(v, (int, float)),
 }
 
 
@@ -121,6 +122,8 @@ def test_report(lab, py):
         target.release()
     comparison = Comparison(page)
     comparison.object(tracer.report(timeout=45), "report", "The report")
+    _, report = lab.run(lab.target(py, "budget.py", "mixed", 8), "--overhead", 2, timeout=30)
+    comparison.object(report, "report", "The report")
     comparison.told()
     sections = ("The report", *SHAPES, *(s for s in page.sections if s in page.sections["The report"]))
     check_none(set(comparison.missed(sections)) - UNUSED, "in no report here")
