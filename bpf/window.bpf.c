@@ -48,19 +48,16 @@ static long censor(u32 i, void *arg)
 	return 0;
 }
 
-/* Run over the threads of a process some time after its window's end: no hit is counted any more.
- */
-SEC("iter/task")
-int end_window(struct bpf_iter__task *ctx)
+static __always_inline int end_in_thread(struct task_struct *task)
 {
-	struct ending_window ending = {.task = ctx->task};
+	struct ending_window ending = {.task = task};
 	u32 slot = ending_slot;
 	struct probe_window *window = bpf_map_lookup_elem(&windows, &slot);
 	struct thread *t;
 
-	if (!ctx->task || !window)
+	if (!task || !window)
 		return 0;
-	t = bpf_task_storage_get(&threads, ctx->task, NULL, 0);
+	t = bpf_task_storage_get(&threads, task, NULL, 0);
 	if (!t || t->window_slot != slot || t->window != window->number || !t->depth)
 		return 0;
 	ending.t = t;
@@ -68,4 +65,12 @@ int end_window(struct bpf_iter__task *ctx)
 	bpf_loop(STACK_MAX, censor, &ending, 0);
 	t->depth = 0;
 	return 0;
+}
+
+/* Run over the threads of a process some time after its window's end: no hit is counted any more.
+ */
+SEC("iter/task")
+int end_window(struct bpf_iter__task *ctx)
+{
+	return end_in_thread(ctx->task);
 }

@@ -68,6 +68,12 @@ static int refuse(const struct feature *feature)
 	return EXIT_REFUSED;
 }
 
+/* Are calls probed in windows, to keep a budget? */
+static bool governed(const struct options *options)
+{
+	return options->calls && options->overhead > 0;
+}
+
 /* What the kernel can do decides how; a refusal has been told. */
 static int choose_way(struct run *run)
 {
@@ -82,6 +88,13 @@ static int choose_way(struct run *run)
 		message("--attach multi: this kernel has no uprobe_multi links; leave it out");
 		return EXIT_REFUSED;
 	}
+	if (run->way != UPROBE_MULTI && governed(run->options)) {
+		/* closing other probes takes half a second, and they are in all processes */
+		message("--overhead %g needs uprobe_multi links (Linux 6.6 or later): without them there "
+			"is --overhead 0, waits only, or --exact",
+			run->options->overhead);
+		return EXIT_REFUSED;
+	}
 	return EXIT_OK;
 }
 
@@ -90,12 +103,6 @@ static int quiet(enum libbpf_print_level level, const char *format, va_list argu
 	if (level == LIBBPF_WARN && getenv("PYTRACE_DEBUG"))
 		return vfprintf(stderr, format, arguments);
 	return 0;
-}
-
-/* Are calls probed in windows, to keep a budget? */
-static bool governed(const struct options *options)
-{
-	return options->calls && options->overhead > 0;
 }
 
 static int open_tracer(struct run *run)

@@ -105,6 +105,13 @@ def test_a_storm_costs_once(lab, py):
     check(report["processes"][0]["probe_windows"]["count"] >= 1, "no window was closed")
 
 
+@over("debian-3.13")
+def test_perf_events_keep_no_budget(lab, py):
+    target = lab.target(py, "budget.py", "quiet", 1)
+    line = lab.refused(3, "-p", target.tgid, "--attach", "perf", "--overhead", 2)
+    check("--overhead 2 needs uprobe_multi" in line, line)
+
+
 @limit(60)
 @over("debian-3.9", "debian-3.11", "debian-3.13", "pyenv-3.10")
 def test_who_fits_the_budget_is_exact(lab, py):
