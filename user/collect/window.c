@@ -113,7 +113,10 @@ static int add_process(struct profile *profile, struct collector *collector,
 	out->probed_ns = total->probed_ns;
 	if (total->probed_since_ns && total->probed_since_ns < window->end_ns)
 		out->probed_ns += window->end_ns - total->probed_since_ns;
-	out->windowed = total->probing.governed && out->probed_ns + UNPROBED_NS < out->observed_ns;
+	/* (a window that began in the last report's time counts for this one, as a whole) */
+	out->windowed =
+		total->probing.governed && (total->probing.windows || total->probing.apart ||
+					    out->probed_ns + UNPROBED_NS < out->observed_ns);
 	out->windows = total->probing.windows;
 	out->windows_cut = total->probing.windows_cut;
 	memcpy(out->group_ns, total->probing.group_ns, sizeof(out->group_ns));

@@ -173,13 +173,15 @@ void collector__window_settled(struct collector *collector, pid_t tgid, uint64_t
 	if (!total)
 		return;
 	probing = &total->probing;
+	if (probing->apart) { /* it has not stayed open, and was proved */
+		probing->windows++;
+		probing->hits += hits;
+	}
 	collector__probed(collector, tgid, false, end_ns);
 	windowed_end(total, end_ns);
 	collector__drain_process(collector, total);
 	probing->windows_cut += probing->dropped;
 	probing->dropped = false;
-	probing->windows++;
-	probing->hits += hits;
 }
 
 void collector__censored(void *arg, pid_t tgid, uint32_t slot, uint64_t ns)

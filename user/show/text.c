@@ -35,7 +35,7 @@ static void put_effort(const struct screen *screen, const struct profile *profil
 	char time[UNIT_BYTES], line[512];
 	uint64_t hits = 0, cost = 0, observed = 0;
 	size_t threads = 0, probed = 0, windowed = 0;
-	char which[96];
+	char which[128];
 	int used;
 
 	for (size_t i = 0; i < profile->process_count; i++) {
@@ -58,7 +58,10 @@ static void put_effort(const struct screen *screen, const struct profile *profil
 				 "%zu forked child%s became other programs. ",
 				 profile->replaced_count,
 				 profile->replaced_count == 1 ? "" : "ren");
-	if (windowed)
+	if (windowed == probed)
+		snprintf(which, sizeof(which), "calls in probe windows of %zu process%s", windowed,
+			 windowed == 1 ? "" : "es");
+	else if (windowed)
 		snprintf(which, sizeof(which),
 			 "calls in probe windows of %zu process%s, and all of %zu (exact)",
 			 windowed, windowed == 1 ? "" : "es", probed - windowed);
