@@ -60,7 +60,7 @@ struct recent_function {
 	u32 slot;
 };
 
-/* A function that a thread was seen in.  Times are in TICK_NS. */
+/* A function that a thread was seen in.  Times are ticks (walk.bpf.h). */
 struct walked_function {
 	struct recent_function is;
 	u32 since;      /* it has been this one, whenever looked at, since then */
@@ -421,6 +421,30 @@ __noinline int thread_forget(struct thread *t)
 	for (int i = 0; i < RECENT_FUNCTIONS; i++)
 		t->recent[i].code = t->walked[i].is.code = 0;
 	return 0;
+}
+
+/* It is a thread of this process (NULL: of none that is in the table). */
+static __always_inline void thread_is_of(struct thread *t, const struct process_entry *p)
+{
+	thread_forget(t);
+	t->flags = p ? p->flags : 0;
+	t->window_slot = p ? p->window : WINDOW_NEVER;
+	t->taken_in = p ? p->since : 0;
+}
+
+/* A record of this kind to be filled in and submitted, zeros but for these; NULL: the ring is full.
+ */
+static __always_inline struct record_task *task_record(enum record_kind kind, u32 tgid, u64 now)
+{
+	struct record_task *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
+
+	if (!record)
+		return NULL;
+	__builtin_memset(record, 0, sizeof(*record));
+	record->kind = kind;
+	record->tgid = tgid;
+	record->ns = now;
+	return record;
 }
 
 static __always_inline u64 exchange(u64 *where, u64 value)

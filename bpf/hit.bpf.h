@@ -39,16 +39,12 @@ static __always_inline int process_admit(u32 tgid, u32 build, u64 runtime, u64 n
 			lose(LOSS_PROCESSES_FULL);
 		return 0;
 	}
-	record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
+	record = task_record(RECORD_FIRST_HIT, tgid, now);
 	if (!record) {
 		lose(LOSS_RING_LIFECYCLE);
 		return 0;
 	}
-	__builtin_memset(record, 0, sizeof(*record));
-	record->kind = RECORD_FIRST_HIT;
-	record->tgid = tgid;
 	record->build = build;
-	record->ns = now;
 	bpf_ringbuf_submit(record, BPF_RB_FORCE_WAKEUP);
 	return 0;
 }
@@ -80,10 +76,7 @@ __noinline int thread_refresh(struct thread *t, u32 tgid, u64 cookie, u64 ip, u6
 		process_admit(tgid, build, runtime, now);
 		p = bpf_map_lookup_elem(&processes, &tgid);
 	}
-	thread_forget(t);
-	t->flags = p ? p->flags : 0;
-	t->window_slot = p ? p->window : WINDOW_NEVER;
-	t->taken_in = p ? p->since : 0;
+	thread_is_of(t, p);
 	if (p && !p->runtime) {
 		if (!(p->flags & PROCESS_CALLS))
 			return 0; /* userspace does not believe its layout */
@@ -107,14 +100,9 @@ __noinline int window_spent(struct probe_window *window, u64 now)
 	if (!window || window->end_ns <= now)
 		return 0;
 	window->end_ns = now;
-	record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
-	if (!record)
-		return 0; /* userspace looks at it soon in any case */
-	__builtin_memset(record, 0, sizeof(*record));
-	record->kind = RECORD_WINDOW_SPENT;
-	record->tgid = bpf_get_current_task_btf()->tgid;
-	record->ns = now;
-	bpf_ringbuf_submit(record, BPF_RB_FORCE_WAKEUP);
+	record = task_record(RECORD_WINDOW_SPENT, bpf_get_current_task_btf()->tgid, now);
+	if (record) /* if not, userspace looks at it soon in any case */
+		bpf_ringbuf_submit(record, BPF_RB_FORCE_WAKEUP);
 	return 0;
 }
 

@@ -8,22 +8,18 @@
 static __always_inline void task_tell(enum record_kind kind, u32 tgid, u32 tid,
 				      const struct process_entry *entry, u32 parent, u64 oncpu_ns)
 {
-	struct record_task *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
+	struct record_task *record = task_record(kind, tgid, bpf_ktime_get_ns());
 
 	if (!record) {
 		lose(LOSS_RING_LIFECYCLE);
 		return;
 	}
-	__builtin_memset(record, 0, sizeof(*record));
-	record->kind = kind;
-	record->tgid = tgid;
 	record->tid = tid;
 	if (entry) {
 		record->build = entry->build;
 		record->flags = entry->flags;
 		record->parent = parent;
 	}
-	record->ns = bpf_ktime_get_ns();
 	record->oncpu_ns = oncpu_ns;
 	bpf_get_current_comm(record->comm, sizeof(record->comm));
 	bpf_ringbuf_submit(record,

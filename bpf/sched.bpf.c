@@ -42,10 +42,7 @@ static __always_inline struct thread *traced_thread(struct task_struct *task, bo
 			return NULL;
 		}
 	}
-	thread_forget(t);
-	t->flags = p ? p->flags : 0;
-	t->window_slot = p ? p->window : WINDOW_NEVER;
-	t->taken_in = p ? p->since : 0;
+	thread_is_of(t, p);
 	if (p && t->runtime != p->runtime) { /* (0: userspace does not believe its layout) */
 		t->runtime = p->runtime;
 		t->build = p->build;

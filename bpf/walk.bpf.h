@@ -88,8 +88,8 @@ static __noinline bool is_code_here(const struct thread *t, const struct py_layo
 /*
  * Builds without code versions: what a code object is takes two reads of memory to tell.  One that
  * has been the same for STABLE_TICKS is not looked at more often than every SURE_TICKS: should
- * another take its place, what it waits for that long, a thousandth of the time it was there, is
- * its predecessor's.
+ * another take its place, what that waits for meanwhile, at the most a 500th of the time its
+ * predecessor was there, is the predecessor's.
  */
 #define TICK_SHIFT 20 /* about a millisecond, in nanoseconds */
 #define STABLE_TICKS 1000

@@ -30,7 +30,6 @@ struct governed {
 	uint64_t hits;     /* and these */
 	uint64_t end_hits; /* when it ended */
 	uint64_t planned_end_ns;
-	bool cut; /* it ended before its time */
 };
 
 struct windows {
@@ -42,7 +41,6 @@ struct windows {
 	size_t count;
 	uint32_t *free_slots;
 	size_t free_count;
-	uint64_t random;
 	bool over;       /* the run is: windows that end now end at no particular time */
 	double openings; /* so many may be made now */
 	uint64_t openings_at;
@@ -68,7 +66,6 @@ struct windows *windows__new(struct tracer *tracer, struct collector *collector,
 	windows->empty_probe_ns = empty_probe_ns;
 	for (uint32_t slot = MAX_PROCESSES - 1; slot > WINDOW_ALWAYS; slot--)
 		windows->free_slots[windows->free_count++] = slot;
-	windows->random = monotonic_ns() | 1;
 	windows->openings = OPENINGS_A_SECOND;
 	windows->openings_at = monotonic_ns();
 	return windows;
@@ -105,8 +102,7 @@ int64_t windows__add(struct windows *windows, pid_t tgid, size_t build, bool soo
 	g = &windows->list[windows->count++];
 	*g = (struct governed){.tgid = tgid, .build = build};
 	g->slot = windows->free_slots[--windows->free_count];
-	windows->random = windows->random * 6364136223846793005ull + 1442695040888963407ull;
-	governor_init(&g->governor, windows->budget, windows->random | 1, soon, now);
+	governor_init(&g->governor, windows->budget, (now ^ (uint64_t)tgid << 32) | 1, soon, now);
 	g->due_ns = governor_due_ns(&g->governor);
 	return g->slot;
 }
@@ -139,12 +135,12 @@ static void account(struct windows *windows, struct governed *g, uint64_t until_
 {
 	uint64_t hits = tracer__window(windows->tracer, g->slot).hits;
 	uint64_t inside = over ? g->end_hits : hits;
+	double each_ns = hit_ns(windows);
 	struct governor_cost cost = {
 		.probed_ns = until_ns > g->since_ns ? until_ns - g->since_ns : 0,
-		.lost_ns = (double)(inside - g->hits) * hit_ns(windows),
-		.closing_ns = (double)(hits - inside) * hit_ns(windows),
+		.lost_ns = (double)(inside - g->hits) * each_ns,
+		.closing_ns = (double)(hits - inside) * each_ns,
 		.over = over,
-		.cut = g->cut,
 	};
 
 	governor_account(&g->governor, monotonic_ns(), &cost);
@@ -170,7 +166,6 @@ static void open_window(struct windows *windows, struct governed *g)
 	if (g->governor.always && g->governor.rate >= 0)
 		collector__window_proved(windows->collector, g->tgid);
 	g->state = WINDOW_OPEN;
-	g->cut = false;
 	g->since_ns = window.begin_ns;
 	g->hits = 0;
 	g->planned_end_ns = window.end_ns;
@@ -184,8 +179,8 @@ static void end_window(struct windows *windows, struct governed *g)
 	g->end_hits = tracer__window(windows->tracer, g->slot).hits;
 	tracer__end_window(windows->tracer, g->build, g->tgid, g->slot);
 	end = tracer__window(windows->tracer, g->slot).end_ns;
-	g->cut = end < g->planned_end_ns && !windows->over;
-	collector__window_ended(windows->collector, g->tgid, g->cut);
+	collector__window_ended(windows->collector, g->tgid,
+				end < g->planned_end_ns && !windows->over);
 	g->state = WINDOW_SETTLING;
 	g->due_ns = monotonic_ns() + WINDOW_SETTLES_NS;
 }

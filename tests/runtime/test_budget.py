@@ -53,6 +53,18 @@ def named(report, name):
     return found[0]
 
 
+def check_nothing_lost(report):
+    """But what had begun before a window, which is no loss."""
+    lost = {cause: n for cause, n in report["losses"].items() if n}
+    check(not lost.keys() - {"began_before", "gc_began_before"}, f"{lost}")
+
+
+def check_rate(f, rate):
+    """Rates are rough."""
+    told = f["calls_per_second"]
+    check(rate / 3 < told < rate * 3, f"{told} calls a second, really {rate}")
+
+
 def hit_seconds(report):
     cost = report["probe_cost"]
     return max(cost["entry_seconds"], cost["exit_seconds"])
@@ -127,7 +139,7 @@ def test_who_fits_the_budget_is_exact(lab, py):
 @limit(90)
 @over("debian-3.9", "debian-3.11", "debian-3.13")
 def test_estimates_from_windows(lab, py):
-    """Of calls that were seen for a part of the time, against the target's own clock. (Rates are rough.)"""
+    """Of calls that were seen for a part of the time, against the target's own clock."""
     truth, report = lab.run(lab.target(py, "budget.py", "mixed", 20), "--overhead", 2, timeout=60)
     lengths = sorted(truth["lengths"])
     f = named(report, "request")
@@ -142,10 +154,8 @@ def test_estimates_from_windows(lab, py):
         check(held, f"p{q}: [{low}, {high}], really {real}")
     p50 = lengths[len(lengths) // 2]
     check(0.85 * p50 < wall["p50"] < 1.15 * p50, f"p50 {wall['p50']}, really {p50}")
-    told, rate = f["calls_per_second"], len(lengths) / truth["seconds"]
-    check(rate / 3 < told < rate * 3, f"{told} calls a second, really {rate}")
-    lost = {cause: n for cause, n in report["losses"].items() if n}
-    check(not lost.keys() - {"began_before", "gc_began_before"}, f"{lost}")
+    check_rate(f, len(lengths) / truth["seconds"])
+    check_nothing_lost(report)
 
 
 @alone
@@ -156,12 +166,10 @@ def test_coroutines_in_windows(lab, py):
     truth, report = lab.run(lab.target(py, "budget.py", "tasks", 15), "--overhead", 2, timeout=60)
     f = named(report, "step")
     check(f["method"] == "window" and f["calls"] > 100, f"{f['method']}, {f['calls']} calls")
-    told, rate = f["calls_per_second"], truth["step"] / truth["seconds"]
-    check(rate / 3 < told < rate * 3, f"{told} calls a second, really {rate}")
+    check_rate(f, truth["step"] / truth["seconds"])
     ended, wall = f["wall_seconds"]["count"] + f["ended_unseen"], f["wall_seconds"]
     check(ended + wall["censored"] == f["calls"], f"{f['calls']} began, {ended} ended, {wall['censored']} open")
-    lost = {cause: n for cause, n in report["losses"].items() if n}
-    check(not lost.keys() - {"began_before", "gc_began_before"}, f"{lost}")
+    check_nothing_lost(report)
 
 
 @alone

@@ -102,8 +102,7 @@ static void window(struct run *run, uint64_t end_ns)
 	if (run->now - begin > run->longest_ns)
 		run->longest_ns = run->now - begin;
 	run->cut += cut;
-	cost = (struct governor_cost){
-		.probed_ns = run->now - begin, .lost_ns = lost, .over = true, .cut = cut};
+	cost = (struct governor_cost){.probed_ns = run->now - begin, .lost_ns = lost, .over = true};
 	cost.closing_ns = close_window(run);
 	governor_account(&run->governor, run->now, &cost);
 }

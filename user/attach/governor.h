@@ -43,13 +43,13 @@ void governor_init(struct governor *governor, double budget, uint64_t seed, bool
 /* When the next window is due; only if none is open. */
 uint64_t governor_due_ns(const struct governor *governor);
 struct governor_plan governor_plan(struct governor *governor, uint64_t now_ns);
+
 /* What a window, or a part of one that stays open, came to. */
 struct governor_cost {
 	uint64_t probed_ns;
 	double lost_ns;    /* in that time */
 	double closing_ns; /* lost after its end, until the probes were gone */
-	bool over;         /* it has ended ... */
-	bool cut;          /* ... before its time, for what it cost */
+	bool over;         /* it has ended */
 };
 
 void governor_account(struct governor *governor, uint64_t now_ns, const struct governor_cost *cost);

@@ -75,33 +75,26 @@ static int fill_free_slots(struct tracer *tracer)
 	return 0;
 }
 
-static int map_stats(struct tracer *tracer)
+/* What an array map has, shared with the kernel: NULL with errno set, or for munmap() of *bytes. */
+static void *share(const struct bpf_map *map, size_t *bytes)
 {
 	size_t page = sysconf(_SC_PAGESIZE);
-	size_t bytes = tracer->config.functions * sizeof(struct function_stats);
 	void *at;
 
-	tracer->stats_bytes = (bytes + page - 1) / page * page;
-	at = mmap(NULL, tracer->stats_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
-		  bpf_map__fd(tracer->skel->maps.functions), 0);
-	if (at == MAP_FAILED)
-		return -errno;
-	tracer->stats = at;
-	return 0;
+	*bytes = bpf_map__max_entries(map) * (size_t)bpf_map__value_size(map);
+	*bytes = (*bytes + page - 1) / page * page;
+	at = mmap(NULL, *bytes, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+	return at == MAP_FAILED ? NULL : at;
 }
 
-static int map_windows(struct tracer *tracer)
+static int share_maps(struct tracer *tracer)
 {
-	size_t page = sysconf(_SC_PAGESIZE);
-	size_t bytes = MAX_PROCESSES * sizeof(struct probe_window);
-	void *at;
-
-	tracer->windows_bytes = (bytes + page - 1) / page * page;
-	at = mmap(NULL, tracer->windows_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
-		  bpf_map__fd(tracer->skel->maps.windows), 0);
-	if (at == MAP_FAILED)
+	tracer->stats = share(tracer->skel->maps.functions, &tracer->stats_bytes);
+	if (!tracer->stats)
 		return -errno;
-	tracer->windows = at;
+	tracer->windows = share(tracer->skel->maps.windows, &tracer->windows_bytes);
+	if (!tracer->windows)
+		return -errno;
 	tracer->windows[WINDOW_ALWAYS].end_ns = WINDOW_OPEN_ENDED;
 	return 0;
 }
@@ -140,9 +133,7 @@ int tracer__new(const struct tracer_config *config, struct tracer **out)
 	if (!err)
 		err = fill_free_slots(tracer);
 	if (!err)
-		err = map_stats(tracer);
-	if (!err)
-		err = map_windows(tracer);
+		err = share_maps(tracer);
 	if (err)
 		goto cleanup;
 	tracer->ring =
@@ -391,12 +382,9 @@ void tracer__add_thread(struct tracer *tracer, pid_t tgid, uint64_t thread_id, u
 	bpf_map_update_elem(bpf_map__fd(tracer->skel->maps.thread_states), &key, &tstate, BPF_ANY);
 }
 
-int tracer__flush(struct tracer *tracer)
+int tracer__iterate(const struct bpf_program *program, const struct bpf_iter_attach_opts *opts)
 {
-	struct bpf_link *link =
-		bpf_program__attach_iter(tracer->looking ? tracer->skel->progs.each_task
-							 : tracer->skel->progs.each_task_unlooked,
-					 NULL);
+	struct bpf_link *link = bpf_program__attach_iter(program, opts);
 	char discard[64];
 	int fd, err = 0;
 
@@ -413,6 +401,13 @@ int tracer__flush(struct tracer *tracer)
 cleanup:
 	bpf_link__destroy(link);
 	return err;
+}
+
+int tracer__flush(struct tracer *tracer)
+{
+	return tracer__iterate(tracer->looking ? tracer->skel->progs.each_task
+					       : tracer->skel->progs.each_task_unlooked,
+			       NULL);
 }
 
 int tracer__poll(struct tracer *tracer, record_fn fn, void *arg, int timeout_ms)
@@ -448,25 +443,36 @@ void tracer__free_slot(struct tracer *tracer, uint32_t slot)
 	bpf_map_update_elem(bpf_map__fd(tracer->skel->maps.free_slots), NULL, &slot, BPF_ANY);
 }
 
-void tracer__forget_in(int fd, pid_t tgid)
+void tracer__each_of(int map, pid_t tgid, key_fn fn, void *arg)
 {
 	struct frame_key key, next;
-	bool more = !bpf_map_get_next_key(fd, NULL, &next);
+	bool more = !bpf_map_get_next_key(map, NULL, &next);
 
 	while (more) {
 		key = next;
-		more = !bpf_map_get_next_key(fd, &key, &next);
+		more = !bpf_map_get_next_key(map, &key, &next);
 		if (key.tgid == (uint32_t)tgid)
-			bpf_map_delete_elem(fd, &key);
+			fn(arg, map, &key);
 	}
+}
+
+static void forget(void *arg, int map, const struct frame_key *key)
+{
+	(void)arg;
+	bpf_map_delete_elem(map, key);
+}
+
+void tracer__forget_parked(struct tracer *tracer, pid_t tgid)
+{
+	tracer__each_of(bpf_map__fd(tracer->skel->maps.parked), tgid, forget, NULL);
+	tracer__each_of(bpf_map__fd(tracer->skel->maps.parked_below), tgid, forget, NULL);
 }
 
 void tracer__forget_process(struct tracer *tracer, pid_t tgid)
 {
 	_Static_assert(sizeof(struct gil_id) == sizeof(struct frame_key), "a pointer and a tgid");
-	tracer__forget_in(bpf_map__fd(tracer->skel->maps.gils), tgid);
-	tracer__forget_in(bpf_map__fd(tracer->skel->maps.parked), tgid);
-	tracer__forget_in(bpf_map__fd(tracer->skel->maps.parked_below), tgid);
+	tracer__each_of(bpf_map__fd(tracer->skel->maps.gils), tgid, forget, NULL);
+	tracer__forget_parked(tracer, tgid);
 }
 
 void tracer__gils(struct tracer *tracer, pid_t tgid, uint64_t now_ns, gil_fn fn, void *arg)

@@ -38,7 +38,15 @@ struct tracer {
 /* The path of a build's open file: right in any mount namespace, and for a deleted one. */
 void tracer__path_of(const struct build *build, char path[BUILD_FD_PATH]);
 
-/* Delete what a map, whose keys are a struct frame_key or like one, has of a process. */
-void tracer__forget_in(int fd, pid_t tgid);
+/* Run a program over what its iterator goes through (opts NULL: all).  0 or a negative errno. */
+int tracer__iterate(const struct bpf_program *program, const struct bpf_iter_attach_opts *opts);
+
+/* Of a map whose keys are a struct frame_key or like one: each key of a process, which `fn` may
+ * delete. */
+typedef void (*key_fn)(void *arg, int map, const struct frame_key *key);
+void tracer__each_of(int map, pid_t tgid, key_fn fn, void *arg);
+
+/* The stacks of its greenlets that are switched out. */
+void tracer__forget_parked(struct tracer *tracer, pid_t tgid);
 
 #endif

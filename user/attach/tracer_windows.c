@@ -2,9 +2,6 @@
 /* Probe windows: call probes that come on for a stretch and go. */
 #include "tracer_internal.h"
 
-#include <errno.h>
-#include <unistd.h>
-
 #include "clock.h"
 
 /* The kernel side reads these while we write: `end_ns` last, and what is over stays over. */
@@ -53,54 +50,35 @@ void tracer__end_window(struct tracer *tracer, size_t index, pid_t tgid, uint32_
 	probe_set_remove(&tracer->probes, (struct probe_key){index, tgid, PROBES_CALLS});
 }
 
-/* Have end_window() run over the process's threads. */
-static void end_in_threads(struct tracer *tracer, pid_t tgid, uint32_t slot)
-{
-	union bpf_iter_link_info info = {.task.pid = (uint32_t)tgid};
-	LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info, .link_info_len = sizeof(info));
-	struct bpf_link *link;
-	char discard[64];
-	int fd;
+struct ending {
+	censored_fn fn;
+	void *arg;
+};
 
-	tracer->skel->data->ending_slot = slot;
-	link = bpf_program__attach_iter(tracer->skel->progs.end_window, &opts);
-	if (!link)
-		return;
-	fd = bpf_iter_create(bpf_link__fd(link));
-	if (fd >= 0) {
-		while (read(fd, discard, sizeof(discard)) > 0)
-			;
-		close(fd);
-	}
-	bpf_link__destroy(link);
-}
-
-/* The same of calls of generators that are suspended. */
-static void end_suspended(struct tracer *tracer, pid_t tgid, censored_fn fn, void *arg)
+/* A call of a generator that is suspended. */
+static void end_suspended(void *arg, int map, const struct frame_key *key)
 {
-	int map = bpf_map__fd(tracer->skel->maps.generators);
-	struct frame_key key, next;
+	const struct ending *ending = arg;
 	struct generator generator;
-	bool more = !bpf_map_get_next_key(map, NULL, &next);
 
-	while (more) {
-		key = next;
-		more = !bpf_map_get_next_key(map, &key, &next);
-		if (key.tgid != (uint32_t)tgid || bpf_map_lookup_elem(map, &key, &generator))
-			continue;
-		if (generator.function != NO_FUNCTION)
-			fn(arg, tgid, generator.function, generator.wall_ns);
-		bpf_map_delete_elem(map, &key);
-	}
+	if (bpf_map_lookup_elem(map, key, &generator))
+		return;
+	if (generator.function != NO_FUNCTION)
+		ending->fn(ending->arg, (pid_t)key->tgid, generator.function, generator.wall_ns);
+	bpf_map_delete_elem(map, key);
 }
 
 void tracer__settle_window(struct tracer *tracer, pid_t tgid, uint32_t slot, censored_fn fn,
 			   void *arg)
 {
-	end_in_threads(tracer, tgid, slot);
-	end_suspended(tracer, tgid, fn, arg);
-	tracer__forget_in(bpf_map__fd(tracer->skel->maps.parked), tgid);
-	tracer__forget_in(bpf_map__fd(tracer->skel->maps.parked_below), tgid);
+	union bpf_iter_link_info info = {.task.pid = (uint32_t)tgid};
+	LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info, .link_info_len = sizeof(info));
+	struct ending ending = {fn, arg};
+
+	tracer->skel->data->ending_slot = slot;
+	tracer__iterate(tracer->skel->progs.end_window, &opts);
+	tracer__each_of(bpf_map__fd(tracer->skel->maps.generators), tgid, end_suspended, &ending);
+	tracer__forget_parked(tracer, tgid);
 }
 
 struct probe_window tracer__window(const struct tracer *tracer, uint32_t slot)

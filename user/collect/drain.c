@@ -24,14 +24,8 @@ static uint64_t gained(const __u64 *now, __u64 *before)
 	return gain;
 }
 
-/* How a process's calls are taken up. */
-struct take {
-	bool grouped; /* by group of windows, too */
-	uint32_t group;
-};
-
 static void drain_histogram(struct function_stats *stats, struct function_stats *before,
-			    struct function_total *function, struct take take)
+			    struct function_total *function, const struct probing *probing)
 {
 	struct histogram *wall = &function->wall;
 	struct tail_history *history = function->history;
@@ -45,8 +39,8 @@ static void drain_histogram(struct function_stats *stats, struct function_stats 
 		before->buckets[i] = value;
 		wall->buckets[i] += gain;
 		wall->count += gain;
-		if (take.grouped)
-			windowed_count(function, take.group, i, false, gain);
+		if (probing->governed)
+			windowed_count(function, probing->group, i, false, gain);
 		if (!history)
 			continue;
 		history->newer[i] += gain;
@@ -89,7 +83,7 @@ static void drain_holds(struct function_stats *stats, struct function_stats *bef
 }
 
 static void drain_calls(struct function_stats *stats, struct function_stats *before,
-			struct function_total *function, struct take take)
+			struct function_total *function, const struct probing *probing)
 {
 	struct call_counts *window = &function->window;
 	uint64_t calls, exits, unseen;
@@ -100,7 +94,7 @@ static void drain_calls(struct function_stats *stats, struct function_stats *bef
 	exits = gained(&stats->exits, &before->exits);
 	unseen = gained(&stats->ended_unseen, &before->ended_unseen);
 	judged(function, exits, stats->tail_from_ns);
-	drain_histogram(stats, before, function, take);
+	drain_histogram(stats, before, function, probing);
 	window->exceptions += gained(&stats->exceptions, &before->exceptions);
 	window->began_before += gained(&stats->began_before, &before->began_before);
 	window->self_ns += gained(&stats->self_ns, &before->self_ns);
@@ -115,8 +109,8 @@ static void drain_calls(struct function_stats *stats, struct function_stats *bef
 	window->ended_unseen += unseen;
 	function->begun += calls;
 	function->over += exits + unseen;
-	if (take.grouped)
-		windowed_began(function, take.group, calls);
+	if (probing->governed)
+		windowed_began(function, probing->group, calls);
 }
 
 /* Of a window that was cut: nothing is said of these calls but that they are over. */
@@ -138,13 +132,12 @@ void collector__drain_slot(struct collector *collector, uint32_t index)
 	struct function_stats *stats = &collector->stats[index];
 	struct slot *slot = &collector->slots[index];
 	const struct probing *probing = &slot->process->probing;
-	struct take take = {.grouped = probing->governed, .group = probing->group};
 
 	drain_holds(stats, slot->before, slot->function);
 	if (probing->dropped)
 		drop_calls(stats, slot->before, slot->function);
 	else if (!probing->apart)
-		drain_calls(stats, slot->before, slot->function, take);
+		drain_calls(stats, slot->before, slot->function, probing);
 }
 
 /*

@@ -240,8 +240,7 @@ static int add_functions(struct profile *profile, const struct process_total *to
 		memcpy(out->wait_ns, f->window.wait_ns, sizeof(out->wait_ns));
 		out->wall = f->wall;
 		out->wall.sum_ns = never_negative(f->wall.sum_ns);
-		if (windowed_profile(out, f, total))
-			return -1;
+		windowed_profile(out, f, total);
 		memcpy(out->stack_ns, f->stack.ns, sizeof(out->stack_ns));
 		out->stack_inclusive_ns = f->stack.inclusive_ns;
 		out->stack_exclusive_ns = f->stack.exclusive_ns;

@@ -87,26 +87,22 @@ void windowed_move(struct function_total *to, struct function_total *from)
 	}
 }
 
-int windowed_profile(struct profile_function *out, struct function_total *function,
-		     const struct process_total *total)
+void windowed_profile(struct profile_function *out, struct function_total *function,
+		      const struct process_total *total)
 {
 	out->wall.censored =
 		function->begun > function->over ? function->begun - function->over : 0;
 	if (!total->probing.governed)
-		return 0;
+		return;
 	if (!total->probed_since_ns && !total->probing.apart)
-		function->over =
-			function->begun; /* greenlets' calls: how long they took is not known */
-	if (function->censored) {
+		/* greenlets' calls: how long they took is not known */
+		function->over = function->begun;
+	if (function->censored)
 		out->wall.censored += function->censored->count;
-		out->censored = malloc(sizeof(*out->censored));
-		if (!out->censored)
-			return -1;
-		*out->censored = *function->censored;
-	}
+	out->censored = function->censored;
 	out->groups = function->groups;
+	function->censored = NULL;
 	function->groups = NULL;
-	return 0;
 }
 
 void windowed_add_ns(struct process_total *total, uint64_t ns)

@@ -19,8 +19,8 @@ void windowed_forget(struct function_total *function);
 void windowed_reset(struct probing *probing);
 /* What was counted for `from` is `to`'s. */
 void windowed_move(struct function_total *to, struct function_total *from);
-/* Fills in the profile, which owns it then.  0 or -1 without memory. */
-int windowed_profile(struct profile_function *out, struct function_total *function,
-		     const struct process_total *total);
+/* Moves what was counted into the profile. */
+void windowed_profile(struct profile_function *out, struct function_total *function,
+		      const struct process_total *total);
 
 #endif

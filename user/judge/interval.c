@@ -18,8 +18,6 @@
 /* What a probed process is left with at the least: more is not believed of an estimate. */
 #define LEAST_LEFT 0.02
 
-const double interval_quantiles[INTERVAL_QUANTILES] = {0.50, 0.90, 0.95, 0.99};
-
 /* All groups, bucket by bucket. */
 struct groups {
 	struct histogram ended[WINDOW_GROUPS], open[WINDOW_GROUPS];
@@ -103,8 +101,8 @@ static struct interval interval_of(double *draws, double whole, double wider, do
 	return interval;
 }
 
-static void draw(const struct groups *groups, uint64_t *random,
-		 double *quantiles[INTERVAL_QUANTILES], double *rate)
+static void draw(const struct groups *groups, uint64_t *random, double *quantiles[TOLD_QUANTILES],
+		 double *rate)
 {
 	/* (not clamped to what was seen) */
 	struct histogram ended = {.sum_ns = 1}, open = {.sum_ns = 1};
@@ -119,8 +117,8 @@ static void draw(const struct groups *groups, uint64_t *random,
 		seconds += groups->seconds[g];
 	}
 	*rate = seconds > 0 ? calls / seconds : 0;
-	for (int k = 0; k < INTERVAL_QUANTILES; k++) {
-		double ns = histogram_censored_quantile_ns(&ended, &open, interval_quantiles[k]);
+	for (int k = 0; k < TOLD_QUANTILES; k++) {
+		double ns = histogram_censored_quantile_ns(&ended, &open, told_quantiles[k].q);
 
 		*quantiles[k] = isnan(ns) ? INFINITY : ns; /* none was seen to end */
 	}
@@ -168,14 +166,14 @@ static double watched_ns(const struct profile_function *function)
 static void draw_all(const struct groups *groups, const struct profile_function *function,
 		     const struct profile_process *process, struct intervals *out)
 {
-	double quantiles[INTERVAL_QUANTILES][DRAWS], rates[DRAWS];
+	double quantiles[TOLD_QUANTILES][DRAWS], rates[DRAWS];
 	double wider = widening(groups->count), calls = 0, seconds = 0;
 	uint64_t random = 1;
 
 	for (int i = 0; i < DRAWS; i++) {
-		double *to[INTERVAL_QUANTILES];
+		double *to[TOLD_QUANTILES];
 
-		for (int k = 0; k < INTERVAL_QUANTILES; k++)
+		for (int k = 0; k < TOLD_QUANTILES; k++)
 			to[k] = &quantiles[k][i];
 		draw(groups, &random, to, &rates[i]);
 	}
@@ -183,8 +181,8 @@ static void draw_all(const struct groups *groups, const struct profile_function 
 		calls += groups->calls[groups->of[i]];
 		seconds += groups->seconds[groups->of[i]];
 	}
-	for (int k = 0; k < INTERVAL_QUANTILES; k++) {
-		double q = interval_quantiles[k];
+	for (int k = 0; k < TOLD_QUANTILES; k++) {
+		double q = told_quantiles[k].q;
 
 		out->quantiles[k] = interval_of(quantiles[k], function_quantile_ns(function, q),
 						wider, watched_ns(function));

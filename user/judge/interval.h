@@ -6,24 +6,21 @@
 #include <stdbool.h>
 
 #include "../profile.h"
+#include "quantile.h"
 
 struct interval {
 	double low, high; /* INFINITY: beyond what was watched */
 };
 
-#define INTERVAL_QUANTILES 4
-
 /*
- * 95 % intervals; of the quantiles 0.5, 0.9, 0.95 and 0.99 in ns, and of calls a second: the latter
+ * 95 % intervals; of told_quantiles[] in ns, and of calls a second: the latter
  * from what it would be if what the probes took was idle time, to what it is if that held up all
  * else, and a hit costs a fifth more than was measured.
  */
 struct intervals {
-	struct interval quantiles[INTERVAL_QUANTILES];
+	struct interval quantiles[TOLD_QUANTILES];
 	struct interval calls_per_second;
 };
-
-extern const double interval_quantiles[INTERVAL_QUANTILES];
 
 /*
  * From how much the groups of probe windows differ: they are drawn anew, with replacement, many

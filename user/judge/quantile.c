@@ -4,6 +4,13 @@
 
 #include <math.h>
 
+const struct told_quantile told_quantiles[TOLD_QUANTILES] = {
+	{0.50, "p50", "p50_interval"},
+	{0.90, "p90", "p90_interval"},
+	{0.95, "p95", "p95_interval"},
+	{0.99, "p99", "p99_interval"},
+};
+
 static double clamp(const struct histogram *h, double ns)
 {
 	if (h->max_ns && ns > (double)h->max_ns)

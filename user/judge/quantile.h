@@ -5,6 +5,14 @@
 
 #include "../profile.h"
 
+/* Those that reports tell, and what they call them. */
+#define TOLD_QUANTILES 4
+struct told_quantile {
+	double q;
+	const char *name, *interval;
+};
+extern const struct told_quantile told_quantiles[TOLD_QUANTILES];
+
 /*
  * The quantile `q` (0 to 1) in nanoseconds, interpolated logarithmically inside
  * its bucket and never outside [min_ns, max_ns] where these are known, so that

@@ -269,12 +269,10 @@ static json_t *interval_json(struct json_builder *b, struct interval interval, d
 static json_t *wall_json(struct json_builder *b, const struct profile_function *f,
 			 const struct intervals *intervals)
 {
-	static const char *const keys[INTERVAL_QUANTILES] = {"p50_interval", "p90_interval",
-							     "p95_interval", "p99_interval"};
 	json_t *object = json_histogram(b, &f->wall, f->censored);
 
-	for (int k = 0; k < INTERVAL_QUANTILES; k++)
-		json_put(b, object, keys[k],
+	for (int k = 0; k < TOLD_QUANTILES; k++)
+		json_put(b, object, told_quantiles[k].interval,
 			 intervals ? interval_json(b, intervals->quantiles[k], 1e9) : json_null());
 	return object;
 }

@@ -79,20 +79,16 @@ static json_t *buckets(struct json_builder *b, const struct histogram *histogram
 json_t *json_histogram(struct json_builder *b, const struct histogram *histogram,
 		       const struct histogram *censored)
 {
-	static const struct {
-		const char *key;
-		double q;
-	} quantiles[] = {{"p50", 0.50}, {"p90", 0.90}, {"p95", 0.95}, {"p99", 0.99}};
 	json_t *object = json_object();
 	bool empty = !histogram->count;
 
 	json_put(b, object, "sum", json_seconds((double)histogram->sum_ns));
 	json_put(b, object, "min", empty ? json_null() : json_seconds((double)histogram->min_ns));
 	json_put(b, object, "max", empty ? json_null() : json_seconds((double)histogram->max_ns));
-	for (size_t i = 0; i < sizeof(quantiles) / sizeof(quantiles[0]); i++)
-		json_put(b, object, quantiles[i].key,
+	for (int k = 0; k < TOLD_QUANTILES; k++)
+		json_put(b, object, told_quantiles[k].name,
 			 json_seconds(histogram_censored_quantile_ns(histogram, censored,
-								     quantiles[i].q)));
+								     told_quantiles[k].q)));
 	json_put(b, object, "censored", json_count(histogram->censored));
 	json_put(b, object, "count", json_count(histogram->count));
 	json_put(b, object, "buckets", buckets(b, histogram));
