@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* Taking processes in and letting them go. */
-#include "session.h"
+#include "session_internal.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -33,80 +33,6 @@ static void seed_thread(void *arg, uint64_t thread_id, uint64_t tstate)
 	const struct seeding *seeding = arg;
 
 	tracer__add_thread(seeding->session->tracer, seeding->tgid, thread_id, tstate);
-}
-
-/*
- * Which process a link for `tgid` is of, 0: of all.  Where nobody else runs this build (without
- * call probes nobody has looked), one link for all processes harms nobody and has forked
- * children probed from their first instruction.
- */
-static pid_t linked_tgid(struct session *session, size_t index, pid_t tgid)
-{
-	if (session->options->calls && !session->windows && !session->everything &&
-	    !session->strangers[index])
-		session->shared[index] = 1;
-	return session->everything || session->shared[index] ? 0 : tgid;
-}
-
-/* What is remembered for the report. */
-static void note_error(struct session *session, int err)
-{
-	if (!session->error && err != -ESRCH)
-		session->error = err;
-}
-
-/*
- * Have its calls probed in windows: fills in its entry, for the kernel side.  `soon`: it is worth a
- * look at once.
- */
-static void probe_in_windows(struct session *session, size_t index, pid_t tgid, bool soon,
-			     struct process_entry *entry)
-{
-	int64_t slot = windows__add(session->windows, tgid, index, soon);
-
-	entry->window = slot < 0 ? WINDOW_NEVER : (uint32_t)slot;
-	if (slot < 0)
-		note_error(session, (int)slot);
-	else
-		entry->flags |= PROCESS_CALLS;
-	collector__governed(session->collector, tgid, slot >= 0);
-}
-
-/* Put the call probes in.  0, or a negative errno that is remembered for the report. */
-static int probe(struct session *session, size_t index, pid_t tgid)
-{
-	const struct build *build = builds__get(session->builds, index);
-	int err;
-
-	err = tracer__probe(session->tracer, index, build, linked_tgid(session, index, tgid));
-	if (!err)
-		collector__probed(session->collector, tgid, true, monotonic_ns());
-	else
-		note_error(session, err);
-	return err;
-}
-
-void session_stranger(struct session *session, const struct process *process)
-{
-	size_t index = process->build;
-	const struct build *build = builds__get(session->builds, index);
-	const pid_t *tgids;
-	size_t count;
-
-	session->strangers[index]++;
-	if (!session->shared[index])
-		return;
-	/* from now on each wanted process has a link of its own; a hit of both counts once */
-	session->shared[index] = 0;
-	tgids = collector__tgids(session->collector, index, &count);
-	for (size_t i = 0; i < count; i++)
-		tracer__probe(session->tracer, index, build, tgids[i]);
-	free((void *)tgids);
-	tgids = collector__living_tgids(session->collector, index, &count);
-	for (size_t i = 0; i < count && build->gc_site_count; i++)
-		tracer__probe_gc(session->tracer, index, build, tgids[i]);
-	tracer__unprobe(session->tracer, index, 0);
-	free((void *)tgids);
 }
 
 /* False if that was often enough, or there is no memory for it. */
@@ -165,8 +91,9 @@ static void see_gc(struct session *session, const struct process *process, struc
 	later.gc = true;
 	tracer__unwatch_gc(session->tracer, process->tgid);
 	if (build->gc_site_count) {
-		err = tracer__probe_gc(session->tracer, process->build, build,
-				       linked_tgid(session, process->build, process->tgid));
+		err = tracer__probe_gc(
+			session->tracer, process->build, build,
+			session__linked_tgid(session, process->build, process->tgid));
 		if (err)
 			snprintf(reason, sizeof(reason), "its tracepoints cannot be probed: %s",
 				 strerror(-err));
@@ -250,9 +177,6 @@ int session_take(struct session *session, const struct process *process)
 	    tracer__probed(session->tracer, process->build, process->tgid))
 		entry.flags |= PROCESS_CALLS;
 	err = collector__add_process(session->collector, &taken, entry.since);
-	if (!err && calls && session->windows)
-		probe_in_windows(session, process->build, process->tgid,
-				 !session->started || session->options->child, &entry);
 	if (!err)
 		err = tracer__add_process(session->tracer, process->tgid, &entry);
 	if (err)
@@ -263,12 +187,11 @@ int session_take(struct session *session, const struct process *process)
 				&seeding);
 	taken.runtime = entry.runtime;
 	see_gc(session, &taken, (struct later){0});
-	if (entry.window != WINDOW_ALWAYS)
+	if (calls)
+		session__probe(session, process->build, process->tgid,
+			       !session->started || session->options->child);
+	if (session->windows)
 		windows__step(session->windows); /* the first opens now: a command is held for it */
-	if (!calls || session->windows || probe(session, process->build, process->tgid))
-		return 0;
-	entry.flags |= PROCESS_CALLS;
-	tracer__update_process(session->tracer, process->tgid, &entry);
 	return 0;
 }
 
@@ -441,7 +364,7 @@ void session_look_again(struct session *session)
 
 uint64_t session_due_ns(const struct session *session)
 {
-	uint64_t due = UINT64_MAX;
+	uint64_t due = session->windows ? windows__due_ns(session->windows) : UINT64_MAX;
 
 	for (size_t i = 0; i < session->later_count; i++)
 		if (session->later[i].due_ns < due)
@@ -493,16 +416,6 @@ static void inherit_doubt(struct session *session, struct process *child)
 	child->runtime = 0;
 }
 
-static void probe_child_in_windows(struct session *session, size_t index, pid_t tgid)
-{
-	struct process_entry entry;
-
-	if (!tracer__has_process(session->tracer, tgid, &entry))
-		return;
-	probe_in_windows(session, index, tgid, false, &entry);
-	tracer__update_process(session->tracer, tgid, &entry);
-}
-
 /* The kernel side has taken the child in already, as a copy of its parent. */
 static void on_fork(struct session *session, const struct record_task *record)
 {
@@ -538,10 +451,8 @@ static void on_fork(struct session *session, const struct record_task *record)
 	build = builds__get(session->builds, process.build);
 	if (process.calls_refused)
 		refuse_calls(session, &process);
-	else if (build->method != CALLS_NONE && session->windows)
-		probe_child_in_windows(session, process.build, record->tgid);
 	else if (build->method != CALLS_NONE)
-		probe(session, process.build, record->tgid);
+		session__probe(session, process.build, record->tgid, false);
 }
 
 static void on_first_hit(struct session *session, const struct record_task *record)

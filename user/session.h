@@ -55,7 +55,7 @@ void session_lifecycle(void *arg, const struct record_task *record);
 
 /* Look again at processes that were about to become Python. */
 void session_look_again(struct session *session);
-/* When the first of those is due; UINT64_MAX: there is none. */
+/* When the first of those, or a probe window, is due; UINT64_MAX: there is none. */
 uint64_t session_due_ns(const struct session *session);
 
 enum considered {

@@ -400,8 +400,6 @@ static int sleep_ms(const struct run *run, uint64_t now)
 {
 	uint64_t due = session_due_ns(&run->session), end = now + POLL_MS * 1000000ull;
 
-	if (run->session.windows && windows__due_ns(run->session.windows) < due)
-		due = windows__due_ns(run->session.windows);
 	if (end < due)
 		due = end;
 	end = run->attached_ns + run->options->duration * 1e9;
