@@ -423,13 +423,38 @@ __noinline int thread_forget(struct thread *t)
 	return 0;
 }
 
-/* It is a thread of this process (NULL: of none that is in the table). */
-static __always_inline void thread_is_of(struct thread *t, const struct process_entry *p)
+#define TASK_INT(task, field)                                                                      \
+	(bpf_core_field_size((task)->field) == sizeof(u8)                                          \
+		 ? ((const struct task_struct___bytes *)(task))->field                             \
+		 : (task)->field)
+
+/*
+ * It is traced from here on.  It may run, and have run, already: no state can be made at a switch
+ * for which the kernel has no memory at hand, as for a new thread's first, and one that does not
+ * wait comes by no other.  All that it ran is told of one that began when its process was traced
+ * (to the kernel's last tick); what others ran before is not ours to tell.
+ */
+static __always_inline void thread_comes(struct task_struct *task, struct thread *t,
+					 u64 traced_since)
 {
+	if (task->start_time >= traced_since)
+		t->oncpu_ns = task->se.sum_exec_runtime;
+	if (TASK_INT(task, on_cpu))
+		t->in_ns = bpf_ktime_get_ns();
+}
+
+/* It is a thread of this process (NULL: of none that is in the table). */
+static __always_inline void thread_is_of(struct task_struct *task, struct thread *t,
+					 const struct process_entry *p)
+{
+	bool was_traced = t->flags & PROCESS_TRACED;
+
 	thread_forget(t);
 	t->flags = p ? p->flags : 0;
 	t->window_slot = p ? p->window : WINDOW_NEVER;
 	t->taken_in = p ? p->since : 0;
+	if (!was_traced && t->flags & PROCESS_TRACED)
+		thread_comes(task, t, t->taken_in);
 }
 
 /* A record of this kind to be filled in and submitted, zeros but for these; NULL: the ring is full.

@@ -84,7 +84,7 @@ int gc_site(struct pt_regs *ctx)
 {
 	u64 now = bpf_ktime_get_ns(), cookie = bpf_get_attach_cookie(ctx);
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct thread *t = traced_thread(task, now);
+	struct thread *t = traced_thread(task, false);
 	struct gc_pause *pause;
 
 	if (!t)
@@ -144,7 +144,7 @@ int gc_written(struct bpf_perf_event_data *ctx)
 {
 	u64 now = bpf_ktime_get_ns(), address = ctx->addr;
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct thread *t = traced_thread(task, now);
+	struct thread *t = traced_thread(task, false);
 	u8 counts[GC_GENERATIONS + 1] = {};
 	const struct gc_flag *where;
 	const struct py_layout *l;

@@ -76,7 +76,7 @@ __noinline int thread_refresh(struct thread *t, u32 tgid, u64 cookie, u64 ip, u6
 		process_admit(tgid, build, runtime, now);
 		p = bpf_map_lookup_elem(&processes, &tgid);
 	}
-	thread_is_of(t, p);
+	thread_is_of(bpf_get_current_task_btf(), t, p);
 	if (p && !p->runtime) {
 		if (!(p->flags & PROCESS_CALLS))
 			return 0; /* userspace does not believe its layout */

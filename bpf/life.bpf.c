@@ -39,7 +39,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 	if (!p || !(p->flags & PROCESS_FOLLOW))
 		return 0;
 	copy = *p;
-	copy.since = bpf_ktime_get_ns();
+	copy.since = child->start_time;   /* it, too, began when it was traced */
 	if (copy.window != WINDOW_ALWAYS) /* its own comes */
 		copy.window = WINDOW_NEVER;
 	if (bpf_map_update_elem(&processes, &to, &copy, BPF_ANY)) {
@@ -107,15 +107,21 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	struct thread *t = bpf_task_storage_get(&threads, task, NULL, 0);
 	u32 tgid = task->tgid;
 	struct process_entry *p = bpf_map_lookup_elem(&processes, &tgid);
+	/*
+	 * Of threads that end together the last to be counted out may come here first: its process
+	 * is gone for the others.
+	 */
+	bool traced = p ? p->flags & PROCESS_TRACED : t && t->flags & PROCESS_TRACED;
 	u64 ran = 0;
 
-	if (t) {
+	if (!t && p && traced && task->start_time >= p->since) {
+		/* from begin to end at no switch for which a state could be made */
+		task_tell(RECORD_THREAD_EXIT, tgid, task->pid, NULL, 0, task->se.sum_exec_runtime);
+	} else if (t) {
 		/*
 		 * Others have a state too: where they hit a link meant for all of a build, or were
 		 * traced until they became another program.
 		 */
-		bool traced = p && p->flags & PROCESS_TRACED;
-
 		if (traced) {
 			switch_in_missed(task, t);
 			gathered_tell(t);

@@ -42,7 +42,7 @@ static __always_inline struct thread *traced_thread(struct task_struct *task, bo
 			return NULL;
 		}
 	}
-	thread_is_of(t, p);
+	thread_is_of(task, t, p);
 	if (p && t->runtime != p->runtime) { /* (0: userspace does not believe its layout) */
 		t->runtime = p->runtime;
 		t->build = p->build;
@@ -51,17 +51,6 @@ static __always_inline struct thread *traced_thread(struct task_struct *task, bo
 	}
 	return t->flags & PROCESS_TRACED ? t : NULL;
 }
-
-/* Linux 7 has bytes where int was: include/linux/sched.h. */
-struct task_struct___bytes {
-	u8 on_cpu;
-	u8 on_rq;
-} __attribute__((preserve_access_index));
-
-#define TASK_INT(task, field)                                                                      \
-	(bpf_core_field_size((task)->field) == sizeof(u8)                                          \
-		 ? ((const struct task_struct___bytes *)(task))->field                             \
-		 : (task)->field)
 
 #define TASK_HALTED 0xc /* __TASK_STOPPED, __TASK_TRACED: include/linux/sched.h */
 
@@ -367,23 +356,24 @@ static __always_inline int visit(struct task_struct *task, bool look)
 {
 	struct thread *t;
 	u64 now, since;
+	bool known;
 
 	if (!task || (task->flags & PF_KTHREAD))
 		return 0;
 	now = bpf_ktime_get_ns();
 	t = bpf_task_storage_get(&threads, task, NULL, 0);
-	if (!t) {
-		t = traced_thread(task, false);
-		if (!t)
-			return 0;
-		t->off_function = t->waker = NO_FUNCTION;
-		thread_seed(task, t, now, look);
-		return 0;
-	}
-	gathered_tell(t);
+	known = t && t->flags & PROCESS_TRACED;
+	if (known)
+		gathered_tell(t);
 	t = traced_thread(task, false);
 	if (!t)
 		return 0;
+	if (!known) {
+		t->off_function = t->waker = NO_FUNCTION;
+		thread_seed(task, t, now, look);
+		oncpu_tell(task, t, now);
+		return 0;
+	}
 	gc_tell_open(task, now);
 	since = t->in_ns;
 	if (since && __sync_val_compare_and_swap(&t->in_ns, since, now) == since)

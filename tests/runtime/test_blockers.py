@@ -440,6 +440,15 @@ def test_native_function(lab, py):
     check(re.fullmatch(named, diagnosis["summary"]), f"the verdict: {diagnosis['summary']}")
 
 
+@over(*MAIN)
+def test_threads_that_never_wait(lab, py):
+    """What they ran is told of threads that run from their begin to their end, also with others."""
+    _, result, report = blocked(lab, py, "never_wait")
+    ran = sum(t["oncpu_seconds"] for t in report["threads"])
+    own = result["ran"]
+    check(near(ran, own, 0.03), f"{ran:.4f} s on CPUs, {own:.4f} s by the kernel's account")
+
+
 @over("debian-3.13")
 def test_no_samples(lab, py):
     """--samples 0: what ran has no stack, and that is said."""

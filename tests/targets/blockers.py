@@ -8,6 +8,7 @@ The result is what the threads did: how often, for how long.
 import collections
 import functools
 import itertools
+import os
 import queue
 import sys
 import threading
@@ -283,6 +284,29 @@ def native_symbol():
     run(sums_up)
 
 
+def computes():
+    import zlib
+
+    data = bytes(range(256)) * 4000
+    end = time.monotonic() + 0.05
+    while time.monotonic() < end:
+        zlib.crc32(data)
+
+
+def never_wait():
+    """Threads that only compute, from their begin to their end: that of their process, for some."""
+    began = os.times()
+    for _ in range(16):
+        child = os.fork()
+        if not child:
+            run(computes)
+            os._exit(0)
+        os.waitpid(child, 0)
+    for _ in range(8):
+        run(computes, computes)
+    told["ran"] = sum(os.times()[:4]) - sum(began[:4])
+
+
 def makes_code():
     """Functions that C calls and that are soon gone, and junk where they were."""
     while going_on():
@@ -406,6 +430,7 @@ SECTIONS = {
     "deep": deep,
     "native": native,
     "native_symbol": native_symbol,
+    "never_wait": never_wait,
     "short_lived": short_lived,
     "made_anew": made_anew,
     "touching": touching,

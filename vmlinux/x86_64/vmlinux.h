@@ -185,6 +185,7 @@ struct thread_struct {
 };
 
 struct sched_entity {
+	u64 sum_exec_runtime;
 	unsigned char sched_delayed; /* since 6.12 */
 };
 
@@ -196,6 +197,7 @@ struct task_struct {
 	struct sched_entity se;
 	int pid;
 	int tgid;
+	u64 start_time;
 	unsigned int in_iowait : 1;
 	struct task_struct *real_parent;
 	struct list_head children;
@@ -206,6 +208,12 @@ struct task_struct {
 	struct files_struct *files;
 	struct signal_struct *signal;
 	struct thread_struct thread;
+};
+
+/* Linux 7 has bytes where int was: include/linux/sched.h. */
+struct task_struct___bytes {
+	u8 on_cpu;
+	u8 on_rq;
 };
 
 struct linux_binprm;

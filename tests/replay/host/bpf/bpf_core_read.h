@@ -8,4 +8,6 @@
 #define CORE_READ_PICK(_1, _2, _3, pick, ...) pick
 #define BPF_CORE_READ(...) CORE_READ_PICK(__VA_ARGS__, CORE_READ3, CORE_READ2, )(__VA_ARGS__)
 
+#define bpf_core_field_size(field) sizeof(field)
+
 #endif
