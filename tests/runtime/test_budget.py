@@ -53,6 +53,13 @@ def named(report, name):
     return found[0]
 
 
+def in_windows(lab, py, section, seconds):
+    """Traced to a second before its end: calls that a process leaves open as it ends are a loss."""
+    # (a sample may come while 3.11 links a frame)
+    args = "--overhead", 2, "--samples", 0, "-d", seconds - 1
+    return lab.run(lab.target(py, "budget.py", section, seconds), *args, timeout=60)
+
+
 def check_nothing_lost(report):
     """But what had begun before a window, which is no loss."""
     lost = {cause: n for cause, n in report["losses"].items() if n}
@@ -140,8 +147,7 @@ def test_who_fits_the_budget_is_exact(lab, py):
 @over("debian-3.9", "debian-3.11", "debian-3.13")
 def test_estimates_from_windows(lab, py):
     """Of calls that were seen for a part of the time, against the target's own clock."""
-    args = "--overhead", 2, "--samples", 0  # (a sample may come while 3.11 links a frame)
-    truth, report = lab.run(lab.target(py, "budget.py", "mixed", 20), *args, timeout=60)
+    truth, report = in_windows(lab, py, "mixed", 20)
     lengths = sorted(truth["lengths"])
     f = named(report, "request")
     process, wall = report["processes"][0], f["wall_seconds"]
@@ -164,8 +170,7 @@ def test_estimates_from_windows(lab, py):
 @over("debian-3.11", "debian-3.13")
 def test_coroutines_in_windows(lab, py):
     """Which are suspended when windows begin and end."""
-    args = "--overhead", 2, "--samples", 0
-    truth, report = lab.run(lab.target(py, "budget.py", "tasks", 15), *args, timeout=60)
+    truth, report = in_windows(lab, py, "tasks", 15)
     f = named(report, "step")
     check(f["method"] == "window" and f["calls"] > 100, f"{f['method']}, {f['calls']} calls")
     check_rate(f, truth["step"] / truth["seconds"])
