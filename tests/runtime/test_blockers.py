@@ -87,7 +87,7 @@ def waits_by_holders(result):
 @over("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.15", "pyenv-3.12")
 def test_who_holds_the_gil_longest(lab, py):
     """Of two that take turns of 5 and of 20 ms, against the clocks of who waits and who holds it."""
-    target = lab.target(py, "blockers.py", "turns", 2, prefix=PREFERRED)
+    target = lab.target(py, "blockers.py", "turns", 4, prefix=PREFERRED)
     result, report = lab.run(target, "--overhead", "0")
     told, longest, certain = collections.Counter(), collections.Counter(), 0
     for g in report["gil"]:

@@ -151,7 +151,9 @@ def test_embedded_in_a_c_program(lab, py):
 @over("debian-3.11", "debian-3.13", "pyenv-3.12")
 def test_other_namespaces(lab, py):
     """A pid and a mount namespace of its own, as in a container."""
-    prefix = ["unshare", "--pid", "--mount", "--fork", "--kill-child", "--mount-proc"]
+    # propagation: a root that is no mount, as in a chroot, has none to change
+    prefix = ["unshare", "--pid", "--mount", "--propagation", "unchanged"]
+    prefix += ["--fork", "--kill-child", "--mount-proc"]
     target = lab.target(py, "greedy.py", CALLS, prefix=prefix)
     check(target.own_pid == 1, f"it is process {target.own_pid} in its namespace, not 1")
     (target.tgid,) = children_of(target.pid)
