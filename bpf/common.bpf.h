@@ -451,6 +451,8 @@ static __always_inline void thread_is_of(struct task_struct *task, struct thread
 
 	thread_forget(t);
 	t->flags = p ? p->flags : 0;
+	if (!was_traced && task->flags & PF_EXITING)
+		t->flags = 0; /* its end has been told, if it was */
 	t->window_slot = p ? p->window : WINDOW_NEVER;
 	t->taken_in = p ? p->since : 0;
 	if (!was_traced && t->flags & PROCESS_TRACED)

@@ -449,6 +449,15 @@ def test_threads_that_never_wait(lab, py):
     check(near(ran, own, 0.03), f"{ran:.4f} s on CPUs, {own:.4f} s by the kernel's account")
 
 
+@over("pyenv-3.10", "pyenv-3.12")
+def test_a_thread_that_has_ended_is_told_once(lab, py):
+    """Its process lives on, so the kernel still lists it: it is no new one when others come and go."""
+    _, result, report = blocked(lab, py, "main_ends_first", "-d", 3)
+    (ran,) = (t["oncpu_seconds"] for t in report["threads"] if t["tid"] == result["child"])
+    own = result["ran"]
+    check(near(ran, own, 0.05, 0.01), f"{ran:.4f} s on CPUs, {own:.4f} s by its own clock")
+
+
 @over("debian-3.13")
 def test_no_samples(lab, py):
     """--samples 0: what ran has no stack, and that is said."""

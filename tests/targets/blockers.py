@@ -10,6 +10,7 @@ import functools
 import itertools
 import os
 import queue
+import subprocess
 import sys
 import threading
 import time
@@ -284,27 +285,34 @@ def native_symbol():
     run(sums_up)
 
 
-def computes():
-    import zlib
-
-    data = bytes(range(256)) * 4000
-    end = time.monotonic() + 0.05
-    while time.monotonic() < end:
-        zlib.crc32(data)
-
-
 def never_wait():
     """Threads that only compute, from their begin to their end: that of their process, for some."""
     began = os.times()
     for _ in range(16):
         child = os.fork()
         if not child:
-            run(computes)
+            run(sums_up, seconds=0.05)
             os._exit(0)
         os.waitpid(child, 0)
     for _ in range(8):
-        run(computes, computes)
+        run(sums_up, sums_up, seconds=0.05)
     told["ran"] = sum(os.times()[:4]) - sum(began[:4])
+
+
+def main_ends_first():
+    """A child's main thread computes and ends, the child lives on; meanwhile others come and go."""
+    import ctypes
+
+    reads, writes = os.pipe()
+    child = os.fork()
+    if not child:
+        threading.Thread(target=lambda: time.sleep(4) or os._exit(0)).start()
+        sum(i * i for i in range(4000000))
+        os.write(writes, str(time.thread_time()).encode())
+        ctypes.CDLL(None).pthread_exit(None)
+    told["child"], told["ran"] = child, float(os.read(reads, 100))
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", "pass"], check=True)
 
 
 def makes_code():
@@ -405,9 +413,9 @@ def reclaimed():
     run(dirties)
 
 
-def run(*functions):
+def run(*functions, seconds=None):
     global until
-    until = time.monotonic() + float(sys.argv[2])
+    until = time.monotonic() + (seconds or float(sys.argv[2]))
     threads = [threading.Thread(target=f) for f in functions]
     begin = time.monotonic()
     for t in threads:
@@ -431,6 +439,7 @@ SECTIONS = {
     "native": native,
     "native_symbol": native_symbol,
     "never_wait": never_wait,
+    "main_ends_first": main_ends_first,
     "short_lived": short_lived,
     "made_anew": made_anew,
     "touching": touching,

@@ -235,7 +235,8 @@ struct bpf_perf_event_data {
 
 #define X86_EFLAGS_ZF 0x40 /* arch/x86/include/uapi/asm/processor-flags.h */
 
-#define PF_KTHREAD 0x00200000 /* include/linux/sched.h */
+#define PF_EXITING 0x00000004 /* include/linux/sched.h */
+#define PF_KTHREAD 0x00200000
 #define TASK_RUNNING 0
 #define TASK_UNINTERRUPTIBLE 2
 
