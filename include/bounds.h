@@ -18,6 +18,7 @@
 #define FILE_MAX_BYTES 320   /* a file name, before decoding */
 #define COMM_BYTES 16
 #define DEFAULT_SAMPLES_HZ 99
+#define DEFAULT_OVERHEAD 2 /* percent */
 #define MAX_SAMPLES_HZ 10000
 #define STACK_FRAMES 64    /* frames of a Python stack that are kept, from the top */
 #define MAX_STACKS 32768   /* different stacks remembered as told */

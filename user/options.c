@@ -55,11 +55,11 @@ static const struct argp_option argp_options[] = {
 	{"interval", 'i', "SECONDS", 0, "A report each interval (JSON: one line each)", 2},
 	{NULL, 0, NULL, 0, "What it may cost:", 3},
 	{"overhead", KEY_OVERHEAD, "PERCENT", 0,
-	 "What a process may lose to call probes: where it would lose more they are on in short windows only, "
-	 "and what is told of calls is estimated from those. 0: no call probes, only waits and garbage "
-	 "collections",
+	 "What a process may lose to call probes (default 2): where it would lose more they are on in short "
+	 "windows only, and what is told of calls is estimated from those. 0: no call probes, only waits and "
+	 "garbage collections",
 	 3},
-	{"exact", KEY_EXACT, NULL, 0, "Probe every call all the time (the default for now)", 3},
+	{"exact", KEY_EXACT, NULL, 0, "Probe every call all the time, whatever it costs", 3},
 	{"tasks", KEY_TASKS, NULL, 0,
 	 "Every callback of an asyncio event loop, by function and task; without it only those of 10 ms or "
 	 "more. Costs about two microseconds a callback",
@@ -182,6 +182,7 @@ static void parse_overhead(const char *text, struct options *options, struct arg
 	options->overhead = strtod(text, &end);
 	if (end == text || *end || !(options->overhead >= 0) || options->overhead > 100)
 		argp_error(state, "--overhead takes a percentage from 0 to 100, not '%s'", text);
+	options->overhead_given = true;
 	options->calls = options->overhead > 0;
 }
 
@@ -268,8 +269,8 @@ static void check_scope(const struct options *options, struct argp_state *state)
 	if (!options->all_python &&
 	    (options->user || options->cgroup_glob || options->exclude_glob))
 		argp_error(state, "--user, --cgroup and --exclude narrow --all-python");
-	if (options->exact && options->overhead == 0)
-		argp_error(state, "--exact and --overhead 0 exclude each other");
+	if (options->exact && options->overhead_given)
+		argp_error(state, "--exact and --overhead exclude each other");
 	if (options->tasks && options->overhead == 0)
 		argp_error(state, "--tasks needs call probes, which --overhead 0 leaves out");
 }
@@ -370,7 +371,7 @@ void options_parse(int argc, char **argv, struct options *options)
 	argp_err_exit_status = EXIT_USAGE;
 	*options = (struct options){
 		.calls = true,
-		.overhead = -1,
+		.overhead = DEFAULT_OVERHEAD,
 		.samples_hz = DEFAULT_SAMPLES_HZ,
 		.ring_bytes = DEFAULT_RING_BYTES,
 		.functions = DEFAULT_FUNCTIONS,

@@ -51,9 +51,10 @@ struct options {
 	enum report_format format;
 	const char *output; /* NULL: standard output */
 	bool calls;         /* false with --overhead 0 */
-	double overhead;    /* percent; negative: not given */
-	bool tasks;         /* every callback of an event loop, not only those that took long */
-	bool exact;
+	double overhead;    /* percent */
+	bool overhead_given;
+	bool tasks; /* every callback of an event loop, not only those that took long */
+	bool exact; /* no budget */
 	unsigned int samples_hz; /* 0: none */
 	const char *user;
 	uid_t uid; /* of `user` */

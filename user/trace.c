@@ -71,11 +71,29 @@ static int refuse(const struct feature *feature)
 /* Are calls probed in windows, to keep a budget? */
 static bool governed(const struct options *options)
 {
-	return options->calls && options->overhead > 0;
+	return options->calls && !options->exact && !options->empty_probes;
+}
+
+/*
+ * Without uprobe_multi links closing probes takes half a second, and they are in all processes: no
+ * budget is kept.  Who did not ask for one gets waits, the harmless part.
+ */
+static int do_without_windows(struct options *options)
+{
+	if (options->overhead_given || options->tasks) {
+		message("--overhead %g needs uprobe_multi links (Linux 6.6 or later): without them there "
+			"is --overhead 0, waits only, or --exact",
+			options->overhead);
+		return EXIT_REFUSED;
+	}
+	message("waits only: without uprobe_multi links (Linux 6.6 or later) no budget of call probes can be "
+		"kept; --exact probes every call, whatever it costs");
+	options->calls = false;
+	return EXIT_OK;
 }
 
 /* What the kernel can do decides how; a refusal has been told. */
-static int choose_way(struct run *run)
+static int choose_way(struct run *run, struct options *options)
 {
 	struct features features;
 
@@ -88,13 +106,8 @@ static int choose_way(struct run *run)
 		message("--attach multi: this kernel has no uprobe_multi links; leave it out");
 		return EXIT_REFUSED;
 	}
-	if (run->way != UPROBE_MULTI && governed(run->options)) {
-		/* closing other probes takes half a second, and they are in all processes */
-		message("--overhead %g needs uprobe_multi links (Linux 6.6 or later): without them there "
-			"is --overhead 0, waits only, or --exact",
-			run->options->overhead);
-		return EXIT_REFUSED;
-	}
+	if (run->way != UPROBE_MULTI && governed(options))
+		return do_without_windows(options);
 	return EXIT_OK;
 }
 
@@ -469,14 +482,14 @@ static int finish(struct run *run)
 	return EXIT_OK;
 }
 
-int trace_run(const struct options *options)
+int trace_run(struct options *options)
 {
 	struct run run = {.options = options, .start_ns = monotonic_ns()};
 	int status, err;
 
 	run.session.options = options;
 	catch_signals();
-	status = choose_way(&run);
+	status = choose_way(&run, options);
 	if (status)
 		return status;
 	err = output_open(&run.output, options->output);

@@ -5,7 +5,10 @@
 
 #include "options.h"
 
-/* Returns the program's exit status; every failure has been told on stderr. */
-int trace_run(const struct options *options);
+/*
+ * Returns the program's exit status; every failure has been told on stderr.  Where the kernel
+ * cannot keep the default budget, `options->calls` is taken back, and said so.
+ */
+int trace_run(struct options *options);
 
 #endif

@@ -442,8 +442,11 @@ class Lab:
         self.processes.append(target)
         return target.ready()
 
-    def tracer(self, *args, **kw):
-        """Start the tracer, without waiting for it."""
+    def tracer(self, *args, exact=True, **kw):
+        """Start the tracer, without waiting for it. Every call is probed, unless said otherwise."""
+        traces = {"-p", "-c", "--all-python"} & set(args) and "dump" not in args
+        if exact and traces and not {"--overhead", "--exact"} & set(args):
+            args = (*args, "--exact")
         check(os.access(kw.get("program", PROGRAM), os.X_OK), f"{PROGRAM} is not there: run make")
         tracer = Tracer([str(a) for a in args], **kw)
         self.processes.append(tracer)

@@ -56,8 +56,8 @@ def named(report, name):
 def in_windows(lab, py, section, seconds):
     """Traced to a second before its end: calls that a process leaves open as it ends are a loss."""
     # (a sample may come while 3.11 links a frame)
-    args = "--overhead", 2, "--samples", 0, "-d", seconds - 1
-    return lab.run(lab.target(py, "budget.py", section, seconds), *args, timeout=60)
+    args = "--samples", 0, "-d", seconds - 1
+    return lab.run(lab.target(py, "budget.py", section, seconds), *args, exact=False, timeout=60)
 
 
 def check_nothing_lost(report):
@@ -129,12 +129,17 @@ def test_perf_events_keep_no_budget(lab, py):
     target = lab.target(py, "budget.py", "quiet", 1)
     line = lab.refused(3, "-p", target.tgid, "--attach", "perf", "--overhead", 2)
     check("--overhead 2 needs uprobe_multi" in line, line)
+    target.release()
+    tracer = lab.trace(target, "--attach", "perf", exact=False)
+    check("waits only: " in tracer.err.text(), "it does not say that there are waits only")
+    process = tracer.report()["processes"][0]
+    check(process["probed_seconds"] == 0, f"probed for {process['probed_seconds']} s")
 
 
 @limit(60)
 @over("debian-3.9", "debian-3.11", "debian-3.13", "pyenv-3.10")
 def test_who_fits_the_budget_is_exact(lab, py):
-    truth, report = lab.run(lab.target(py, "budget.py", "quiet", 3), "--overhead", 2)
+    truth, report = lab.run(lab.target(py, "budget.py", "quiet", 3), exact=False)
     f = named(report, "tick")
     check(f["method"] == "exact", f"its method is {f['method']}")
     # the window opens within milliseconds of the first look
