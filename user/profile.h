@@ -149,7 +149,8 @@ struct profile_function {
 	uint64_t self_ns;
 	uint64_t probe_hits;
 	uint64_t probe_ns; /* taken off wall and self: our probes, callees' included */
-	uint64_t probed_ns;
+	uint64_t probed_ns, observed_ns, counted_cost_ns; /* its process's */
+	uint64_t sample_ns;             /* so much running a sample stands for; 0: there are none */
 	uint64_t wait_ns[WAIT_CLASSES]; /* inside wall.sum_ns, callees included */
 	uint64_t io_waits;              /* for sockets, files, pipes and children, callees' too */
 	struct profile_repeat repeat;
@@ -160,6 +161,7 @@ struct profile_function {
 	/* from stacks: what threads did in it or below it, and with it on top */
 	uint64_t stack_ns[STACK_PARTS];
 	uint64_t stack_inclusive_ns, stack_exclusive_ns;
+	bool recursive;                              /* it was more than once on a stack */
 	uint64_t faults_inclusive, faults_exclusive; /* page faults: an estimate */
 	/* it had waited for the GIL and kept it while others waited */
 	uint64_t holds, hold_ns, hold_max_ns;

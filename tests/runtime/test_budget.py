@@ -55,9 +55,8 @@ def named(report, name):
 
 def in_windows(lab, py, section, seconds):
     """Traced to a second before its end: calls that a process leaves open as it ends are a loss."""
-    # (a sample may come while 3.11 links a frame)
-    args = "--samples", 0, "-d", seconds - 1
-    return lab.run(lab.target(py, "budget.py", section, seconds), *args, exact=False, timeout=60)
+    target = lab.target(py, "budget.py", section, seconds)
+    return lab.run(target, "-d", seconds - 1, exact=False, timeout=60)
 
 
 def check_nothing_lost(report):
@@ -67,14 +66,16 @@ def check_nothing_lost(report):
 
 
 def check_rate(f, rate):
-    """Rates are rough."""
+    """Where probes take most of the time of windows, how often a function is called is not known, but for bounds."""
+    low, high = f["calls_per_second_interval"] or (0, None)
     told = f["calls_per_second"]
-    check(rate / 3 < told < rate * 3, f"{told} calls a second, really {rate}")
+    check(low < rate and (high is None or rate < high), f"[{low}, {high}] calls a second, really {rate}")
+    check(told is None or rate / 1.5 < told < rate * 1.5, f"{told} calls a second, really {rate}")
 
 
 def hit_seconds(report):
     cost = report["probe_cost"]
-    return max(cost["entry_seconds"], cost["exit_seconds"])
+    return (cost["entry_seconds"] + cost["exit_seconds"]) / 2
 
 
 def traced_under_budget(lab, py, *args, timeout=60):
@@ -167,6 +168,9 @@ def test_estimates_from_windows(lab, py):
     p50 = lengths[len(lengths) // 2]
     check(0.85 * p50 < wall["p50"] < 1.15 * p50, f"p50 {wall['p50']}, really {p50}")
     check_rate(f, len(lengths) / truth["seconds"])
+    check_rate(named(report, "small"), 4100 * len(lengths) / truth["seconds"])
+    time_told = f["stack_seconds"]["inclusive"]
+    check(0.9 < time_told / sum(lengths) < 1.05, f"{time_told:.2f} s in request(), really {sum(lengths):.2f} s")
     check_nothing_lost(report)
 
 
@@ -177,7 +181,7 @@ def test_coroutines_in_windows(lab, py):
     """Which are suspended when windows begin and end."""
     truth, report = in_windows(lab, py, "tasks", 15)
     f = named(report, "step")
-    check(f["method"] == "window" and f["calls"] > 100, f"{f['method']}, {f['calls']} calls")
+    check(f["method"] == "window" and f["calls"] > 0, f"{f['method']}, {f['calls']} calls")
     check_rate(f, truth["step"] / truth["seconds"])
     ended, wall = f["wall_seconds"]["count"] + f["ended_unseen"], f["wall_seconds"]
     check(ended + wall["censored"] == f["calls"], f"{f['calls']} began, {ended} ended, {wall['censored']} open")

@@ -205,8 +205,10 @@ static int fill_tail(struct profile_tail *out, const struct function_total *f)
 }
 
 static int add_functions(struct profile *profile, const struct process_total *total,
-			 uint64_t probed_ns, bool windowed)
+			 const struct window *window)
 {
+	const struct profile_process *process = &profile->processes[profile->process_count - 1];
+
 	for (struct function_total *f = total->functions; f; f = f->hh.next) {
 		struct profile_function *out;
 
@@ -235,8 +237,11 @@ static int add_functions(struct profile *profile, const struct process_total *to
 		out->self_ns = never_negative(f->window.self_ns);
 		out->probe_hits = hits_of(&f->window);
 		out->probe_ns = f->window.probe_ns;
-		out->probed_ns = probed_ns;
-		out->windowed = windowed;
+		out->probed_ns = process->probed_ns;
+		out->observed_ns = process->observed_ns;
+		out->counted_cost_ns = process->counted_cost_ns;
+		out->sample_ns = window->samples_hz ? 1000000000ull / window->samples_hz : 0;
+		out->windowed = process->windowed;
 		memcpy(out->wait_ns, f->window.wait_ns, sizeof(out->wait_ns));
 		out->wall = f->wall;
 		out->wall.sum_ns = never_negative(f->wall.sum_ns);
@@ -426,7 +431,6 @@ struct profile *collector__profile(struct collector *collector, const struct win
 	collector->throttle_cache.groups[0] = '\0';
 	for (struct process_total *total = collector->processes; total; total = total->next) {
 		uint64_t probed;
-		bool windowed;
 
 		if (is_passing(total)) {
 			profile->replaced_count++;
@@ -441,13 +445,11 @@ struct profile *collector__profile(struct collector *collector, const struct win
 		if (add_process(profile, collector, total, window))
 			goto no_memory;
 		probed = profile->processes[profile->process_count - 1].probed_ns;
-		windowed = profile->processes[profile->process_count - 1].windowed;
 		if (probed > profile->probed_ns)
 			profile->probed_ns = probed;
-		if (add_threads(profile, total) ||
-		    add_functions(profile, total, probed, windowed) || add_waits(profile, total) ||
-		    stacks_profile(profile, total) || add_callbacks(profile, total) ||
-		    pauses_add_to(profile, total))
+		if (add_threads(profile, total) || add_functions(profile, total, window) ||
+		    add_waits(profile, total) || stacks_profile(profile, total) ||
+		    add_callbacks(profile, total) || pauses_add_to(profile, total))
 			goto no_memory;
 	}
 	drop_ended(collector, window->end_ns);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "quantile.h"
+#include "whole.h"
 
 #define DRAWS 200
 #define TAIL 0.025
@@ -14,9 +15,6 @@
 #define LEAST_GROUPS 5
 /* From fewer calls beyond it nothing is said of how far a quantile may be off. */
 #define LEAST_CALLS 5
-#define COST_KNOWN_TO 0.2
-/* What a probed process is left with at the least: more is not believed of an estimate. */
-#define LEAST_LEFT 0.02
 
 /* All groups, bucket by bucket. */
 struct groups {
@@ -124,30 +122,6 @@ static void draw(const struct groups *groups, uint64_t *random, double *quantile
 	}
 }
 
-/*
- * The part of the probed time that was left to the process, if a hit costs `factor` times what was
- * measured.  (A thread that waits loses nothing while it does; one that runs may have lost all of
- * it.)
- */
-static double left_share(const struct profile_process *process, double factor)
-{
-	double lost;
-
-	if (!process->probed_ns)
-		return 1;
-	lost = factor * (double)process->counted_cost_ns / (double)process->probed_ns;
-	return fmax(1 - lost, LEAST_LEFT);
-}
-
-double function_calls_per_second(const struct profile_function *function,
-				 const struct profile_process *process)
-{
-	if (!process->probed_ns)
-		return 0;
-	return (double)function->calls / ((double)process->probed_ns / 1e9) /
-	       left_share(process, 1);
-}
-
 /* Up to which length enough calls were watched to say that one was longer. */
 static double watched_ns(const struct profile_function *function)
 {
@@ -164,7 +138,7 @@ static double watched_ns(const struct profile_function *function)
 }
 
 static void draw_all(const struct groups *groups, const struct profile_function *function,
-		     const struct profile_process *process, struct intervals *out)
+		     struct intervals *out)
 {
 	double quantiles[TOLD_QUANTILES][DRAWS], rates[DRAWS];
 	double wider = widening(groups->count), calls = 0, seconds = 0;
@@ -192,7 +166,7 @@ static void draw_all(const struct groups *groups, const struct profile_function 
 	out->calls_per_second =
 		interval_of(rates, seconds > 0 ? calls / seconds : 0, wider, INFINITY);
 	/* at the least: what the probes took was idle time */
-	out->calls_per_second.high /= left_share(process, 1 + COST_KNOWN_TO);
+	out->calls_per_second.high /= function_left_share(function, 1 + HIT_COST_KNOWN_TO);
 }
 
 bool function_intervals(const struct profile_function *function,
@@ -208,7 +182,7 @@ bool function_intervals(const struct profile_function *function,
 		return false;
 	enough = gather(function, process, groups) >= LEAST_GROUPS;
 	if (enough)
-		draw_all(groups, function, process, out);
+		draw_all(groups, function, out);
 	free(groups);
 	return enough;
 }

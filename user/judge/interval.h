@@ -30,11 +30,4 @@ struct intervals {
 bool function_intervals(const struct profile_function *function,
 			const struct profile_process *process, struct intervals *out);
 
-/*
- * How often it is called when it is not probed: its calls by the time that was probed, without what
- * the probes took of that.  0 where nothing was.
- */
-double function_calls_per_second(const struct profile_function *function,
-				 const struct profile_process *process);
-
 #endif

@@ -10,6 +10,7 @@
 #include "glob.h"
 #include "idle.h"
 #include "quantile.h"
+#include "whole.h"
 
 int sort_key_parse(const char *word, struct sort_key *key)
 {
@@ -39,11 +40,14 @@ int sort_key_parse(const char *word, struct sort_key *key)
 
 static double sort_value(const struct profile_function *function, const struct sort_key *key)
 {
+	struct whole whole;
+
+	function_whole(function, &whole);
 	switch (key->kind) {
 	case SORT_SELF:
-		return (double)function->self_ns;
+		return function->windowed ? (double)function->stack_exclusive_ns : whole.self_ns;
 	case SORT_CALLS:
-		return (double)function->calls;
+		return whole.calls;
 	case SORT_P50:
 		return function_quantile_ns(function, 0.50);
 	case SORT_P95:
@@ -58,7 +62,9 @@ static double sort_value(const struct profile_function *function, const struct s
 		break;
 	}
 	/* without probes in it its stacks tell */
-	return (double)(function->called ? function->wall.sum_ns : function->stack_inclusive_ns);
+	if (function->called && !function->windowed)
+		return whole.wall_ns;
+	return (double)function->stack_inclusive_ns;
 }
 
 /* What is compared, worked out once: a quantile is too dear for every comparison. */

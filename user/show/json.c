@@ -14,6 +14,7 @@
 #include "../judge/repeat.h"
 #include "../judge/rules.h"
 #include "../judge/select.h"
+#include "../judge/whole.h"
 #include "json_stacks.h"
 #include "json_top.h"
 #include "json_value.h"
@@ -302,8 +303,7 @@ static json_t *function_json(struct json_builder *b, const struct profile *profi
 			     : f->windowed ? "window"
 					   : "exact"));
 	json_put(b, object, "calls", json_count(f->calls));
-	json_put(b, object, "calls_per_second",
-		 process ? json_number(function_calls_per_second(f, process)) : json_null());
+	json_put(b, object, "calls_per_second", json_number(function_calls_per_second(f)));
 	json_put(b, object, "calls_per_second_interval",
 		 known ? interval_json(b, intervals.calls_per_second, 1) : json_null());
 	json_put(b, object, "ended_unseen", json_count(f->ended_unseen));

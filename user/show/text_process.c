@@ -15,6 +15,7 @@
 #include "../judge/idle.h"
 #include "../judge/quantile.h"
 #include "../judge/repeat.h"
+#include "../judge/whole.h"
 #include "breakdown.h"
 #include "escape.h"
 #include "table.h"
@@ -173,6 +174,9 @@ static void function_place(char *out, size_t size, const char *file,
 {
 	size_t used = snprintf(out, size, "%s:%u", file, f->line);
 
+	if (f->windowed && f->called && used < size)
+		used += snprintf(out + used, size - used, ", %llu seen",
+				 (unsigned long long)f->calls);
 	if (f->exceptions && used < size)
 		used += say_exceptions(out + used, size - used, f);
 	if (f->segments > f->calls && used < size)
@@ -180,7 +184,7 @@ static void function_place(char *out, size_t size, const char *file,
 				 (unsigned long long)(f->segments - f->calls));
 	if (f->wall.censored && used < size)
 		used += snprintf(out + used, size - used,
-				 f->windowed ? ", %llu not seen to the end" : ", %llu running",
+				 f->windowed ? ", %llu not to the end" : ", %llu running",
 				 (unsigned long long)f->wall.censored);
 	if (f->ended_unseen && used < size)
 		used += snprintf(out + used, size - used, ", %llu ended unseen",
@@ -254,16 +258,14 @@ static const char *say_tail(char *out, size_t size, const struct profile_functio
 static int add_function(struct table *table, const struct screen *screen,
 			const struct profile_function *f)
 {
-	char calls[UNIT_BYTES], p50[UNIT_BYTES + 1], p95[UNIT_BYTES + 1], p99[UNIT_BYTES + 1];
+	char calls[UNIT_BYTES + 1], p50[UNIT_BYTES + 1], p95[UNIT_BYTES + 1], p99[UNIT_BYTES + 1];
 	char most[UNIT_BYTES], total[UNIT_BYTES], self[UNIT_BYTES], shares[128];
-	char place[TEXT_PLACE_BYTES], short_place[TEXT_PLACE_BYTES], tail[1024];
+	char place[TEXT_PLACE_BYTES], short_place[TEXT_PLACE_BYTES], tail[1024], about[UNIT_BYTES];
 	const char *file = f->file && *f->file ? f->file : "?";
-	bool ended = f->wall.count || f->wall.sum_ns || f->self_ns;
+	struct whole whole;
 	struct table_row row = {
 		.cells = {calls, function_quantile(p50, f, 0.50), function_quantile(p95, f, 0.95),
-			  function_quantile(p99, f, 0.99), longest(most, &f->wall),
-			  format_duration(total, ended ? (double)f->wall.sum_ns : NAN),
-			  format_duration(self, ended ? (double)f->self_ns : NAN)},
+			  function_quantile(p99, f, 0.99), longest(most, &f->wall), total, self},
 		.note = function_breakdown(shares, sizeof(shares), f),
 		.name = f->function,
 		.place = place,
@@ -271,10 +273,25 @@ static int add_function(struct table *table, const struct screen *screen,
 		.under = say_tail(tail, sizeof(tail), f),
 	};
 
-	snprintf(calls, sizeof(calls), "%llu", (unsigned long long)f->calls);
+	function_whole(f, &whole);
+	format_duration(total, whole.wall_ns);
+	format_duration(self, whole.self_ns);
+	if (!f->called)
+		strcpy(calls, "-"); /* not while it was probed */
+	else if (whole.quality == WHOLE_EXACT)
+		snprintf(calls, sizeof(calls), "%llu", (unsigned long long)f->calls);
+	else
+		snprintf(calls, sizeof(calls), "%c%s", whole.quality == WHOLE_ESTIMATED ? '~' : '>',
+			 format_about(about, round(whole.calls)));
 	function_place(place, sizeof(place), file, f);
 	function_place(short_place, sizeof(short_place), file_base(file), f);
 	return text_add_named(table, screen, &row);
+}
+
+/* In windows not all that runs is called. */
+static bool is_told(const struct profile_function *f)
+{
+	return f->called || (f->windowed && f->stack_inclusive_ns);
 }
 
 static int put_functions(const struct screen *screen, const struct profile_function **functions,
@@ -287,7 +304,7 @@ static int put_functions(const struct screen *screen, const struct profile_funct
 	if (!table)
 		return -ENOMEM;
 	for (size_t i = 0; i < count && !err; i++)
-		if (functions[i]->called && text_rows_take(&rows))
+		if (is_told(functions[i]) && text_rows_take(&rows))
 			err = add_function(table, screen, functions[i]);
 	if (!err)
 		err = text_put_table(table, screen, &rows, "function");

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* From the calls that probe windows saw, and the stacks that are always seen, to all calls. */
+#include "whole.h"
+
+#include <math.h>
+
+/* What a probed process is left with at the least: more is not believed of an estimate. */
+#define LEAST_LEFT 0.02
+/* If it may have been left with less than this, how often it is called otherwise is not known. */
+#define LEFT_TO_TELL 0.5
+/* Samples that are further off than this part (one standard deviation) tell no time. */
+#define SAMPLES_OFF 0.3
+
+double function_left_share(const struct profile_function *function, double factor)
+{
+	double lost;
+
+	if (!function->probed_ns)
+		return 1;
+	lost = factor * (double)function->counted_cost_ns / (double)function->probed_ns;
+	return fmax(1 - lost, LEAST_LEFT);
+}
+
+static double probed_calls_per_second(const struct profile_function *f)
+{
+	return f->probed_ns ? (double)f->calls / ((double)f->probed_ns / 1e9) : 0;
+}
+
+/* Is it known how often it is called when it is not probed? */
+static bool calls_known(const struct profile_function *f)
+{
+	return !f->windowed || function_left_share(f, 1 + HIT_COST_KNOWN_TO) >= LEFT_TO_TELL;
+}
+
+double function_calls_per_second(const struct profile_function *f)
+{
+	return calls_known(f) ? probed_calls_per_second(f) / function_left_share(f, 1) : NAN;
+}
+
+/* Of what stacks tell, waits are exact and running is sampled.  Are there enough samples in it? */
+static bool stacks_tell(const struct profile_function *f, double ns, double oncpu_ns)
+{
+	return ns > 0 && f->sample_ns && sqrt(oncpu_ns * (double)f->sample_ns) <= SAMPLES_OFF * ns;
+}
+
+void function_whole(const struct profile_function *f, struct whole *out)
+{
+	bool ended = f->wall.count || f->wall.sum_ns || f->self_ns;
+	double inclusive = (double)f->stack_inclusive_ns, exclusive = (double)f->stack_exclusive_ns;
+	double seconds = (double)f->observed_ns / 1e9;
+
+	*out = (struct whole){
+		.calls = (double)f->calls,
+		.wall_ns = ended ? (double)f->wall.sum_ns : NAN,
+		.self_ns = ended ? (double)f->self_ns : NAN,
+	};
+	if (!f->windowed)
+		return;
+	out->quality = calls_known(f) ? WHOLE_ESTIMATED : WHOLE_AT_LEAST;
+	out->calls = (calls_known(f) ? function_calls_per_second(f) : probed_calls_per_second(f)) *
+		     seconds;
+	/* (which part of `exclusive` is running is not known: as if all were) */
+	out->wall_ns =
+		stacks_tell(f, inclusive, (double)f->stack_ns[STACK_ONCPU]) ? inclusive : NAN;
+	out->self_ns = stacks_tell(f, exclusive, exclusive) ? exclusive : NAN;
+}

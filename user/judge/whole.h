@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* What all calls of a function come to, where probe windows saw a part of them. */
+#ifndef PYTRACE_WHOLE_H
+#define PYTRACE_WHOLE_H
+
+#include <stdbool.h>
+
+#include "../profile.h"
+
+/* What a hit of our probes costs is known to this part of it. */
+#define HIT_COST_KNOWN_TO 0.2
+
+/* How far a number can be relied on. */
+enum whole_quality {
+	WHOLE_EXACT,
+	WHOLE_ESTIMATED,
+	WHOLE_AT_LEAST, /* probes took most of the time they were on: more is not known */
+};
+
+/* In the time its process was watched. */
+struct whole {
+	double calls;
+	enum whole_quality quality; /* of `calls` */
+	/* from stacks, which are always seen, if there were windows; NAN: not known */
+	double wall_ns, self_ns;
+};
+
+void function_whole(const struct profile_function *function, struct whole *out);
+
+/*
+ * How often it is called when it is not probed: its calls by the time that was probed, without what
+ * the probes took of that.  NAN where they took so much that this could be anything; 0 where
+ * nothing was probed.
+ */
+double function_calls_per_second(const struct profile_function *function);
+
+/*
+ * The part of the probed time that was left to the process, if a hit costs `factor` times what was
+ * measured.  (A thread that waits loses nothing while it does; one that runs may have lost all of
+ * it.)
+ */
+double function_left_share(const struct profile_function *function, double factor);
+
+#endif
