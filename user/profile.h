@@ -161,7 +161,6 @@ struct profile_function {
 	/* from stacks: what threads did in it or below it, and with it on top */
 	uint64_t stack_ns[STACK_PARTS];
 	uint64_t stack_inclusive_ns, stack_exclusive_ns;
-	bool recursive;                              /* it was more than once on a stack */
 	uint64_t faults_inclusive, faults_exclusive; /* page faults: an estimate */
 	/* it had waited for the GIL and kept it while others waited */
 	uint64_t holds, hold_ns, hold_max_ns;

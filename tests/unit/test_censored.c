@@ -18,6 +18,7 @@
 #include "../../user/collect/windowed.h"
 #include "../../user/judge/interval.h"
 #include "../../user/judge/quantile.h"
+#include "../../user/judge/whole.h"
 
 #define SECOND 1e9
 #define RUNS 100
@@ -270,12 +271,60 @@ static void too_few_windows_tell_no_interval(void **state)
 	call_groups_free(out.groups);
 }
 
+/* Watched for ten seconds, in windows for one of them. */
+static struct profile_function seen_for_a_tenth(double lost)
+{
+	struct profile_function f = {
+		.windowed = true,
+		.called = true,
+		.calls = 300,
+		.probed_ns = SECOND,
+		.observed_ns = 10 * SECOND,
+		.counted_cost_ns = (uint64_t)(lost * SECOND),
+		.sample_ns = 10000000,
+		.stack_inclusive_ns = 6 * SECOND,
+		.stack_exclusive_ns = 20000000,
+	};
+
+	histogram_add(&f.wall, 1000);
+	f.stack_ns[STACK_ONCPU] = f.stack_inclusive_ns;
+	return f;
+}
+
+static void all_calls_from_those_that_were_seen(void **state)
+{
+	struct profile_function f = seen_for_a_tenth(0.25);
+	struct whole whole;
+
+	(void)state;
+	function_whole(&f, &whole);
+	assert_int_equal(whole.quality, WHOLE_ESTIMATED);
+	assert_true(fabs(whole.calls - 4000) < 1e-6); /* in three quarters of a second */
+	assert_true(whole.wall_ns == 6e9);
+	assert_true(isnan(whole.self_ns)); /* two samples */
+	/* where probes took most of the windows they may have taken what was idle, or all else */
+	f = seen_for_a_tenth(0.6);
+	function_whole(&f, &whole);
+	assert_int_equal(whole.quality, WHOLE_AT_LEAST);
+	assert_true(fabs(whole.calls - 3000) < 1e-6);
+	assert_true(isnan(function_calls_per_second(&f)));
+	/* without samples nothing is known of what ran */
+	f.sample_ns = 0;
+	function_whole(&f, &whole);
+	assert_true(isnan(whole.wall_ns));
+	f.windowed = false;
+	function_whole(&f, &whole);
+	assert_int_equal(whole.quality, WHOLE_EXACT);
+	assert_true(whole.calls == 300 && whole.wall_ns == 1000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(calls_not_seen_to_end_are_long),
 		cmocka_unit_test(with_all_seen_nothing_changes),
 		cmocka_unit_test(too_few_windows_tell_no_interval),
+		cmocka_unit_test(all_calls_from_those_that_were_seen),
 		cmocka_unit_test(ninety_of_a_hundred_intervals_hold_the_truth),
 	};
 
