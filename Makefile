@@ -128,6 +128,7 @@ bench: all ## measure what tracing costs (root, by hand; takes minutes)
 	tests/bench/calls
 	tests/bench/waits
 	tests/bench/loops
+	tests/bench/rivals
 
 # Generated tables are as their generators write them.
 FORMATTED := $(filter-out include/buckets_table.h user/discover/tables.h, \
