@@ -124,7 +124,7 @@ tables-check: ## compare tables.inc with what CPython's headers say now (root, n
 replay-recorder: $(BUILD)/replay-recorder ## build what tests/replay/record uses
 
 .PHONY: bench
-bench: all ## measure what tracing costs (root, by hand; takes minutes)
+bench: all ## measure what tracing costs, and others (root, by hand; takes long)
 	tests/bench/calls
 	tests/bench/waits
 	tests/bench/loops

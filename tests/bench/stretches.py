@@ -2,8 +2,16 @@
 """Stretches of a target's run, with a tool and without, and what is made of them."""
 import pathlib
 import statistics
+import time
 
 from outcome import Failed
+
+
+def stretch(seconds, settle=0.0):
+    """One that begins once all has settled, and is over: (its begin, its end)"""
+    begin = time.monotonic() + settle
+    time.sleep(settle + seconds)
+    return begin, time.monotonic()
 
 
 def cpu_seconds(pid):
@@ -20,14 +28,14 @@ def work_at(samples, when):
     raise Failed("no sample then: the target ended too soon")
 
 
-def rate(samples, stretch):
-    begin, end = stretch
+def rate(samples, when):
+    begin, end = when
     return (work_at(samples, end) - work_at(samples, begin)) / (end - begin)
 
 
-def against_neighbours(traced, alone):
-    """Each traced stretch against the mean of the stretches alone before and after it."""
-    return [2 * t / (a + b) for t, a, b in zip(traced, alone, alone[1:])]
+def against_neighbours(traced, before, after):
+    """The rate of a traced stretch against the mean of those alone before and after it."""
+    return 2 * traced / (before + after)
 
 
 def median_error(values):

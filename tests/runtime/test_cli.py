@@ -107,6 +107,7 @@ BAD_USAGE = [
     ["--overhead", "-1", "--all-python"],
     ["--overhead", "abc", "--all-python"],
     ["--overhead", "0", "--tasks", "--all-python"],
+    ["--overhead", "2", "--exact", "--all-python"],
     ["--ring-bytes", "x", "--all-python"],
     ["--attach", "magic", "--all-python"],
     ["--user", "no-such-user-here", "--all-python"],

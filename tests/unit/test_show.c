@@ -228,6 +228,54 @@ static void text_without_call_probes(void **state)
 	profile__free(profile);
 }
 
+static int times_in(const char *text, const char *words)
+{
+	int times = 0;
+
+	for (const char *at = strstr(text, words); at; at = strstr(at + 1, words))
+		times++;
+	return times;
+}
+
+/* What runs but was not called in a window has a row, and one only, if there was none at all too.
+ */
+static void text_of_windows(void **state)
+{
+	struct profile *profile = profile__new();
+	struct profile_process *process;
+	struct profile_function *f;
+	char *text;
+
+	(void)state;
+	assert_non_null(profile);
+	profile->duration_ns = 10 * SECOND;
+	process = sample_process(profile, 7, "app.py", 1);
+	process->windowed = true;
+	process->probed_ns = SECOND;
+	sample_function(profile, 7, "called_in_one", "app.py", 1)->calls = 300;
+	sample_function(profile, 7, "runs_all_the_time", "app.py", 2)->called = false;
+	for (size_t i = 0; i < 2; i++) {
+		f = &profile->functions[i];
+		f->windowed = true;
+		f->probed_ns = SECOND;
+		f->observed_ns = 10 * SECOND;
+		f->sample_ns = 10 * MS;
+		f->stack_inclusive_ns = f->stack_ns[STACK_ONCPU] = 5 * SECOND;
+	}
+	text = written(show_text, profile, &plain);
+	assert_non_null(strstr(text, "~3.00 k"));
+	assert_int_equal(times_in(text, "runs_all_the_time"), 1);
+	free(text);
+
+	process->probed_ns = 0;
+	for (size_t i = 0; i < 2; i++)
+		profile->functions[i].called = false;
+	text = written(show_text, profile, &plain);
+	assert_int_equal(times_in(text, "runs_all_the_time"), 1);
+	free(text);
+	profile__free(profile);
+}
+
 static void text_is_narrowed(void **state)
 {
 	struct show_options options = {.utf8 = true, .top = 2, .sort = "calls"};
@@ -441,6 +489,7 @@ int main(void)
 		cmocka_unit_test(text_fits_every_width),
 		cmocka_unit_test(text_of_a_pipe_cuts_nothing),
 		cmocka_unit_test(text_without_call_probes),
+		cmocka_unit_test(text_of_windows),
 		cmocka_unit_test(text_is_narrowed),
 		cmocka_unit_test(a_full_disk_is_told),
 		cmocka_unit_test(ten_thousand_functions_are_quick),

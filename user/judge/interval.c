@@ -166,7 +166,7 @@ static void draw_all(const struct groups *groups, const struct profile_function 
 	out->calls_per_second =
 		interval_of(rates, seconds > 0 ? calls / seconds : 0, wider, INFINITY);
 	/* at the least: what the probes took was idle time */
-	out->calls_per_second.high /= function_left_share(function, 1 + HIT_COST_KNOWN_TO);
+	out->calls_per_second.high /= function_least_left(function);
 }
 
 bool function_intervals(const struct profile_function *function,

@@ -40,13 +40,15 @@ int sort_key_parse(const char *word, struct sort_key *key)
 
 static double sort_value(const struct profile_function *function, const struct sort_key *key)
 {
+	bool all_seen = function->called && !function->windowed;
 	struct whole whole;
 
-	function_whole(function, &whole);
 	switch (key->kind) {
 	case SORT_SELF:
-		return function->windowed ? (double)function->stack_exclusive_ns : whole.self_ns;
+		return (double)(function->windowed ? function->stack_exclusive_ns
+						   : function->self_ns);
 	case SORT_CALLS:
+		function_whole(function, &whole);
 		return whole.calls;
 	case SORT_P50:
 		return function_quantile_ns(function, 0.50);
@@ -61,10 +63,8 @@ static double sort_value(const struct profile_function *function, const struct s
 	case SORT_TIME:
 		break;
 	}
-	/* without probes in it its stacks tell */
-	if (function->called && !function->windowed)
-		return whole.wall_ns;
-	return (double)function->stack_inclusive_ns;
+	/* of what probes did not see, or not all of, stacks tell */
+	return (double)(all_seen ? function->wall.sum_ns : function->stack_inclusive_ns);
 }
 
 /* What is compared, worked out once: a quantile is too dear for every comparison. */

@@ -4,6 +4,8 @@
 
 #include <math.h>
 
+/* What a hit of our probes costs is known to this part of it. */
+#define HIT_COST_KNOWN_TO 0.2
 /* What a probed process is left with at the least: more is not believed of an estimate. */
 #define LEAST_LEFT 0.02
 /* If it may have been left with less than this, how often it is called otherwise is not known. */
@@ -11,7 +13,8 @@
 /* Samples that are further off than this part (one standard deviation) tell no time. */
 #define SAMPLES_OFF 0.3
 
-double function_left_share(const struct profile_function *function, double factor)
+/* If a hit costs `factor` times what was measured. */
+static double left_share(const struct profile_function *function, double factor)
 {
 	double lost;
 
@@ -19,6 +22,11 @@ double function_left_share(const struct profile_function *function, double facto
 		return 1;
 	lost = factor * (double)function->counted_cost_ns / (double)function->probed_ns;
 	return fmax(1 - lost, LEAST_LEFT);
+}
+
+double function_least_left(const struct profile_function *function)
+{
+	return left_share(function, 1 + HIT_COST_KNOWN_TO);
 }
 
 static double probed_calls_per_second(const struct profile_function *f)
@@ -29,12 +37,12 @@ static double probed_calls_per_second(const struct profile_function *f)
 /* Is it known how often it is called when it is not probed? */
 static bool calls_known(const struct profile_function *f)
 {
-	return !f->windowed || function_left_share(f, 1 + HIT_COST_KNOWN_TO) >= LEFT_TO_TELL;
+	return !f->windowed || function_least_left(f) >= LEFT_TO_TELL;
 }
 
 double function_calls_per_second(const struct profile_function *f)
 {
-	return calls_known(f) ? probed_calls_per_second(f) / function_left_share(f, 1) : NAN;
+	return calls_known(f) ? probed_calls_per_second(f) / left_share(f, 1) : NAN;
 }
 
 /* Of what stacks tell, waits are exact and running is sampled.  Are there enough samples in it? */
@@ -57,8 +65,9 @@ void function_whole(const struct profile_function *f, struct whole *out)
 	if (!f->windowed)
 		return;
 	out->quality = calls_known(f) ? WHOLE_ESTIMATED : WHOLE_AT_LEAST;
-	out->calls = (calls_known(f) ? function_calls_per_second(f) : probed_calls_per_second(f)) *
-		     seconds;
+	out->calls = probed_calls_per_second(f) * seconds;
+	if (out->quality == WHOLE_ESTIMATED)
+		out->calls = function_calls_per_second(f) * seconds;
 	/* (which part of `exclusive` is running is not known: as if all were) */
 	out->wall_ns =
 		stacks_tell(f, inclusive, (double)f->stack_ns[STACK_ONCPU]) ? inclusive : NAN;

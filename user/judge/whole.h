@@ -7,9 +7,6 @@
 
 #include "../profile.h"
 
-/* What a hit of our probes costs is known to this part of it. */
-#define HIT_COST_KNOWN_TO 0.2
-
 /* How far a number can be relied on. */
 enum whole_quality {
 	WHOLE_EXACT,
@@ -35,10 +32,9 @@ void function_whole(const struct profile_function *function, struct whole *out);
 double function_calls_per_second(const struct profile_function *function);
 
 /*
- * The part of the probed time that was left to the process, if a hit costs `factor` times what was
- * measured.  (A thread that waits loses nothing while it does; one that runs may have lost all of
- * it.)
+ * The part of the probed time that was left to its process at the least.  (A thread that waits
+ * loses nothing while it does; one that runs may have lost all of it.)
  */
-double function_left_share(const struct profile_function *function, double factor);
+double function_least_left(const struct profile_function *function);
 
 #endif

@@ -288,14 +288,9 @@ static int add_function(struct table *table, const struct screen *screen,
 	return text_add_named(table, screen, &row);
 }
 
-/* In windows not all that runs is called. */
-static bool is_told(const struct profile_function *f)
-{
-	return f->called || (f->windowed && f->stack_inclusive_ns);
-}
-
+/* `uncalled`: those too that are on stacks only. */
 static int put_functions(const struct screen *screen, const struct profile_function **functions,
-			 size_t count, size_t top)
+			 size_t count, size_t top, bool uncalled)
 {
 	struct table *table = table__new(&function_table);
 	struct text_rows rows = {.top = top};
@@ -304,7 +299,8 @@ static int put_functions(const struct screen *screen, const struct profile_funct
 	if (!table)
 		return -ENOMEM;
 	for (size_t i = 0; i < count && !err; i++)
-		if (is_told(functions[i]) && text_rows_take(&rows))
+		if ((functions[i]->called || (uncalled && functions[i]->stack_inclusive_ns)) &&
+		    text_rows_take(&rows))
 			err = add_function(table, screen, functions[i]);
 	if (!err)
 		err = text_put_table(table, screen, &rows, "function");
@@ -544,7 +540,9 @@ int text_process(const struct screen *screen, const struct text_request *request
 	if (!err && !functions && !request->options->function_glob && has_calls(judged->process))
 		err = text_put_line(screen, STYLE_PLAIN, TEXT_INDENT, "No call was seen.");
 	if (!err)
-		err = put_functions(screen, request->functions + first_function, functions, top);
+		/* what windows did not see called runs all the same */
+		err = put_functions(screen, request->functions + first_function, functions, top,
+				    judged->process->windowed && has_calls(judged->process));
 	if (!err && !has_calls(judged->process))
 		err = text_stack_functions(screen, request->functions + first_function, functions,
 					   top);
