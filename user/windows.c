@@ -11,8 +11,12 @@
 
 /* A window that stays open is accounted for so often. */
 #define ACCOUNT_NS 250000000ull
-/* What opening one takes of our own time is not for ever more than this share of it. */
-#define OPENINGS_A_SECOND 20
+/* Opening and closing them takes this share of a core at most, for all processes together. */
+#define OWN_SHARE 0.01
+/* To begin with, and after a quiet time, it may be so much at once. */
+#define OWN_BURST_NS 50e6
+/* Closing takes twice what opening does: the kernel looks at each process that runs the build. */
+#define OPENED_AND_CLOSED 3
 #define NS_A_SECOND 1000000000ull
 /* Our programs at a hit, until they have been timed. */
 #define PROGRAM_NS 400
@@ -42,8 +46,8 @@ struct windows {
 	uint32_t *free_slots;
 	size_t free_count;
 	bool over;       /* the run is: windows that end now end at no particular time */
-	double openings; /* so many may be made now */
-	uint64_t openings_at;
+	double own_ns;   /* so much of our CPU time may go into opening some now */
+	uint64_t own_at; /* as of then */
 };
 
 struct windows *windows__new(struct tracer *tracer, struct collector *collector,
@@ -66,8 +70,8 @@ struct windows *windows__new(struct tracer *tracer, struct collector *collector,
 	windows->empty_probe_ns = empty_probe_ns;
 	for (uint32_t slot = MAX_PROCESSES - 1; slot > WINDOW_ALWAYS; slot--)
 		windows->free_slots[windows->free_count++] = slot;
-	windows->openings = OPENINGS_A_SECOND;
-	windows->openings_at = monotonic_ns();
+	windows->own_ns = OWN_BURST_NS;
+	windows->own_at = monotonic_ns();
 	return windows;
 }
 
@@ -215,16 +219,22 @@ static void go_on(struct windows *windows, struct governed *g)
 	g->due_ns = now + ACCOUNT_NS;
 }
 
-static bool may_open(struct windows *windows, uint64_t now)
+static bool may_open(struct windows *windows)
 {
-	windows->openings += (double)(now - windows->openings_at) / 1e9 * OPENINGS_A_SECOND;
-	windows->openings_at = now;
-	if (windows->openings > OPENINGS_A_SECOND)
-		windows->openings = OPENINGS_A_SECOND;
-	if (windows->openings < 1)
-		return false;
-	windows->openings -= 1;
-	return true;
+	uint64_t now = monotonic_ns();
+
+	windows->own_ns += (double)(now - windows->own_at) * OWN_SHARE;
+	windows->own_at = now;
+	if (windows->own_ns > OWN_BURST_NS)
+		windows->own_ns = OWN_BURST_NS;
+	return windows->own_ns > 0;
+}
+
+/* When it may again. */
+static uint64_t may_open_ns(const struct windows *windows)
+{
+	return windows->own_ns > 0 ? 0
+				   : windows->own_at + (uint64_t)(1 - windows->own_ns / OWN_SHARE);
 }
 
 static void step(struct windows *windows, struct governed *g, uint64_t now)
@@ -237,25 +247,49 @@ static void step(struct windows *windows, struct governed *g, uint64_t now)
 		go_on(windows, g);
 	else if (g->state == WINDOW_SETTLING)
 		settle_window(windows, g);
-	else if (may_open(windows, now))
-		open_window(windows, g);
-	else
-		g->due_ns = now + NS_A_SECOND / OPENINGS_A_SECOND;
+}
+
+/* The closed one that has been due for longest; NULL: none is. */
+static struct governed *next_to_open(struct windows *windows, uint64_t now)
+{
+	struct governed *next = NULL;
+
+	for (size_t i = 0; i < windows->count; i++) {
+		struct governed *g = &windows->list[i];
+
+		if (g->state == WINDOW_CLOSED && g->due_ns <= now &&
+		    (!next || g->due_ns < next->due_ns))
+			next = g;
+	}
+	return next;
 }
 
 void windows__step(struct windows *windows)
 {
+	struct governed *g;
+	uint64_t before;
+
 	for (size_t i = 0; i < windows->count; i++)
 		step(windows, &windows->list[i], monotonic_ns());
+	while (may_open(windows) && (g = next_to_open(windows, monotonic_ns()))) {
+		before = own_thread_cpu_ns();
+		open_window(windows, g);
+		windows->own_ns -=
+			(double)(own_thread_cpu_ns() - before) * OPENED_AND_CLOSED;
+	}
 }
 
 uint64_t windows__due_ns(const struct windows *windows)
 {
-	uint64_t due = UINT64_MAX;
+	uint64_t due = UINT64_MAX, opens = may_open_ns(windows);
 
-	for (size_t i = 0; i < windows->count; i++)
-		if (windows->list[i].due_ns < due)
-			due = windows->list[i].due_ns;
+	for (size_t i = 0; i < windows->count; i++) {
+		const struct governed *g = &windows->list[i];
+		uint64_t at = g->state == WINDOW_CLOSED && g->due_ns < opens ? opens : g->due_ns;
+
+		if (at < due)
+			due = at;
+	}
 	return due;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * Closing links beside the main loop.  The kernel waits for every CPU to have left a
- * probe before close() returns: tens of milliseconds a link, in which processes
- * begin and end that we have to look at.
+ * Closing links beside the main loop, many at a time.  The kernel waits for every CPU to have left
+ * a probe before close() returns: tens of milliseconds a link, in which processes begin and end
+ * that we have to look at.
  */
 #ifndef PYTRACE_CLOSER_H
 #define PYTRACE_CLOSER_H
