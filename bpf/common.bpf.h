@@ -84,6 +84,17 @@ struct walk_memo {
 	struct walked walked;
 };
 
+/* Where a thread's stacks are read: not each time, where that costs too much. */
+enum held_place { HELD_WAIT, HELD_PREEMPTED, HELD_WAKER, HELD_PLACES };
+
+/* The last stack that was read there, for the next `left` times that it is the same place. */
+struct held_walk {
+	u64 at; /* the C stack's pointer, and the system call */
+	s32 syscall;
+	u32 left;
+	struct walked walked;
+};
+
 /* A call of Handle._run in progress, and the Handle: it has let go of that when it returns. */
 struct loop_call {
 	u64 frame;
@@ -160,6 +171,7 @@ struct thread {
 	u64 look_ns;    /* look for more thread states of its own at that time */
 	u64 states[OWN_STATES]; /* those, if it has several: the newest interpreter's first */
 	struct walk_memo memo;
+	struct held_walk held[HELD_PLACES];
 	struct walked_function
 		walked[RECENT_FUNCTIONS]; /* of its stacks: probes may be interrupted */
 	u64 probe_ns;                     /* what our probes have taken of its time so far */
@@ -172,10 +184,12 @@ struct thread {
 	u32 seeding; /* scratch: open calls not put on the stack yet (no loop bound to verify) */
 	u32 trap_ns; /* what a trap costs, when an exception last was told */
 	u32 window_slot; /* of its process, in `windows` */
+	u32 walk_every;  /* as its process's */
 	u32 hits;        /* so far */
-	u64 window;      /* number of the one its shadow stack is of */
-	u64 entering;    /* scratch: the frame of an entry */
-	u64 not_before;  /* do not search for the thread state again before this */
+	u32 pad3;
+	u64 window;     /* number of the one its shadow stack is of */
+	u64 entering;   /* scratch: the frame of an entry */
+	u64 not_before; /* do not search for the thread state again before this */
 	struct recent_function recent[RECENT_FUNCTIONS]; /* slots looked up lately, by address */
 	struct loop_call_over call_over;
 	struct loop_call loop_calls[OPEN_CALLBACKS]; /* by depth */
@@ -403,10 +417,16 @@ static __always_inline void cost_add(enum cost_kind kind, u64 start)
 	cost->ns += bpf_ktime_get_ns() - start;
 }
 
+/* One run in COST_EVERY is. */
+static __always_inline bool cost_is_sampled(u64 start)
+{
+	return !(start & (COST_EVERY - 1));
+}
+
 /* The same for one run in COST_EVERY. */
 static __always_inline void cost_sample(enum cost_kind kind, u64 start)
 {
-	if (!(start & (COST_EVERY - 1)))
+	if (cost_is_sampled(start))
 		cost_add(kind, start);
 }
 
@@ -418,6 +438,8 @@ __noinline int thread_forget(struct thread *t)
 	t->epoch = process_epoch;
 	t->told_stack = 0;
 	t->memo.next = 0;
+	for (int i = 0; i < HELD_PLACES; i++)
+		t->held[i].left = 0;
 	for (int i = 0; i < RECENT_FUNCTIONS; i++)
 		t->recent[i].code = t->walked[i].is.code = 0;
 	return 0;
@@ -454,6 +476,7 @@ static __always_inline void thread_is_of(struct task_struct *task, struct thread
 	if (!was_traced && task->flags & PF_EXITING)
 		t->flags = 0; /* its end has been told, if it was */
 	t->window_slot = p ? p->window : WINDOW_NEVER;
+	t->walk_every = p ? p->walk_every : 0;
 	t->taken_in = p ? p->since : 0;
 	if (!was_traced && t->flags & PROCESS_TRACED)
 		thread_comes(task, t, t->taken_in);

@@ -136,11 +136,42 @@ static __always_inline void woken_early(struct thread *t, u64 now)
 	t->early_ns = 0;
 }
 
-static __always_inline void switch_out(struct task_struct *task, struct thread *t, bool runnable,
+/*
+ * Walk the current thread's stack; but where its process waits so often that this would cost it too
+ * much, one time in walk_every, at random: in between, a thread that is in the same system call
+ * with the same C stack is taken to be in what it was in then.
+ */
+static __always_inline bool walk_or_hold(struct thread *t, const struct py_layout *l,
+					 enum held_place place, u64 now, struct walked *walked)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	struct held_walk *held = &t->held[place];
+	s32 syscall = (s32)regs->orig_ax;
+	u64 at = place == HELD_PREEMPTED ? 0 : regs->sp;
+
+	if (held->left && held->at == at && (held->syscall == syscall || !at)) {
+		held->left--;
+		*walked = held->walked;
+		return true;
+	}
+	walk_here(t, l, WALKER_SCHEDULER, now, walked);
+	held->left = 0;
+	if (t->walk_every > 1) {
+		held->at = at;
+		held->syscall = syscall;
+		held->walked = *walked;
+		held->left = (u64)bpf_get_prandom_u32() * (2 * t->walk_every - 1) >> 32;
+	}
+	return false;
+}
+
+/* Was its stack taken to be the last one, without being read? */
+static __always_inline bool switch_out(struct task_struct *task, struct thread *t, bool runnable,
 				       u32 state, u64 now)
 {
 	const struct py_layout *l = t->runtime ? layout_of(t->build) : NULL;
 	struct walked walked = {.function = NO_FUNCTION};
+	bool held = false;
 	u64 since;
 
 	switch_in_missed(task, t);
@@ -148,7 +179,7 @@ static __always_inline void switch_out(struct task_struct *task, struct thread *
 	if (since)
 		__sync_fetch_and_add(&t->oncpu_ns, now - since);
 	if (l)
-		walk_here(t, l, WALKER_SCHEDULER, now, &walked);
+		held = walk_or_hold(t, l, runnable ? HELD_PREEMPTED : HELD_WAIT, now, &walked);
 	t->off_stack = walked.stack;
 	t->off_function = walked.function;
 	t->off_flags = 0;
@@ -169,6 +200,7 @@ static __always_inline void switch_out(struct task_struct *task, struct thread *
 	exchange(&t->off_ns, now);
 	if (!runnable && t->early_ns && now < t->early_ns + EARLY_NS)
 		woken_early(t, now);
+	return held;
 }
 
 /* Tell how long a thread ran that has not waited since. */
@@ -199,17 +231,24 @@ SEC("tp_btf/sched_switch")
 int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_struct *next,
 	     unsigned int prev_state)
 {
-	u64 now = bpf_ktime_get_ns();
+	u64 now = bpf_ktime_get_ns(), begin = now;
 	struct thread *t = traced_thread(prev, false);
+	bool timed = cost_is_sampled(now), held;
 
-	if (t)
+	if (t) {
 		/* a preempted task runs on, even if it was about to sleep */
-		switch_out(prev, t, preempt || prev_state == TASK_RUNNING, prev_state, now);
+		held = switch_out(prev, t, preempt || prev_state == TASK_RUNNING, prev_state, now);
+		if (timed) {
+			cost_add(held ? COST_OUT_HELD : COST_OUT, begin);
+			begin = bpf_ktime_get_ns();
+		}
+	}
 	t = traced_thread(next, true);
-	if (t)
+	if (t) {
 		switch_in(next, t, now);
-	if (t)
-		cost_sample(COST_SWITCH, now);
+		if (timed)
+			cost_add(COST_IN, begin);
+	}
 	return 0;
 }
 
@@ -247,7 +286,7 @@ static __always_inline void woken_by(struct task_struct *task, struct thread *t,
 	}
 	if (current->tgid != task->tgid) /* slots are of one process */
 		return;
-	walk_here(waker, l, WALKER_SCHEDULER, now, &walked);
+	walk_or_hold(waker, l, HELD_WAKER, now, &walked);
 	t->waker_stack = walked.stack;
 	t->waker = walked.behalf;
 }
@@ -296,11 +335,13 @@ int BPF_PROG(on_waking, struct task_struct *task)
 		t->early_ns = now;
 		return 0;
 	}
-	t->wake_ns = now;
+	/* it may have gone off-CPU since we looked at the clock */
+	t->wake_ns = now > t->off_begin ? now : t->off_begin;
 	if (t->off_syscall == __NR_futex)
 		woken_by(task, t, now);
 	else if (t->off_unix)
 		t->in_vain = woken_in_vain();
+	cost_sample(COST_WAKE, now);
 	return 0;
 }
 

@@ -352,34 +352,56 @@ __noinline int target_child(struct target_key *key, u64 first, s32 number)
 	return 0;
 }
 
+struct path_walk {
+	struct record_target *record;
+	struct dentry *dentry;
+	struct vfsmount *mnt;
+	u32 parts;
+	u32 cut;
+};
+
+static long path_step(u32 i, void *arg)
+{
+	struct path_walk *walk = arg;
+	struct record_target *record = walk->record;
+	struct dentry *dentry = walk->dentry, *parent = BPF_CORE_READ(dentry, d_parent);
+	struct vfsmount *mnt = walk->mnt;
+	struct mount *mount, *above;
+	u32 parts = walk->parts;
+
+	if (dentry == BPF_CORE_READ(mnt, mnt_root) || dentry == parent) {
+		mount = (void *)mnt - bpf_core_field_offset(struct mount, mnt);
+		above = BPF_CORE_READ(mount, mnt_parent);
+		if (!above || above == mount) {
+			walk->cut = 0;
+			return 1;
+		}
+		walk->dentry = BPF_CORE_READ(mount, mnt_mountpoint);
+		walk->mnt = (void *)above + bpf_core_field_offset(struct mount, mnt);
+		return 0;
+	}
+	if (!record || parts >= TARGET_PARTS)
+		return 1;
+	bpf_probe_read_kernel_str(record->path[parts], TARGET_PART_BYTES,
+				  BPF_CORE_READ(dentry, d_name.name));
+	walk->parts = parts + 1;
+	walk->dentry = parent;
+	return 0;
+}
+
 /* A file's path, the last component first, across mounts as far as the steps go. */
 static __always_inline void path_tell(struct record_target *record, struct file *file)
 {
-	struct dentry *dentry = file_dentry(file), *parent;
-	struct vfsmount *mnt = BPF_CORE_READ(file, f_path.mnt);
-	struct mount *mount, *above;
-	u32 parts = 0;
+	struct path_walk walk = {
+		.record = record,
+		.dentry = file_dentry(file),
+		.mnt = BPF_CORE_READ(file, f_path.mnt),
+		.cut = 1,
+	};
 
-	record->cut = 1;
-	for (int i = 0; i < PATH_STEPS && parts < TARGET_PARTS; i++) {
-		parent = BPF_CORE_READ(dentry, d_parent);
-		if (dentry == BPF_CORE_READ(mnt, mnt_root) || dentry == parent) {
-			mount = (void *)mnt - bpf_core_field_offset(struct mount, mnt);
-			above = BPF_CORE_READ(mount, mnt_parent);
-			if (!above || above == mount) {
-				record->cut = 0;
-				break;
-			}
-			dentry = BPF_CORE_READ(mount, mnt_mountpoint);
-			mnt = (void *)above + bpf_core_field_offset(struct mount, mnt);
-			continue;
-		}
-		bpf_probe_read_kernel_str(record->path[parts], TARGET_PART_BYTES,
-					  BPF_CORE_READ(dentry, d_name.name));
-		parts++;
-		dentry = parent;
-	}
-	record->parts = parts;
+	bpf_loop(PATH_STEPS, path_step, &walk, 0);
+	record->cut = walk.cut;
+	record->parts = walk.parts;
 }
 
 static __always_inline void unix_tell(struct record_target *record, struct file *file)

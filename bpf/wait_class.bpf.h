@@ -74,20 +74,52 @@ static __always_inline u32 ones(u64 x)
 	return ((x + (x >> 4)) & 0x0f0f0f0f0f0f0f0full) * 0x0101010101010101ull >> 56;
 }
 
-/* How many descriptors are in the sets. */
+struct selecting {
+	struct task_struct *other;
+	const struct call *call;
+	u32 fds;
+};
+
+/* The descriptors of 64 that are in any of the sets. */
+static __always_inline long select_step(struct task_struct *other, struct selecting *s, u32 word)
+{
+	u64 all = 0;
+
+	if (!s->call)
+		return 1;
+	for (int set = 1; set < 4; set++)
+		if (s->call->args[set])
+			all |= read_user_u64(other, s->call->args[set] + word * sizeof(u64));
+	s->fds += ones(all);
+	return 0;
+}
+
+static long select_here_step(u32 word, void *arg)
+{
+	return select_step(NULL, arg, word);
+}
+
+static long select_other_step(u32 word, void *arg)
+{
+	struct selecting *s = arg;
+
+	return s->other ? select_step(s->other, s, word) : 1;
+}
+
+/* How many descriptors are in the sets.  (A loop of the kernel's: ours is verified as many steps.)
+ */
 static __noinline u32 select_fds(struct task_struct *other, const struct call *call)
 {
-	u32 words = (call->args[0] + 63) / 64, fds = 0;
+	struct selecting s = {.other = other, .call = call};
+	u32 words = (call->args[0] + 63) / 64;
 
-	for (u32 i = 0; i < SELECT_WORDS && i < words; i++) {
-		u64 all = 0;
-
-		for (int set = 1; set < 4; set++)
-			if (call->args[set])
-				all |= read_user_u64(other, call->args[set] + i * sizeof(u64));
-		fds += ones(all);
-	}
-	return fds;
+	if (words > SELECT_WORDS)
+		words = SELECT_WORDS;
+	if (other)
+		bpf_loop(words, select_other_step, &s, 0);
+	else
+		bpf_loop(words, select_here_step, &s, 0);
+	return s.fds;
 }
 
 static __always_inline enum wait_class select_class(struct task_struct *other,

@@ -271,8 +271,8 @@ struct process_entry {
 	__u64 since;   /* when it was taken in */
 	__u32 build;
 	__u32 flags;
-	__u32 window; /* when its calls are counted: slot in the map `windows` */
-	__u32 pad;
+	__u32 window;     /* when its calls are counted: slot in the map `windows` */
+	__u32 walk_every; /* one stack in so many is read when its threads wait; 0: each */
 };
 _Static_assert(sizeof(struct process_entry) == 32, "map ABI");
 
@@ -513,7 +513,10 @@ _Static_assert(sizeof(struct gc_flag) == 28, "map ABI");
 enum cost_kind {
 	COST_ENTRY,
 	COST_EXIT,
-	COST_SWITCH,
+	COST_OUT,      /* a thread goes off-CPU, and its stack is read */
+	COST_OUT_HELD, /* or taken to be the one that was read last in the same place */
+	COST_IN,
+	COST_WAKE,
 	COST_SAMPLE,
 	COST_KINDS,
 };

@@ -72,6 +72,8 @@ struct profile_process {
 	uint64_t counted_cost_ns; /* of probe_cost_ns: inside the windows whose calls count */
 	uint64_t probe_hits;
 	uint64_t probe_cost_ns; /* estimated time it lost to our probes */
+	uint64_t wait_cost_ns;  /* and to what we do at waits and samples */
+	uint32_t walk_every;    /* one in so many stacks was read where threads wait; 1: each */
 	uint64_t rss_bytes;
 	uint64_t samples;          /* of its threads */
 	uint64_t gil_samples;      /* of those, by a thread that had the GIL */

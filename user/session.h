@@ -44,7 +44,9 @@ struct session {
 	uint64_t losses[LOSS_COUNT]; /* our own, beside the kernel side's */
 	uint64_t lifecycle_losses;   /* made good for so far */
 	uint64_t resynced_ns;
-	int error; /* first failure to attach, negative errno; 0: none */
+	uint64_t waits_ns;       /* what waits cost was looked at then */
+	unsigned int samples_hz; /* 0: there are none */
+	int error;               /* first failure to attach, negative errno; 0: none */
 };
 
 /* Start tracing a CPython process.  0 or a negative errno. */
@@ -75,6 +77,12 @@ void session_stranger(struct session *session, const struct process *process);
 
 /* Make good for lifecycle records that did not fit the ring: who ended, who began. */
 void session_resync(struct session *session);
+
+/*
+ * What do waits and samples cost each process?  Have fewer stacks read where it is too much.  Twice
+ * a second, or `now`, for a report.
+ */
+void session_look_at_waits(struct session *session, bool now);
 
 /* Losses of both sides, since the start. */
 void session_losses(const struct session *session, uint64_t losses[LOSS_COUNT]);

@@ -168,6 +168,7 @@ static int open_tracer(struct run *run)
 		return EXIT_REFUSED;
 	}
 	if (options->samples_hz) {
+		session->samples_hz = options->samples_hz;
 		err = tracer__sample(session->tracer, options->samples_hz);
 		if (err)
 			message("no samples: %s (see kernel.perf_event_max_sample_rate and "
@@ -363,6 +364,7 @@ static int report(struct run *run, enum ring_state ring)
 
 	window.end_ns = cut(run);
 	drain(run, ring);
+	session_look_at_waits(session, true);
 	tracer__costs(session->tracer, &costs);
 	window.empty_probe_ns = run->empty_probe_ns;
 	window.entry_ns = costs.entry_ns > 0 ? run->empty_probe_ns + costs.entry_ns : 0;
@@ -371,7 +373,7 @@ static int report(struct run *run, enum ring_state ring)
 	window.watch_ns = tracer__watch_ns(session->tracer);
 	window.sample_ns = costs.sample_ns;
 	window.samples_event = tracer__samples_event(session->tracer);
-	window.samples_hz = window.samples_event ? run->options->samples_hz : 0;
+	window.samples_hz = window.samples_event ? session->samples_hz : 0;
 	window.callback_least_ns = run->options->tasks ? 0 : CALLBACK_LEAST_NS;
 	profile = collector__profile(session->collector, &window);
 	if (!profile) {
@@ -442,6 +444,7 @@ static int follow(struct run *run)
 			windows__step(session->windows);
 		session_look_again(session);
 		session_resync(session);
+		session_look_at_waits(session, false);
 		if (collector__targets_full(session->collector)) {
 			/* first all waits for them that were put aside */
 			tracer__flush(session->tracer);

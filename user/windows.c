@@ -3,6 +3,7 @@
 #include "windows.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -18,6 +19,8 @@
 /* Closing takes twice what opening does: the kernel looks at each process that runs the build. */
 #define OPENED_AND_CLOSED 3
 #define NS_A_SECOND 1000000000ull
+/* Call probes get this part of the budget even where waits have spent all of it. */
+#define LEAST_PART 0.1
 /* Our programs at a hit, until they have been timed. */
 #define PROGRAM_NS 400
 
@@ -121,6 +124,15 @@ void windows__remove(struct windows *windows, pid_t tgid)
 		tracer__end_window(windows->tracer, g->build, tgid, g->slot);
 	windows->free_slots[windows->free_count++] = g->slot;
 	*g = windows->list[--windows->count];
+}
+
+void windows__others(struct windows *windows, pid_t tgid, double share)
+{
+	struct governed *g = find(windows, tgid);
+	double left = fmax(windows->budget - share, LEAST_PART * windows->budget);
+
+	if (g)
+		governor_set_budget(&g->governor, monotonic_ns(), left);
 }
 
 /* What a hit costs its process. */
@@ -274,8 +286,7 @@ void windows__step(struct windows *windows)
 	while (may_open(windows) && (g = next_to_open(windows, monotonic_ns()))) {
 		before = own_thread_cpu_ns();
 		open_window(windows, g);
-		windows->own_ns -=
-			(double)(own_thread_cpu_ns() - before) * OPENED_AND_CLOSED;
+		windows->own_ns -= (double)(own_thread_cpu_ns() - before) * OPENED_AND_CLOSED;
 	}
 }
 

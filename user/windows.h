@@ -27,6 +27,9 @@ int64_t windows__add(struct windows *windows, pid_t tgid, size_t build, bool soo
 /* No longer; nothing of an open window is told. */
 void windows__remove(struct windows *windows, pid_t tgid);
 
+/* What it loses beside call probes, as a share of its time: they get what is left of the budget. */
+void windows__others(struct windows *windows, pid_t tgid, double share);
+
 /* Open, end and settle those that are due. */
 void windows__step(struct windows *windows);
 /* When the next is; UINT64_MAX: none. */

@@ -152,6 +152,31 @@ def test_who_fits_the_budget_is_exact(lab, py):
 
 
 @alone
+@limit(60)
+@over("debian-3.9", "debian-3.11", "debian-3.14", "pyenv-3.10")
+def test_who_waits_very_often(lab, py):
+    """Of few waits is the stack read; the waits themselves are told as ever."""
+    for how in ((), ("--overhead", 0)):
+        truth, report = lab.run(lab.target(py, "budget.py", "waits", 5), *how, exact=False, timeout=60)
+        process = report["processes"][0]
+        check(process["stacks_read_one_in"] > 1, f"each stack was read: {process}")
+        check(process["waits_overhead_share"] > 0, "waits cost nothing")
+        told = sum(w["count"] for w in report["waits"] if w["class"] != "runq")
+        really = sum(truth["switches"].values())
+        # (the scheduler's tracepoint misses one event in some hundred here)
+        check(abs(told - really) < 0.03 * really, f"{told} waits told, {really} of the kernel's")
+        of = {
+            name: sum(
+                w["count"] for w in report["waits"] if w["class"] == "pipe" and short(w["function"] or "") == name
+            )
+            for name in ("often", "seldom")
+        }
+        share = of["often"] / max(1, sum(of.values()))
+        check(0.7 < share < 0.8, f"often() waited in {share:.2f} of the reads, not in 0.75: {of}")
+        check_nothing_lost(report)
+
+
+@alone
 @limit(90)
 @over("debian-3.9", "debian-3.11", "debian-3.13")
 def test_estimates_from_windows(lab, py):

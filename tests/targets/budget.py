@@ -6,11 +6,13 @@
     budget.py quiet SECONDS            200 calls a second: the result has how many
     budget.py mixed SECONDS            calls of two lengths between small ones: the result has each length, in seconds
     budget.py tasks SECONDS            200 coroutines at a time that sleep in turn, and small calls
+    budget.py waits SECONDS            two threads that take turns over pipes: the result has how often each waited and where
     budget.py forks SECONDS            few calls, and a child that makes many: the result has what that did by when
 """
 import asyncio
 import json
 import os
+import resource
 import sys
 import threading
 import time
@@ -105,6 +107,43 @@ def coroutines(seconds):
     target.done({"step": asyncio.run(tasks(seconds)), "seconds": seconds})
 
 
+def often(fd):
+    return os.read(fd, 1)
+
+
+def seldom(fd):
+    return os.read(fd, 1)
+
+
+def voluntary_switches():
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
+
+
+def waits(seconds):
+    here, there = os.pipe(), os.pipe()
+    reads, switches = {"often": 0, "seldom": 0}, {}
+
+    def answer():
+        while os.read(there[0], 1) != b"q":
+            os.write(here[1], b"a")
+        switches["answer"] = voluntary_switches()
+
+    target.ready()
+    other = threading.Thread(target=answer)
+    other.start()
+    end, i = time.monotonic() + seconds, 0
+    while time.monotonic() < end:
+        os.write(there[1], b"x")
+        how = often if i % 4 else seldom
+        how(here[0])
+        reads[how.__name__] += 1
+        i += 1
+    os.write(there[1], b"q")
+    other.join()
+    switches["main"] = voluntary_switches()
+    target.done({"reads": reads, "switches": switches})
+
+
 def forks(seconds):
     """The child tells how many thousand calls it made in each tenth of a second."""
     reads, writes = os.pipe()
@@ -137,6 +176,7 @@ def main():
         "quiet": quietly,
         "mixed": mixed,
         "tasks": coroutines,
+        "waits": waits,
         "forks": forks,
     }[what]
     how(*map(int, numbers))

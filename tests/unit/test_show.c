@@ -222,7 +222,7 @@ static void text_without_call_probes(void **state)
 	profile->probed_ns = 0;
 	profile->entry_ns = profile->exit_ns = 0;
 	text = written(show_text, profile, &plain);
-	assert_non_null(strstr(text, "Every wait is counted, calls are not."));
+	assert_non_null(strstr(text, "Every wait is counted (about "));
 	assert_non_null(strstr(text, "Cost of tracing: 840 ns a switch of a Python thread.\n"));
 	free(text);
 	profile__free(profile);
@@ -318,7 +318,8 @@ static void a_full_disk_is_told(void **state)
 	profile__free(profile);
 }
 
-static void ten_thousand_functions_are_quick(void **state)
+/* The CPU time it takes to tell of so many functions, in seconds. */
+static double telling_takes(uint32_t functions)
 {
 	static const double none[WAIT_CLASSES];
 	struct profile *profile = sample_empty();
@@ -327,23 +328,31 @@ static void ten_thousand_functions_are_quick(void **state)
 	char name[32];
 	json_t *root;
 
-	(void)state;
 	sample_process(profile, 1, "python3", 1)->oncpu_ns = SECOND;
-	for (uint32_t i = 0; i < 10000; i++) {
+	for (uint32_t i = 0; i < functions; i++) {
 		snprintf(name, sizeof(name), "Class.function_%u", i);
 		sample_calls(sample_function(profile, 1, name, "/srv/x.py", i), 10, 1e5 + i, 0.5, 1,
 			     none);
 	}
 	begin = clock();
 	root = parsed(profile, &options);
-	assert_int_equal(json_array_size(json_object_get(root, "functions")), 10000);
+	assert_int_equal(json_array_size(json_object_get(root, "functions")), functions);
 	json_decref(root);
-	options.top = 10000;
+	options.top = functions;
 	options.width = 100;
 	free(written(show_text, profile, &options));
-	/* Half a second without sanitizers. */
-	assert_true((clock() - begin) / CLOCKS_PER_SEC < 10);
+	begin = clock() - begin;
 	profile__free(profile);
+	return (double)begin / CLOCKS_PER_SEC;
+}
+
+/* Ten times as many take about ten times as long, and not a hundred times. */
+static void ten_thousand_functions_are_quick(void **state)
+{
+	double thousand = telling_takes(1000);
+
+	(void)state;
+	assert_true(telling_takes(10000) < 40 * thousand);
 }
 
 static void utf8_is_read_strictly(void **state)

@@ -123,6 +123,13 @@ void governor_init(struct governor *governor, double budget, uint64_t seed, bool
 		governor->next_ns += (uint64_t)((FIRST_NS + WINDOW_NS) / budget);
 }
 
+void governor_set_budget(struct governor *governor, uint64_t now_ns, double budget)
+{
+	save(governor, now_ns);
+	governor->budget = budget;
+	governor->saved_ns = fmin(governor->saved_ns, most_saved(governor));
+}
+
 uint64_t governor_due_ns(const struct governor *governor)
 {
 	return governor->next_ns;

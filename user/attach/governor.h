@@ -40,6 +40,8 @@ struct governor_plan {
  */
 void governor_init(struct governor *governor, double budget, uint64_t seed, bool soon,
 		   uint64_t now_ns);
+/* From now on it may lose this share. */
+void governor_set_budget(struct governor *governor, uint64_t now_ns, double budget);
 /* When the next window is due; only if none is open. */
 uint64_t governor_due_ns(const struct governor *governor);
 struct governor_plan governor_plan(struct governor *governor, uint64_t now_ns);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/perf_event.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
@@ -116,6 +117,14 @@ int sampler__new(int program_fd, unsigned int hz, struct sampler **out)
 const char *sampler__event(const struct sampler *sampler)
 {
 	return sampler->event;
+}
+
+void sampler__rate(struct sampler *sampler, unsigned int hz)
+{
+	uint64_t value = hz; /* of events that have one, it is the frequency that is set */
+
+	for (size_t i = 0; i < sampler->count; i++)
+		ioctl(sampler->fds[i], PERF_EVENT_IOC_PERIOD, &value);
 }
 
 int sampler_try(const char **event)

@@ -15,6 +15,8 @@ int sampler__new(int program_fd, unsigned int hz, struct sampler **out);
 /* By which of the two, static, as perf calls them: "cpu-cycles", "cpu-clock". */
 const char *sampler__event(const struct sampler *sampler);
 /* By which it would be, without a sample taken.  0 or a negative errno. */
+/* Another rate, from now on. */
+void sampler__rate(struct sampler *sampler, unsigned int hz);
 int sampler_try(const char **event);
 /* At one in `every` page faults of each CPU, whoever takes them.  Returns the same. */
 int sampler__new_faults(int program_fd, unsigned int every, struct sampler **out);

@@ -218,6 +218,12 @@ int tracer__sample(struct tracer *tracer, unsigned int hz)
 				   &tracer->fault_sampler);
 }
 
+void tracer__sample_rate(struct tracer *tracer, unsigned int hz)
+{
+	if (tracer->sampler)
+		sampler__rate(tracer->sampler, hz);
+}
+
 const char *tracer__samples_event(const struct tracer *tracer)
 {
 	return tracer->sampler ? sampler__event(tracer->sampler) : NULL;
@@ -547,27 +553,39 @@ uint64_t tracer__lifecycle_losses(struct tracer *tracer)
 	return loss_count(tracer, LOSS_RING_LIFECYCLE);
 }
 
-static double mean_cost(struct tracer *tracer, uint32_t kind)
+static struct cost sum_of_costs(struct tracer *tracer, uint32_t kind)
 {
 	int cpus = libbpf_num_possible_cpus();
-	struct cost *values = calloc(cpus > 0 ? cpus : 1, sizeof(*values));
-	uint64_t runs = 0, ns = 0;
+	struct cost *values = calloc(cpus > 0 ? cpus : 1, sizeof(*values)), sum = {0};
 
 	if (values && !bpf_map_lookup_elem(bpf_map__fd(tracer->skel->maps.costs), &kind, values))
 		for (int cpu = 0; cpu < cpus; cpu++) {
-			runs += values[cpu].runs;
-			ns += values[cpu].ns;
+			sum.runs += values[cpu].runs;
+			sum.ns += values[cpu].ns;
 		}
 	free(values);
-	return runs ? (double)ns / runs : 0;
+	return sum;
+}
+
+static double mean_cost(struct cost cost)
+{
+	return cost.runs ? (double)cost.ns / (double)cost.runs : 0;
 }
 
 void tracer__costs(struct tracer *tracer, struct tracer_costs *costs)
 {
-	costs->entry_ns = mean_cost(tracer, COST_ENTRY);
-	costs->exit_ns = mean_cost(tracer, COST_EXIT);
-	costs->switch_ns = mean_cost(tracer, COST_SWITCH);
-	costs->sample_ns = mean_cost(tracer, COST_SAMPLE);
+	struct cost out = sum_of_costs(tracer, COST_OUT);
+	struct cost held = sum_of_costs(tracer, COST_OUT_HELD);
+	struct cost both = {out.runs + held.runs, out.ns + held.ns};
+	double in_ns = mean_cost(sum_of_costs(tracer, COST_IN)) +
+		       mean_cost(sum_of_costs(tracer, COST_WAKE));
+
+	costs->entry_ns = mean_cost(sum_of_costs(tracer, COST_ENTRY));
+	costs->exit_ns = mean_cost(sum_of_costs(tracer, COST_EXIT));
+	costs->sample_ns = mean_cost(sum_of_costs(tracer, COST_SAMPLE));
+	costs->switch_ns = both.runs ? mean_cost(both) + in_ns : 0;
+	costs->switch_walked_ns = out.runs ? mean_cost(out) + in_ns : 0;
+	costs->switch_held_ns = held.runs ? mean_cost(held) + in_ns : 0;
 }
 
 double tracer__empty_probe_ns(struct tracer *tracer)

@@ -45,6 +45,8 @@ int tracer__attach_events(struct tracer *tracer);
  */
 int tracer__sample(struct tracer *tracer, unsigned int hz);
 /* By which event (sampler.h); NULL: there are no samples. */
+/* As often from now on. */
+void tracer__sample_rate(struct tracer *tracer, unsigned int hz);
 const char *tracer__samples_event(const struct tracer *tracer);
 
 /* Make a build's layout known to the kernel side.  0 or negative errno. */
@@ -153,8 +155,10 @@ void tracer__renew_targets(struct tracer *tracer);
 void tracer__losses(struct tracer *tracer, uint64_t losses[LOSS_COUNT]);
 
 /* Mean nanoseconds a run of our programs took, without the cost of getting there. */
-struct tracer_costs {
-	double entry_ns, exit_ns, switch_ns, sample_ns; /* 0: none was timed */
+struct tracer_costs { /* 0: none was timed */
+	double entry_ns, exit_ns, sample_ns;
+	double switch_ns;                        /* a thread's going off-CPU and coming back: */
+	double switch_walked_ns, switch_held_ns; /* if its stack is read, and if it is not */
 };
 void tracer__costs(struct tracer *tracer, struct tracer_costs *costs);
 

@@ -249,6 +249,8 @@ static void add_told(struct collector *collector, struct process_total *process,
 	bool other = false;
 
 	add_times(thread, record);
+	if (record->flags & WAIT_DONE || record->wait_class == WAIT_RUNQ)
+		process->effort.waits += told->count;
 	function = collector__slot_function(collector, record->function, process);
 	key.function = function;
 	on.stack = stacks_find(collector, process, record->stack, function);
@@ -363,6 +365,7 @@ static void on_sample(struct collector *collector, const struct record_sample *r
 	}
 	stacks_sample(process, &on, record->flags & SAMPLE_HAS_GIL);
 	process->samples++;
+	process->effort.samples++;
 	process->gil_samples += record->flags & SAMPLE_HAS_GIL;
 	if (record->flags & SAMPLE_COLLECTING)
 		pauses_sample(process, function);

@@ -115,6 +115,18 @@ void collector__memory(struct collector *collector, uint64_t now_ns);
 /* How long threads have waited for a GIL so far (gil_fn of the tracer): before a profile. */
 void collector__gil(void *collector, const struct gil_id *gil, uint64_t contended_ns);
 
+/*
+ * How often each process's threads waited and were sampled since the last call, and what it lost to
+ * that: the callee says, as a share of its time, and one in how many of their stacks was read.
+ */
+struct waits_lately {
+	uint64_t ns, waits, samples;
+	double share;
+	uint32_t walk_every;
+};
+typedef void (*waits_fn)(void *arg, pid_t tgid, struct waits_lately *lately);
+void collector__waits(struct collector *collector, uint64_t now_ns, waits_fn fn, void *arg);
+
 /* What a profile says of itself and of the costs; the collector fills in the rest. */
 struct window {
 	uint64_t start_ns, end_ns; /* CLOCK_MONOTONIC */

@@ -82,7 +82,7 @@ int collector__add_process(struct collector *collector, const struct process *pr
 	if (!total)
 		return -ENOMEM;
 	total->process = *process;
-	total->since_ns = now_ns;
+	total->since_ns = total->effort.at_ns = now_ns;
 	total->current = true;
 	collector->throttle_cache.groups[0] = '\0'; /* that was another time */
 	collector__throttle(collector, process->tgid, &total->throttle);
@@ -90,6 +90,27 @@ int collector__add_process(struct collector *collector, const struct process *pr
 	total->next = collector->processes;
 	collector->processes = total;
 	return 0;
+}
+
+void collector__waits(struct collector *collector, uint64_t now_ns, waits_fn fn, void *arg)
+{
+	for (struct process_total *total = collector->processes; total; total = total->next) {
+		struct effort *effort = &total->effort;
+		struct waits_lately lately = {
+			.ns = now_ns - effort->at_ns,
+			.waits = effort->waits,
+			.samples = effort->samples,
+		};
+
+		if (!total->current || now_ns <= effort->at_ns)
+			continue;
+		fn(arg, total->process.tgid, &lately);
+		effort->cost_ns += (uint64_t)(lately.share * (double)lately.ns);
+		if (lately.walk_every > effort->walk_every)
+			effort->walk_every = lately.walk_every;
+		effort->at_ns = now_ns;
+		effort->waits = effort->samples = 0;
+	}
 }
 
 void collector__memory(struct collector *collector, uint64_t now_ns)

@@ -373,6 +373,8 @@ void process_total__reset(struct process_total *total)
 	total->samples = total->gil_samples = 0;
 	total->probed_ns = 0;
 	windowed_reset(&total->probing);
+	total->effort.cost_ns = 0;
+	total->effort.walk_every = 0;
 }
 
 uint64_t process_total__oncpu_ns(const struct process_total *total)

@@ -267,6 +267,15 @@ struct probing {
 	uint64_t group_ns[WINDOW_GROUPS];
 };
 
+/* What its waits and samples cost it. */
+struct effort {
+	uint64_t waits, samples; /* since it was last looked at, at at_ns */
+	uint64_t at_ns;
+	uint64_t cost_ns;    /* of the window */
+	uint32_t walk_every; /* at the most, in the window */
+	uint32_t pad;
+};
+
 struct process_total {
 	struct process process;
 	struct process_total *next;
@@ -290,6 +299,7 @@ struct process_total {
 	uint64_t probed_since_ns;        /* call probes on since, in this window; 0: off */
 	uint64_t probed_ns;              /* in this window, before probed_since_ns */
 	struct probing probing;
+	struct effort effort;
 	struct resident_total memory;
 	struct throttle throttle;      /* its CPU quota's counters at the window's begin */
 	struct throttle throttle_last; /* and when it ended */

@@ -139,6 +139,8 @@ static int add_process(struct profile *profile, struct collector *collector,
 				      (window->entry_ns + window->exit_ns) / 2;
 	if (total->gc_method == GC_WATCHPOINT)
 		out->probe_cost_ns += 2 * pauses_count(total) * window->watch_ns;
+	out->wait_cost_ns = total->effort.cost_ns;
+	out->walk_every = total->effort.walk_every ?: 1;
 	out->samples = total->samples;
 	out->gil_samples = total->gil_samples;
 	out->gil_after_io = total->gil_after_io;

@@ -161,6 +161,11 @@ static json_t *process_json(struct json_builder *b, const struct profile *profil
 		 json_number(process->observed_ns
 				     ? (double)process->probe_cost_ns / (double)process->observed_ns
 				     : 0));
+	json_put(b, object, "waits_overhead_share",
+		 json_number(process->observed_ns
+				     ? (double)process->wait_cost_ns / (double)process->observed_ns
+				     : 0));
+	json_put(b, object, "stacks_read_one_in", json_integer(process->walk_every));
 	return object;
 }
 

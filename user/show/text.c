@@ -33,7 +33,7 @@ static void put_effort(const struct screen *screen, const struct profile *profil
 {
 	char hits_text[UNIT_BYTES], share[UNIT_BYTES], cpu[UNIT_BYTES], rss[UNIT_BYTES];
 	char time[UNIT_BYTES], line[512];
-	uint64_t hits = 0, cost = 0, observed = 0;
+	uint64_t hits = 0, cost = 0, observed = 0, wait_cost = 0, watched = 0;
 	size_t threads = 0, probed = 0, windowed = 0;
 	char which[128];
 	int used;
@@ -43,6 +43,8 @@ static void put_effort(const struct screen *screen, const struct profile *profil
 
 		hits += process->probe_hits;
 		cost += process->probe_cost_ns;
+		wait_cost += process->wait_cost_ns;
+		watched += process->observed_ns;
 		threads += process->threads;
 		if (!process->calls_method || !strcmp(process->calls_method, "none"))
 			continue;
@@ -68,17 +70,18 @@ static void put_effort(const struct screen *screen, const struct profile *profil
 	else
 		snprintf(which, sizeof(which), "every call in %zu process%s (exact)", probed,
 			 probed == 1 ? "" : "es");
+	used += snprintf(line + used, sizeof(line) - used,
+			 "Every wait is counted (about %s of their time), ",
+			 format_share(share, watched ? (double)wait_cost / (double)watched : 0));
 	if (probed && profile->probed_ns)
 		used += snprintf(
 			line + used, sizeof(line) - used,
-			"Every wait is counted, and %s "
-			"for %s: %s probe hits, about %s of their time. ",
-			which, format_duration(time, (double)profile->probed_ns),
+			"and %s for %s: %s probe hits, about %s of their time. ", which,
+			format_duration(time, (double)profile->probed_ns),
 			format_about(hits_text, (double)hits),
 			format_share(share, observed ? (double)cost / (double)observed : 0));
 	else
-		used += snprintf(line + used, sizeof(line) - used,
-				 "Every wait is counted, calls are not. ");
+		used += snprintf(line + used, sizeof(line) - used, "calls are not. ");
 	snprintf(line + used, sizeof(line) - used,
 		 "The tracer itself used %s of a core, %s of CPU before that, and %s.",
 		 format_share(cpu, profile->duration_ns ? (double)profile->own_window_cpu_ns /

@@ -109,17 +109,30 @@ static const char *windows_text(char *out, size_t size, const struct profile_pro
 	return out;
 }
 
+/* What it lost to us, and what was left out for it. */
+static void cost_text(char *out, size_t size, const struct profile_process *process)
+{
+	uint64_t cost = process->probe_cost_ns + process->wait_cost_ns;
+	char share[UNIT_BYTES];
+	size_t used = 0;
+
+	*out = '\0';
+	if (cost && process->observed_ns)
+		used = snprintf(out, size, " (cost: %s of a core)",
+				format_share(share, (double)cost / (double)process->observed_ns));
+	if (process->walk_every > 1)
+		snprintf(out + used, size - used, ", one in %u stacks of waits read",
+			 process->walk_every);
+}
+
 static int put_identity(const struct screen *screen, const struct profile_process *process)
 {
 	const char *command =
 		process->command && *process->command ? process->command : process->comm;
-	char share[UNIT_BYTES], cost[64] = "", windows[96];
+	char cost[128], windows[96];
 	int err;
 
-	if (process->probe_cost_ns && process->observed_ns)
-		snprintf(cost, sizeof(cost), " (cost: %s of a core)",
-			 format_share(share, (double)process->probe_cost_ns /
-						     (double)process->observed_ns));
+	cost_text(cost, sizeof(cost), process);
 	err = text_put_line(screen, STYLE_TITLE, 0, "tgid %u  %s", process->tgid, command ?: "?");
 	if (err)
 		return err;
