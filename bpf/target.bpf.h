@@ -382,7 +382,9 @@ static long path_step(u32 i, void *arg)
 	}
 	if (!record || parts >= TARGET_PARTS)
 		return 1;
-	bpf_probe_read_kernel_str(record->path[parts], TARGET_PART_BYTES,
+	/* (6.1 forgets the bound of what it has put on the stack) */
+	barrier_var(parts);
+	bpf_probe_read_kernel_str(record->path[parts & (TARGET_PARTS - 1)], TARGET_PART_BYTES,
 				  BPF_CORE_READ(dentry, d_name.name));
 	walk->parts = parts + 1;
 	walk->dentry = parent;

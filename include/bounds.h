@@ -27,7 +27,7 @@
 
 #define MAX_TARGETS 16384     /* what was waited for, remembered as told */
 #define PROCESS_TARGETS 2048  /* of those, in one process and report; others are one */
-#define TARGET_PARTS 8        /* components of a path, from its end */
+#define TARGET_PARTS 8        /* components of a path, from its end: a power of two */
 #define TARGET_PART_BYTES 64  /* of each, with a NUL */
 #define TARGET_NAME_BYTES 108 /* of a unix socket (uapi/linux/un.h) */
 #define PROCESS_AWAITED 65536 /* stacks times targets counted for one process and report */
