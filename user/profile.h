@@ -89,6 +89,7 @@ struct profile_process {
 	uint64_t throttled_ns; /* so long that stopped who is in there, CPUs added up */
 	uint64_t throttle_count; /* so often */
 	bool exited;
+	uint64_t others; /* so many others of its kind, ended, are in these numbers, too */
 };
 
 struct profile_thread {

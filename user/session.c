@@ -21,6 +21,10 @@
 /* When to look again at a process whose libpython is not mapped yet. */
 static const uint64_t later_ms[] = {2, 5, 10, 20, 50, 100, 200, 500, 1000};
 #define RESYNC_NS 1000000000ull
+/* Counters of processes that have ended are taken up so often; much goes through them all. */
+#define ENDED_NS 200000000ull
+/* And what the ring tells of one has been read by then. */
+#define ENDED_SETTLED_NS 500000000ull
 #define LATER_TRIES (sizeof(later_ms) / sizeof(*later_ms))
 
 struct seeding {
@@ -232,7 +236,7 @@ static void let_go(struct session *session, pid_t tgid, uint64_t end_ns)
 	collector__end_process(session->collector, tgid, end_ns);
 	tracer__callbacks(session->tracer, tgid, collector__callback, session->collector);
 	tracer__gils(session->tracer, tgid, monotonic_ns(), collector__gil, session->collector);
-	collector__drain(session->collector, RING_UNREAD, drop_slot, session);
+	session->ended = true;
 	if (session->windows)
 		windows__remove(session->windows, tgid);
 	tracer__unprobe_process(session->tracer, tgid);
@@ -419,10 +423,15 @@ static void inherit_doubt(struct session *session, struct process *child)
 /* The kernel side has taken the child in already, as a copy of its parent. */
 static void on_fork(struct session *session, const struct record_task *record)
 {
+	const struct process *parent = collector__process(session->collector, record->parent);
 	struct process process;
 	const struct build *build;
 
-	if (process_inspect(session->builds, record->tgid, &process)) {
+	if (parent) { /* it is as its parent until an exec, of which there is a record, too */
+		process = *parent;
+		process.parent = record->parent;
+		process.threads = 1;
+	} else if (process_inspect(session->builds, record->tgid, &process)) {
 		memset(&process, 0, sizeof(process)); /* gone already: its numbers still count */
 		memcpy(process.comm, record->comm, sizeof(process.comm));
 		process.comm[sizeof(process.comm) - 1] = '\0';
@@ -434,7 +443,7 @@ static void on_fork(struct session *session, const struct record_task *record)
 		jit_inherit(builds__get(session->builds, record->build),
 			    session->options->calls && !(record->flags & PROCESS_CALLS), &process);
 	}
-	if (session->options->all_python && process.kind == PYTHON_YES &&
+	if (session->options->all_python && !parent && process.kind == PYTHON_YES &&
 	    !scope_wants(session->options, &process)) {
 		tracer__remove_process(session->tracer, record->tgid);
 		return;
@@ -495,6 +504,18 @@ void session_lifecycle(void *arg, const struct record_task *record)
 		let_go(session, record->tgid, monotonic_ns());
 		break;
 	}
+}
+
+void session_take_up_ended(struct session *session)
+{
+	uint64_t now = monotonic_ns();
+
+	if (!session->ended || now - session->ended_ns < ENDED_NS)
+		return;
+	session->ended = false;
+	session->ended_ns = now;
+	collector__drain(session->collector, RING_UNREAD, drop_slot, session);
+	collector__fold_ended(session->collector, now - ENDED_SETTLED_NS);
 }
 
 void session_resync(struct session *session)

@@ -44,6 +44,8 @@ struct session {
 	uint64_t losses[LOSS_COUNT]; /* our own, beside the kernel side's */
 	uint64_t lifecycle_losses;   /* made good for so far */
 	uint64_t resynced_ns;
+	bool ended;              /* some process did, and its counters are not taken up yet */
+	uint64_t ended_ns;       /* when they last were */
 	uint64_t waits_ns;       /* what waits cost was looked at then */
 	unsigned int samples_hz; /* 0: there are none */
 	int error;               /* first failure to attach, negative errno; 0: none */
@@ -74,6 +76,9 @@ int session_consider(struct session *session, pid_t tgid, bool surely);
 
 /* A Python process that is not wanted: it shall not pay for those that are. */
 void session_stranger(struct session *session, const struct process *process);
+
+/* Take up the last of processes that have ended, every now and then. */
+void session_take_up_ended(struct session *session);
 
 /* Make good for lifecycle records that did not fit the ring: who ended, who began. */
 void session_resync(struct session *session);

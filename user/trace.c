@@ -444,6 +444,7 @@ static int follow(struct run *run)
 			windows__step(session->windows);
 		session_look_again(session);
 		session_resync(session);
+		session_take_up_ended(session);
 		session_look_at_waits(session, false);
 		if (collector__targets_full(session->collector)) {
 			/* first all waits for them that were put aside */

@@ -33,8 +33,8 @@ static struct cause_total *entry_of(struct function_total *function, const struc
 	return least;
 }
 
-static void add(struct function_total *function, const struct slow_cause *cause, uint64_t calls,
-		uint64_t ns)
+void causes_add_many(struct function_total *function, const struct slow_cause *cause,
+		     uint64_t calls, uint64_t ns)
 {
 	struct cause_total *total = entry_of(function, cause);
 
@@ -46,7 +46,7 @@ static void add(struct function_total *function, const struct slow_cause *cause,
 
 void causes_add(struct function_total *function, const struct slow_cause *cause, uint64_t ns)
 {
-	add(function, cause, 1, ns);
+	causes_add_many(function, cause, 1, ns);
 }
 
 void causes_rename(struct function_total *function, const struct function_total *from,
@@ -67,7 +67,8 @@ void causes_forget(struct function_total *function)
 void causes_move(struct function_total *to, const struct function_total *from)
 {
 	for (size_t i = 0; i < from->cause_count; i++)
-		add(to, &from->causes[i].cause, from->causes[i].calls, from->causes[i].ns);
+		causes_add_many(to, &from->causes[i].cause, from->causes[i].calls,
+				from->causes[i].ns);
 }
 
 static int longest_first(const void *a, const void *b)

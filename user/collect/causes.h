@@ -24,6 +24,10 @@ struct cause_total {
 /* One more slow call, that waited mostly for this: so much of its time, more than for all else. */
 void causes_add(struct function_total *function, const struct slow_cause *cause, uint64_t ns);
 
+/* The same of several. */
+void causes_add_many(struct function_total *function, const struct slow_cause *cause,
+		     uint64_t calls, uint64_t ns);
+
 /* `from` is `to`. */
 void causes_rename(struct function_total *function, const struct function_total *from,
 		   const struct function_total *to);

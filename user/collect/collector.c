@@ -60,6 +60,7 @@ void collector__free(struct collector *collector)
 
 	if (!collector)
 		return;
+	HASH_CLEAR(hh, collector->current);
 	for (total = collector->processes; total; total = next) {
 		next = total->next;
 		process_total__free(total);

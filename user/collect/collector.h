@@ -57,6 +57,8 @@ void collector__censored(void *collector, pid_t tgid, uint32_t function, uint64_
 #define GC_REASON_BYTES 160
 void collector__gc_method(struct collector *collector, pid_t tgid, enum gc_method method,
 			  const char *reason);
+/* What is known of one that is traced and lives; NULL: there is none of that tgid. */
+const struct process *collector__process(const struct collector *collector, pid_t tgid);
 bool collector__knows(const struct collector *collector, pid_t tgid);
 /* It ended; its numbers stay until the next profile. */
 void collector__end_process(struct collector *collector, pid_t tgid, uint64_t now_ns);
@@ -87,6 +89,12 @@ enum ring_state {
  */
 void collector__drain(struct collector *collector, enum ring_state ring,
 		      void (*free_slot)(void *arg, uint32_t slot), void *arg);
+
+/*
+ * Many ended processes of a kind are one from now on: to be called now and then, after a drain. All
+ * that was told of processes that had ended before until_ns has been read from the ring.
+ */
+void collector__fold_ended(struct collector *collector, uint64_t until_ns);
 
 /*
  * Judge anew which calls of each function are its slow ones, from what they took lately, and have

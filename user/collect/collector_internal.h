@@ -31,6 +31,9 @@ struct collector {
 	lifecycle_fn lifecycle;
 	void *lifecycle_arg;
 	struct process_total *processes;
+	struct process_total *current; /* of those, hash by tgid */
+	uint64_t window_start_ns;
+	size_t passed; /* in this window: children that became other programs at once, and ended */
 	struct native *native;
 	struct cpu_hierarchy cpu_hierarchy;
 	struct throttle_cache throttle_cache;

@@ -190,14 +190,16 @@ void collector__drain(struct collector *collector, enum ring_state ring,
 	for (size_t i = 0; i < collector->slot_count; i++) {
 		struct slot *slot = &collector->slots[i];
 
-		if (!slot_is_known(collector, i, ring))
-			continue;
-		collector__drain_slot(collector, i);
-		if (slot->process->current)
+		bool known = slot_is_known(collector, i, ring);
+
+		if (known)
+			collector__drain_slot(collector, i);
+		if (!slot->process || slot->process->current)
 			continue;
 		free(slot->before);
 		memset(slot, 0, sizeof(*slot));
-		free_slot(arg, i);
+		if (known)
+			free_slot(arg, i);
 	}
 	for (struct process_total *total = collector->processes; total; total = total->next)
 		if (!total->current)

@@ -69,6 +69,21 @@ void pauses_move(struct process_total *total, const struct function_total *to,
 			t->pause_key.function = to;
 }
 
+void pauses_fold(struct process_total *to, const struct process_total *from)
+{
+	for (const struct pause_total *p = from->pauses; p; p = p->hh.next) {
+		struct pause_key key = p->key;
+		struct pause_total *into;
+
+		key.function = key.function ? key.function->folded : NULL;
+		into = pause_of(to, &key);
+		if (!into)
+			continue;
+		histogram_merge(&into->time, &p->time);
+		into->samples += p->samples;
+	}
+}
+
 static void count_open(struct process_total *total)
 {
 	for (struct thread_total *t = total->threads; t; t = t->hh.next) {

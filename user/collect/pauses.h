@@ -15,6 +15,9 @@ void pauses_sample(struct process_total *process, const struct function_total *f
 void pauses_move(struct process_total *total, const struct function_total *to,
 		 const struct function_total *from);
 
+/* What was added up in `from` is added up in `to`, another process. */
+void pauses_fold(struct process_total *to, const struct process_total *from);
+
 /* How many were over in this window. */
 uint64_t pauses_count(const struct process_total *total);
 

@@ -12,10 +12,10 @@
 
 struct process_total *collector__find(const struct collector *collector, pid_t tgid)
 {
-	for (struct process_total *total = collector->processes; total; total = total->next)
-		if (total->current && total->process.tgid == tgid)
-			return total;
-	return NULL;
+	struct process_total *total;
+
+	HASH_FIND_INT(collector->current, &tgid, total);
+	return total;
 }
 
 struct process_total *collector__find_any(const struct collector *collector, pid_t tgid)
@@ -30,6 +30,13 @@ struct process_total *collector__find_any(const struct collector *collector, pid
 	return NULL;
 }
 
+const struct process *collector__process(const struct collector *collector, pid_t tgid)
+{
+	const struct process_total *total = collector__find(collector, tgid);
+
+	return total ? &total->process : NULL;
+}
+
 bool collector__knows(const struct collector *collector, pid_t tgid)
 {
 	return collector__find(collector, tgid) != NULL;
@@ -37,11 +44,7 @@ bool collector__knows(const struct collector *collector, pid_t tgid)
 
 size_t collector__living(const struct collector *collector)
 {
-	size_t count = 0;
-
-	for (struct process_total *total = collector->processes; total; total = total->next)
-		count += total->current;
-	return count;
+	return HASH_COUNT(collector->current);
 }
 
 pid_t *collector__tgids(const struct collector *collector, size_t build, size_t *count)
@@ -71,7 +74,7 @@ pid_t *collector__living_tgids(const struct collector *collector, size_t build, 
 int collector__add_process(struct collector *collector, const struct process *process,
 			   uint64_t now_ns)
 {
-	struct process_total *total = collector__find(collector, process->tgid);
+	struct process_total *total = collector__find(collector, process->tgid), *parent;
 
 	if (total) {
 		total->process = *process;
@@ -82,6 +85,9 @@ int collector__add_process(struct collector *collector, const struct process *pr
 	if (!total)
 		return -ENOMEM;
 	total->process = *process;
+	parent = collector__find_any(collector, process->parent);
+	if (parent)
+		total->family = parent->family ?: parent->process.tgid;
 	total->since_ns = total->effort.at_ns = now_ns;
 	total->current = true;
 	collector->throttle_cache.groups[0] = '\0'; /* that was another time */
@@ -89,6 +95,7 @@ int collector__add_process(struct collector *collector, const struct process *pr
 	resident_read(total, now_ns);
 	total->next = collector->processes;
 	collector->processes = total;
+	HASH_ADD_INT(collector->current, process.tgid, total);
 	return 0;
 }
 
@@ -165,6 +172,7 @@ void collector__end_process(struct collector *collector, pid_t tgid, uint64_t no
 	native__forget(collector->native, tgid);
 	total->until_ns = now_ns;
 	total->current = false;
+	HASH_DEL(collector->current, total);
 }
 
 void collector__replaced(struct collector *collector, pid_t tgid)

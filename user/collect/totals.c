@@ -3,6 +3,7 @@
 #include "totals.h"
 #include "awaited.h"
 #include "causes.h"
+#include "clock.h"
 #include "hash.h"
 #include "pauses.h"
 
@@ -161,6 +162,14 @@ struct wait_total *process_total__wait(struct process_total *total, const struct
 	return FIND_OR_MAKE(total->waits, key, key);
 }
 
+void wait_total__add(struct wait_total *to, const struct wait_total *from)
+{
+	histogram_merge(&to->time, &from->time);
+	to->block_io += from->block_io;
+	to->held_gil += from->held_gil;
+	to->held_gil_ns += from->held_gil_ns;
+}
+
 struct stack_total *process_total__stack(struct process_total *total, uint64_t id)
 {
 	return FIND_OR_MAKE(total->stacks, id, &id);
@@ -207,7 +216,7 @@ void callback_stats_add(struct callback_stats *to, const struct callback_stats *
 		to->max_ns = from->max_ns;
 }
 
-static void counts_move(struct function_total *to, struct function_total *from)
+void function_total__move(struct function_total *to, struct function_total *from)
 {
 	const uint64_t *source = (const uint64_t *)&from->window;
 	uint64_t *target = (uint64_t *)&to->window;
@@ -267,12 +276,8 @@ static void waits_rename(struct process_total *total, const struct function_tota
 		if (!renamed(&key.waker, from, to) && !function && !caller)
 			continue;
 		into = process_total__wait(total, &key);
-		if (into) {
-			histogram_merge(&into->time, &wait->time);
-			into->block_io += wait->block_io;
-			into->held_gil += wait->held_gil;
-			into->held_gil_ns += wait->held_gil_ns;
-		}
+		if (into)
+			wait_total__add(into, wait);
 		HASH_DEL(total->waits, wait);
 		free(wait);
 	}
@@ -333,7 +338,7 @@ void process_total__rename(struct process_total *total, struct function_total *f
 	callbacks_rename(total, from, to);
 	pauses_move(total, to, from);
 	causes_move(to, from);
-	counts_move(to, from);
+	function_total__move(to, from);
 	HASH_DEL(total->functions, from);
 	for (struct function_total *f = total->functions; f; f = f->hh.next)
 		causes_rename(f, from, to);
@@ -375,6 +380,27 @@ void process_total__reset(struct process_total *total)
 	windowed_reset(&total->probing);
 	total->effort.cost_ns = 0;
 	total->effort.walk_every = 0;
+}
+
+uint64_t process_total__observed_ns(const struct process_total *total, uint64_t start_ns,
+				    uint64_t end_ns)
+{
+	uint64_t start = total->since_ns > start_ns ? total->since_ns : start_ns;
+	uint64_t end = total->until_ns && total->until_ns < end_ns ? total->until_ns : end_ns;
+
+	return end > start ? end - start : 0;
+}
+
+bool process_total__is_passing(const struct process_total *total)
+{
+	uint64_t until = total->until_ns ?: monotonic_ns();
+
+	if (!total->replaced || until - total->since_ns > LEAST_OBSERVED_NS)
+		return false;
+	for (struct function_total *f = total->functions; f; f = f->hh.next)
+		if (f->window.calls || f->window.segments)
+			return false;
+	return true;
 }
 
 uint64_t process_total__oncpu_ns(const struct process_total *total)

@@ -88,6 +88,7 @@ struct function_total {
 	uint64_t io_waits;             /* of calls of the window, in it and below: at its end */
 	struct awaited_total *awaited; /* the same, by target */
 	const void *awaited_by;        /* scratch: the awaited_use counted last, for recursion */
+	struct function_total *folded; /* scratch: what it is in the process it is added to */
 	size_t profile; /* where it is in the profile being made, + 1; 0: it is not */
 };
 
@@ -98,6 +99,7 @@ struct stack_total {
 	enum stack_quality quality;
 	size_t count;
 	struct function_total **functions; /* the innermost first; NULL: not known */
+	struct stack_total *folded;        /* scratch, as a function's */
 };
 
 /* What a thread did on a stack. */
@@ -121,11 +123,12 @@ struct stack_use {
 struct target_total {
 	char *id; /* hash key: the text, but for an epoll instance */
 	UT_hash_handle hh;
-	bool other;            /* it stands for many that there was no room for */
-	bool epoll;            /* its text is epoll_text(members) */
-	bool kept;             /* a wait that goes on is for it */
-	uint32_t fd;           /* of the epoll instance */
-	unsigned long members; /* when last looked at; 0: not known */
+	bool other;                  /* it stands for many that there was no room for */
+	bool epoll;                  /* its text is epoll_text(members) */
+	bool kept;                   /* a wait that goes on is for it */
+	uint32_t fd;                 /* of the epoll instance */
+	unsigned long members;       /* when last looked at; 0: not known */
+	struct target_total *folded; /* scratch, as a function's */
 };
 
 /* Waits for I/O on a stack, in calls that probes saw. */
@@ -303,8 +306,13 @@ struct process_total {
 	struct resident_total memory;
 	struct throttle throttle;      /* its CPU quota's counters at the window's begin */
 	struct throttle throttle_last; /* and when it ended */
-	bool current;                  /* the process that has this tgid now */
-	bool replaced; /* it became another program, of which nothing is to be told */
+	pid_t family;    /* whose child it is: the first of its forebears that is traced; 0: none */
+	uint64_t others; /* so many of its kind that have ended are added up in it */
+	uint64_t others_ns; /* they were watched for so long in this window */
+	uint32_t more_threads;
+	UT_hash_handle hh; /* of the current ones, by tgid */
+	bool current;      /* the process that has this tgid now */
+	bool replaced;     /* it became another program, of which nothing is to be told */
 };
 
 /* Frees one process with all it holds. */
@@ -316,6 +324,8 @@ void process_total__free(struct process_total *total);
  */
 struct function_total *process_total__function(struct process_total *total, const char *function,
 					       const char *file, uint32_t line);
+/* What was counted of `from` is counted of `to`, too: all but its slow calls' causes. */
+void function_total__move(struct function_total *to, struct function_total *from);
 /* Calls of this window were judged by thresholds in this range. */
 void function_total__tail_in_force(struct function_total *function, uint64_t least_ns,
 				   uint64_t most_ns);
@@ -328,6 +338,7 @@ struct target_total *process_total__target(struct process_total *total,
 					   const struct target_told *told, bool *other);
 /* Its text, malloc'd; NULL without memory, and of NULL. */
 char *target_total__name(const struct target_total *target);
+void wait_total__add(struct wait_total *to, const struct wait_total *from);
 struct wait_total *process_total__wait(struct process_total *total, const struct wait_key *key);
 struct stack_total *process_total__stack(struct process_total *total, uint64_t id);
 struct stack_use *process_total__stack_use(struct process_total *total,
@@ -338,6 +349,11 @@ struct awaited_total *function_total__awaited(struct function_total *function,
 					      const struct awaited_key *key);
 struct gil_total *process_total__gil(struct process_total *total, const struct gil_key *key);
 struct gil_contention *process_total__contention(struct process_total *total, uint64_t gil);
+/* How long it was watched between these times, without others added to it. */
+uint64_t process_total__observed_ns(const struct process_total *total, uint64_t start_ns,
+				    uint64_t end_ns);
+/* A child that became another program at once: of no interest, but to who waits for it. */
+bool process_total__is_passing(const struct process_total *total);
 /* How long its threads ran in this window; and the part that so many of its samples stand for. */
 uint64_t process_total__oncpu_ns(const struct process_total *total);
 uint64_t process_total__sampled_ns(const struct process_total *total, uint64_t samples);

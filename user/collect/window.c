@@ -79,7 +79,10 @@ static void fill_throttling(struct profile_process *out, struct collector *colle
 	total->throttle = *end;
 }
 
-/* Attaching takes that long: what is probed but for this is probed all the time. */
+/*
+ * Attaching takes that long: what is probed but for this, and for more than half of its time, is
+ * probed all the time.
+ */
 #define UNPROBED_NS 50000000
 
 static int add_process(struct profile *profile, struct collector *collector,
@@ -88,11 +91,8 @@ static int add_process(struct profile *profile, struct collector *collector,
 	struct profile_process *out = profile__add_process(profile);
 	const struct process *process = &total->process;
 	const struct build *build = builds__get(collector->builds, process->build);
-	uint64_t start = total->since_ns > window->start_ns ? total->since_ns : window->start_ns;
-	uint64_t end = window->end_ns;
+	uint64_t unprobed;
 
-	if (total->until_ns && total->until_ns < end)
-		end = total->until_ns;
 	if (!out)
 		return -1;
 	out->tgid = process->tgid;
@@ -109,20 +109,26 @@ static int add_process(struct profile *profile, struct collector *collector,
 	out->gc_method = gc_method_name(total->gc_method);
 	out->gc_reason = strdup(total->gc_reason);
 	out->exited = !total->current;
-	out->observed_ns = end > start ? end - start : 0;
+	out->others = total->others;
+	out->observed_ns = process_total__observed_ns(total, window->start_ns, window->end_ns) +
+			   total->others_ns;
+	unprobed = (1 + total->others) * UNPROBED_NS;
+	if (unprobed > out->observed_ns / 2)
+		unprobed = out->observed_ns / 2;
 	out->probed_ns = total->probed_ns;
 	if (total->probed_since_ns && total->probed_since_ns < window->end_ns)
 		out->probed_ns += window->end_ns - total->probed_since_ns;
 	/* (a window that began in the last report's time counts for this one, as a whole) */
 	out->windowed =
 		total->probing.governed && (total->probing.windows || total->probing.apart ||
-					    out->probed_ns + UNPROBED_NS < out->observed_ns);
+					    out->probed_ns + unprobed < out->observed_ns);
 	out->windows = total->probing.windows;
 	out->windows_cut = total->probing.windows_cut;
 	memcpy(out->group_ns, total->probing.group_ns, sizeof(out->group_ns));
 	if (total->probed_since_ns && total->probed_since_ns < window->end_ns)
 		out->group_ns[total->probing.group % WINDOW_GROUPS] +=
 			window->end_ns - total->probed_since_ns;
+	out->threads = total->more_threads;
 	for (struct thread_total *t = total->threads; t; t = t->hh.next) {
 		out->threads++;
 		out->oncpu_ns += t->oncpu_ns;
@@ -398,6 +404,7 @@ static void drop_ended(struct collector *collector, uint64_t now_ns)
 
 void collector__begin(struct collector *collector, uint64_t now_ns)
 {
+	collector->window_start_ns = now_ns;
 	collector->throttle_cache.groups[0] = '\0';
 	for (struct process_total *total = collector->processes; total; total = total->next) {
 		for (struct thread_total *t = total->threads; t; t = t->hh.next)
@@ -410,19 +417,6 @@ void collector__begin(struct collector *collector, uint64_t now_ns)
 	}
 }
 
-/* A child that became another program at once: of no interest, but to who waits for it. */
-static bool is_passing(const struct process_total *total)
-{
-	uint64_t until = total->until_ns ?: monotonic_ns();
-
-	if (!total->replaced || until - total->since_ns > LEAST_OBSERVED_NS)
-		return false;
-	for (struct function_total *f = total->functions; f; f = f->hh.next)
-		if (f->window.calls || f->window.segments)
-			return false;
-	return true;
-}
-
 struct profile *collector__profile(struct collector *collector, const struct window *window)
 {
 	struct profile *profile = profile__new();
@@ -431,15 +425,16 @@ struct profile *collector__profile(struct collector *collector, const struct win
 		return NULL;
 	fill_header(profile, window);
 	collector->throttle_cache.groups[0] = '\0';
+	collector__fold_ended(collector, window->end_ns);
+	profile->replaced_count = collector->passed;
 	for (struct process_total *total = collector->processes; total; total = total->next) {
 		uint64_t probed;
 
-		if (is_passing(total)) {
+		if (process_total__is_passing(total)) { /* and has not ended */
 			profile->replaced_count++;
 			continue;
 		}
-		if (!total->current && !total->threads && !total->functions)
-			continue; /* it ended before it did anything */
+
 		count_open_waits(total);
 		stacks_add_up(total);
 		awaited_add_up(total);
@@ -455,6 +450,8 @@ struct profile *collector__profile(struct collector *collector, const struct win
 			goto no_memory;
 	}
 	drop_ended(collector, window->end_ns);
+	collector->passed = 0;
+	collector->window_start_ns = window->end_ns;
 	return profile;
 
 no_memory:

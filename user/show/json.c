@@ -146,6 +146,7 @@ static json_t *process_json(struct json_builder *b, const struct profile *profil
 	json_put(b, object, "diagnosis", diagnosis(b, &limit));
 	json_put(b, object, "threads", json_integer(process->threads));
 	json_put(b, object, "exited", json_boolean(process->exited));
+	json_put(b, object, "others", json_count(process->others));
 	json_put(b, object, "observed_seconds", json_seconds((double)process->observed_ns));
 	json_put(b, object, "probed_seconds", json_seconds((double)process->probed_ns));
 	json_put(b, object, "probe_windows", probe_windows_json(b, process));

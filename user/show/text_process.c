@@ -129,11 +129,15 @@ static int put_identity(const struct screen *screen, const struct profile_proces
 {
 	const char *command =
 		process->command && *process->command ? process->command : process->comm;
-	char cost[128], windows[96];
+	char cost[128], windows[96], others[64] = "";
 	int err;
 
 	cost_text(cost, sizeof(cost), process);
-	err = text_put_line(screen, STYLE_TITLE, 0, "tgid %u  %s", process->tgid, command ?: "?");
+	if (process->others)
+		snprintf(others, sizeof(others), " and %llu others of its kind",
+			 (unsigned long long)process->others);
+	err = text_put_line(screen, STYLE_TITLE, 0, "tgid %u%s  %s", process->tgid, others,
+			    command ?: "?");
 	if (err)
 		return err;
 	return text_put_line(
