@@ -71,6 +71,28 @@ def fork_problems(result, report, target):
     return problems
 
 
+@alone
+@limit(60)
+@over("debian-3.9", "debian-3.11", "debian-3.13", "debian-3.14", "pyenv-3.12")
+def test_many_children_are_told_as_one(lab, py):
+    """A server's children are not told one by one: their numbers are added up, and none is missing."""
+    target = lab.target(py, "forks.py", 150)
+    result, report = lab.run(target, timeout=60)
+    check(len(report["processes"]) == 2, f"{len(report['processes'])} processes told, with {len(result['children'])} children")
+    # one of them has a child itself
+    children = next(p for p in report["processes"] if p["tgid"] != target.tgid)
+    check(children["others"] == 150, f"{children['others']} others, of 150 children and one of theirs")
+    check(children["threads"] == 151, f"they had {children['threads']} threads")
+    problems = calls_problems(report, target, target.tgid, result["parent"])
+    wanted = {"in_grandchild": 50}
+    for calls in result["children"].values():
+        for name, n in calls.items():
+            wanted[name] = wanted.get(name, 0) + n
+    problems += calls_problems(report, target, children["tgid"], wanted)
+    check_none(problems, f"losses {report['losses']}")
+    check(children["cpu_seconds"] <= children["observed_seconds"], f"more time on CPU than there was: {children}")
+
+
 @over("debian-3.9", "debian-3.13")
 def test_exec_of_itself(lab, py):
     """One process, two programs after each other: the numbers of both are kept."""

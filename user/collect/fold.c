@@ -238,11 +238,8 @@ static void fold(struct collector *collector, struct process_total *to, struct p
 	pauses_fold(to, from);
 	fold_threads(to, from);
 	fold_effort(to, from);
-	to->others_ns += from->others_ns +
-			 process_total__observed_ns(from, collector->window_start_ns, UINT64_MAX);
-	to->others += 1 + from->others;
-	memset(&to->throttle, 0, sizeof(to->throttle)); /* its group's, and its parent tells it */
-	memset(&to->throttle_last, 0, sizeof(to->throttle_last));
+	to->folded_ns += process_total__observed_ns(from, collector->window_start_ns, UINT64_MAX);
+	to->folded++;
 }
 
 static bool is_of_a_kind(const struct process_total *a, const struct process_total *b)
@@ -252,28 +249,77 @@ static bool is_of_a_kind(const struct process_total *a, const struct process_tot
 	       !strcmp(a->process.command, b->process.command);
 }
 
+/* One that stands for all of the kind of this one; NULL without memory. */
+static struct process_total *sum_of_kind(struct collector *collector,
+					 const struct process_total *first)
+{
+	struct process_total *sum = calloc(1, sizeof(*sum));
+
+	if (!sum)
+		return NULL;
+	sum->process = first->process;
+	sum->family = first->family;
+	sum->replaced = first->replaced;
+	sum->gc_method = first->gc_method;
+	memcpy(sum->gc_reason, first->gc_reason, sizeof(sum->gc_reason));
+	sum->since_ns = first->since_ns;
+	sum->until_ns = first->since_ns; /* how long they were watched is in folded_ns */
+	sum->next = collector->processes;
+	collector->processes = sum;
+	return sum;
+}
+
 /* Ended so long ago that nothing more comes of it? */
 static bool is_settled(const struct process_total *total, uint64_t until_ns)
 {
 	return !total->current && total->until_ns && total->until_ns <= until_ns;
 }
 
-/* Those after the first of its kind go into that. */
-static void fold_kind(struct collector *collector, struct process_total *first, uint64_t until_ns)
+/* Those of a kind go into their sum, if they are many. */
+static void fold_kind(struct collector *collector, const struct process_total *first,
+		      uint64_t until_ns)
 {
-	struct process_total **link = &first->next, *total;
-	size_t count = 1 + first->others;
+	struct process_total *sum = NULL, **link = &collector->processes, *total;
+	const struct process_total kind = *first; /* which may go */
+	size_t count = 0;
 
-	for (total = first->next; total; total = total->next)
-		count += is_of_a_kind(first, total) ? 1 + total->others : 0;
-	if (count <= FEW)
-		return;
-	while ((total = *link)) {
-		if (!is_of_a_kind(first, total) || !is_settled(total, until_ns)) {
+	for (total = collector->processes; total; total = total->next) {
+		if (!is_of_a_kind(&kind, total))
+			continue;
+		if (total->folded)
+			sum = total;
+		count++;
+	}
+	if (!sum && count > FEW)
+		sum = sum_of_kind(collector, first);
+	while (sum && (total = *link)) {
+		if (total == sum || !is_of_a_kind(&kind, total) || !is_settled(total, until_ns)) {
 			link = &total->next;
 			continue;
 		}
-		fold(collector, first, total);
+		fold(collector, sum, total);
+		*link = total->next;
+		process_total__free(total);
+	}
+}
+
+/* Nothing is told of it: it was a child that became another program at once, or did nothing. */
+static bool is_nothing(const struct process_total *total)
+{
+	return !total->folded &&
+	       (process_total__is_passing(total) || (!total->threads && !total->functions));
+}
+
+static void forget_those_of_nothing(struct collector *collector, uint64_t until_ns)
+{
+	struct process_total **link = &collector->processes, *total;
+
+	while ((total = *link)) {
+		if (!is_settled(total, until_ns) || !is_nothing(total)) {
+			link = &total->next;
+			continue;
+		}
+		collector->passed += process_total__is_passing(total);
 		*link = total->next;
 		process_total__free(total);
 	}
@@ -281,19 +327,18 @@ static void fold_kind(struct collector *collector, struct process_total *first, 
 
 void collector__fold_ended(struct collector *collector, uint64_t until_ns)
 {
-	struct process_total **link = &collector->processes, *total;
+	struct process_total *total;
 
-	while ((total = *link)) {
-		if (!is_settled(total, until_ns)) {
-			link = &total->next;
-		} else if (process_total__is_passing(total) ||
-			   (!total->threads && !total->functions)) {
-			collector->passed += process_total__is_passing(total);
-			*link = total->next;
-			process_total__free(total);
-		} else {
-			fold_kind(collector, total, until_ns);
-			link = &total->next;
+	forget_those_of_nothing(collector, until_ns);
+	for (total = collector->processes; total; total = total->next)
+		total->looked_at = total->folded || !is_settled(total, until_ns);
+	for (total = collector->processes; total;) {
+		if (total->looked_at) {
+			total = total->next;
+			continue;
 		}
+		total->looked_at = true;
+		fold_kind(collector, total, until_ns);
+		total = collector->processes; /* that one may be gone */
 	}
 }

@@ -307,12 +307,13 @@ struct process_total {
 	struct throttle throttle;      /* its CPU quota's counters at the window's begin */
 	struct throttle throttle_last; /* and when it ended */
 	pid_t family;    /* whose child it is: the first of its forebears that is traced; 0: none */
-	uint64_t others; /* so many of its kind that have ended are added up in it */
-	uint64_t others_ns; /* they were watched for so long in this window */
-	uint32_t more_threads;
-	UT_hash_handle hh; /* of the current ones, by tgid */
-	bool current;      /* the process that has this tgid now */
-	bool replaced;     /* it became another program, of which nothing is to be told */
+	uint64_t folded; /* it is the sum of so many of a kind that have ended; 0: it is none */
+	uint64_t folded_ns;    /* they were watched for so long in this window */
+	uint32_t more_threads; /* beside those in `threads` */
+	bool looked_at;        /* scratch */
+	UT_hash_handle hh;     /* of the current ones, by tgid */
+	bool current;          /* the process that has this tgid now */
+	bool replaced;         /* it became another program, of which nothing is to be told */
 };
 
 /* Frees one process with all it holds. */

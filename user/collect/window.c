@@ -109,10 +109,10 @@ static int add_process(struct profile *profile, struct collector *collector,
 	out->gc_method = gc_method_name(total->gc_method);
 	out->gc_reason = strdup(total->gc_reason);
 	out->exited = !total->current;
-	out->others = total->others;
+	out->others = total->folded ? total->folded - 1 : 0;
 	out->observed_ns = process_total__observed_ns(total, window->start_ns, window->end_ns) +
-			   total->others_ns;
-	unprobed = (1 + total->others) * UNPROBED_NS;
+			   total->folded_ns;
+	unprobed = (total->folded ?: 1) * UNPROBED_NS;
 	if (unprobed > out->observed_ns / 2)
 		unprobed = out->observed_ns / 2;
 	out->probed_ns = total->probed_ns;
