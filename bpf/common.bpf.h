@@ -310,6 +310,12 @@ struct {
 	__uint(max_entries, DEFAULT_RING_BYTES);
 } ring SEC(".maps");
 
+/* What wakes the thread that closes windows in an emergency. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, ALARMS_BYTES);
+} alarms SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, LOSS_COUNT);

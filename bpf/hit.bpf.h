@@ -93,13 +93,23 @@ __noinline int thread_refresh(struct thread *t, u32 tgid, u64 cookie, u64 ip, u6
 }
 
 /* There were more hits than this window may have: it is over. */
-__noinline int window_spent(struct probe_window *window, u64 now)
+__noinline int window_spent(struct probe_window *window, struct thread *t, u64 now)
 {
 	struct record_task *record;
+	struct record_alarm *alarm;
 
-	if (!window || window->end_ns <= now)
+	if (!window || !t || window->end_ns <= now)
 		return 0;
 	window->end_ns = now;
+	alarm = bpf_ringbuf_reserve(&alarms, sizeof(*alarm), 0);
+	if (alarm) { /* if not, one is on its way, or the main loop hears of it */
+		alarm->number = window->number;
+		alarm->slot = t->window_slot;
+		alarm->build = t->build;
+		alarm->tgid = bpf_get_current_task_btf()->tgid;
+		alarm->pad = 0;
+		bpf_ringbuf_submit(alarm, BPF_RB_FORCE_WAKEUP);
+	}
 	record = task_record(RECORD_WINDOW_SPENT, bpf_get_current_task_btf()->tgid, now);
 	if (record) /* if not, userspace looks at it soon in any case */
 		bpf_ringbuf_submit(record, BPF_RB_FORCE_WAKEUP);
@@ -119,7 +129,7 @@ static __always_inline bool window_is_open(struct thread *t, u64 now)
 		return false;
 	if (slot != WINDOW_ALWAYS && !(++t->hits & (WINDOW_HITS_STEP - 1)) &&
 	    __sync_fetch_and_add(&window->hits, WINDOW_HITS_STEP) >= window->hits_max)
-		window_spent(window, now);
+		window_spent(window, t, now);
 	if (now < window->begin_ns || now >= window->end_ns)
 		return false;
 	if (t->window != window->number) {

@@ -12,6 +12,7 @@
 #define MAX_CALLBACKS 8192   /* an event loop's: functions times tasks, in one report */
 #define DEFAULT_FUNCTIONS 16384
 #define DEFAULT_RING_BYTES (4u << 20)
+#define ALARMS_BYTES 4096
 
 #define NAME_MAX_BYTES 192   /* a qualified name, before decoding */
 #define FAULTS_PER_SAMPLE 61 /* page faults of one CPU, of anybody: one in so many is looked at */

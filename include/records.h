@@ -143,6 +143,16 @@ struct record_slow {
 };
 _Static_assert(sizeof(struct record_slow) == 32, "ring-buffer ABI");
 
+/* A window has had more hits than it may have: its probes are to go. */
+struct record_alarm {
+	__u64 number; /* of the window */
+	__u32 slot;
+	__u32 build;
+	__u32 tgid;
+	__u32 pad;
+};
+_Static_assert(sizeof(struct record_alarm) == 24, "ring-buffer ABI");
+
 /* A call that was still open when its probe window ended. */
 struct record_censored {
 	__u32 kind;

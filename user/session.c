@@ -228,6 +228,23 @@ static void drop_slot(void *arg, uint32_t slot)
 	tracer__free_slot(session->tracer, slot);
 }
 
+/* Take up the last of processes that have ended. */
+static void take_up_ended(struct session *session, uint64_t now)
+{
+	session->ended = false;
+	session->ended_ns = now;
+	collector__drain(session->collector, RING_UNREAD, drop_slot, session);
+	collector__fold_ended(session->collector, now - ENDED_SETTLED_NS);
+}
+
+void session_take_up_ended(struct session *session)
+{
+	uint64_t now = monotonic_ns();
+
+	if (session->ended && now - session->ended_ns >= ENDED_NS)
+		take_up_ended(session, now);
+}
+
 /* It ended, or became something else, then. */
 static void let_go(struct session *session, pid_t tgid, uint64_t end_ns)
 {
@@ -341,6 +358,8 @@ static void look_at_exec(struct session *session, struct later later)
 	} else if (known && considered >= 0) {
 		tracer__remove_process(session->tracer, tgid);
 		let_go(session, tgid, later.tries ? monotonic_ns() : later.exec_ns);
+		/* at once: what it is now may have functions where it had some */
+		take_up_ended(session, monotonic_ns());
 		collector__replaced(session->collector, tgid);
 	} else if (known) { /* and what it became is gone */
 		collector__replaced(session->collector, tgid);
@@ -504,18 +523,6 @@ void session_lifecycle(void *arg, const struct record_task *record)
 		let_go(session, record->tgid, monotonic_ns());
 		break;
 	}
-}
-
-void session_take_up_ended(struct session *session)
-{
-	uint64_t now = monotonic_ns();
-
-	if (!session->ended || now - session->ended_ns < ENDED_NS)
-		return;
-	session->ended = false;
-	session->ended_ns = now;
-	collector__drain(session->collector, RING_UNREAD, drop_slot, session);
-	collector__fold_ended(session->collector, now - ENDED_SETTLED_NS);
 }
 
 void session_resync(struct session *session)

@@ -155,7 +155,7 @@ static int open_tracer(struct run *run)
 		session->windows =
 			windows__new(session->tracer, session->collector, session->builds,
 				     options->overhead / 100, run->empty_probe_ns);
-		if (!session->windows) {
+		if (!session->windows || tracer__guard_windows(session->tracer)) {
 			message("out of memory");
 			return EXIT_OWN_FAILURE;
 		}

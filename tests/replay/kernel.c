@@ -50,6 +50,7 @@ struct host_map host_maps[] = {
 	MAP(parked_blank),
 	{DECLARED(free_slots), .value_size = sizeof(u32), .max_entries = DEFAULT_FUNCTIONS},
 	{DECLARED(ring)},
+	{DECLARED(alarms)},
 	{},
 };
 

@@ -318,6 +318,39 @@ static void all_calls_from_those_that_were_seen(void **state)
 	assert_true(whole.calls == 300 && whole.wall_ns == 1000);
 }
 
+/* Windows and stacks agree, or they do not. */
+static void littles_law_is_a_check(void **state)
+{
+	struct profile_function f = seen_for_a_tenth(0.25);
+	struct histogram censored = {.count = 0};
+
+	(void)state;
+	assert_true(isnan(function_littles_law(&f))); /* one call has no mean */
+	memset(&f.wall, 0, sizeof(f.wall));
+	for (int i = 0; i < 300; i++)
+		histogram_add(&f.wall, 1500000);
+	/* 400 calls a second of 1.5 ms, and six tenths of the time in them */
+	assert_true(fabs(function_littles_law(&f) - 1) < 1e-6);
+	assert_false(littles_law_is_broken(function_littles_law(&f)));
+	f.stack_inclusive_ns = f.stack_ns[STACK_ONCPU] = 2 * SECOND;
+	assert_true(fabs(function_littles_law(&f) - 3) < 1e-6);
+	assert_true(littles_law_is_broken(function_littles_law(&f)));
+	f.stack_inclusive_ns = f.stack_ns[STACK_ONCPU] = 6 * SECOND;
+	/* half of the calls were cut after a quarter of their time: the mean is what it was */
+	for (int i = 0; i < 300; i++)
+		histogram_add(&censored, 400000);
+	f.censored = &censored;
+	assert_true(fabs(function_littles_law(&f) - 1) < 0.1);
+	/* but not if some were open for longer than any that ended */
+	for (int i = 0; i < 30; i++)
+		histogram_add(&censored, 50000000);
+	assert_true(isnan(function_littles_law(&f)));
+	assert_false(littles_law_is_broken(NAN));
+	f.censored = NULL;
+	f.windowed = false;
+	assert_true(isnan(function_littles_law(&f)));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -325,6 +358,7 @@ int main(void)
 		cmocka_unit_test(with_all_seen_nothing_changes),
 		cmocka_unit_test(too_few_windows_tell_no_interval),
 		cmocka_unit_test(all_calls_from_those_that_were_seen),
+		cmocka_unit_test(littles_law_is_a_check),
 		cmocka_unit_test(ninety_of_a_hundred_intervals_hold_the_truth),
 	};
 

@@ -3,6 +3,7 @@
 #ifndef PYTRACE_ATTACH_PROBES_H
 #define PYTRACE_ATTACH_PROBES_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -34,6 +35,7 @@ struct probe_set {
 	enum uprobe_way way;
 	struct closer *closer; /* not ours */
 	int programs[PROBE_PURPOSES];
+	pthread_mutex_t lock; /* of what follows */
 	struct probes *list;
 	size_t count;
 };
@@ -48,6 +50,12 @@ int probe_set_add(struct probe_set *set, struct probe_key key, const char *path,
 bool probe_set_has(struct probe_set *set, struct probe_key key);
 /* Take them out, if they are there. */
 void probe_set_remove(struct probe_set *set, struct probe_key key);
+/*
+ * The same in another thread, if `still` says so when nobody else is at the set: they are out when
+ * it returns.
+ */
+void probe_set_remove_now(struct probe_set *set, struct probe_key key,
+			  bool (*still)(const void *arg), const void *arg);
 /* The same for all of a process that is gone; and for all there are. */
 void probe_set_remove_process(struct probe_set *set, pid_t tgid);
 void probe_set_clear(struct probe_set *set);

@@ -149,6 +149,7 @@ int tracer__new(const struct tracer_config *config, struct tracer **out)
 	}
 	tracer->probes = (struct probe_set){
 		.way = config->way,
+		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.closer = tracer->closer,
 		.programs =
 			{
@@ -172,6 +173,7 @@ void tracer__free(struct tracer *tracer)
 		return;
 	sampler__free(tracer->sampler);
 	sampler__free(tracer->fault_sampler);
+	guard__free(tracer->guard);
 	probe_set_free(&tracer->probes);
 	watch_set__free(tracer->watches);
 	closer__free(tracer->closer);

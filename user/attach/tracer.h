@@ -88,6 +88,9 @@ void tracer__unprobe_process(struct tracer *tracer, pid_t tgid);
 #define WINDOW_SETTLES_NS 15000000ull
 #define WINDOW_OPEN_ENDED UINT64_MAX
 typedef void (*censored_fn)(void *arg, pid_t tgid, uint32_t function, uint64_t ns);
+/* Before the first: have a thread close those at once that have had too many hits.  0 or -ENOMEM.
+ */
+int tracer__guard_windows(struct tracer *tracer);
 int tracer__open_window(struct tracer *tracer, size_t index, const struct build *build, pid_t tgid,
 			uint32_t slot, uint64_t length_ns, uint64_t hits_max);
 void tracer__end_window(struct tracer *tracer, size_t index, pid_t tgid, uint32_t slot);

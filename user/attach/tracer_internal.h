@@ -9,6 +9,7 @@
 #include <bpf/libbpf.h>
 
 #include "closer.h"
+#include "guard.h"
 #include "probes.h"
 #include "pytrace.skel.h"
 #include "sampler.h"
@@ -21,6 +22,7 @@ struct tracer {
 	record_fn record;
 	void *record_arg;
 	struct closer *closer;
+	struct guard *guard; /* NULL: there are no windows */
 	struct sampler *sampler, *fault_sampler;
 	struct probe_set probes;
 	struct watch_set *watches; /* NULL: not tried, or ... */

@@ -10,6 +10,38 @@ static void store(__u64 *to, uint64_t value)
 	__atomic_store_n(to, value, __ATOMIC_RELEASE);
 }
 
+struct spent {
+	const struct tracer *tracer;
+	const struct record_alarm *alarm;
+};
+
+/* Is it the window of that alarm that is over, and no later one? */
+static bool is_still_spent(const void *arg)
+{
+	const struct spent *spent = arg;
+	const struct probe_window *window = &spent->tracer->windows[spent->alarm->slot];
+
+	return __atomic_load_n(&window->number, __ATOMIC_ACQUIRE) == spent->alarm->number;
+}
+
+static void on_alarm(void *arg, const struct record_alarm *alarm)
+{
+	struct tracer *tracer = arg;
+	struct spent spent = {tracer, alarm};
+
+	if (alarm->slot >= MAX_PROCESSES)
+		return;
+	probe_set_remove_now(&tracer->probes,
+			     (struct probe_key){alarm->build, (pid_t)alarm->tgid, PROBES_CALLS},
+			     is_still_spent, &spent);
+}
+
+int tracer__guard_windows(struct tracer *tracer)
+{
+	tracer->guard = guard__new(bpf_map__fd(tracer->skel->maps.alarms), on_alarm, tracer);
+	return tracer->guard ? 0 : -ENOMEM;
+}
+
 int tracer__open_window(struct tracer *tracer, size_t index, const struct build *build, pid_t tgid,
 			uint32_t slot, uint64_t length_ns, uint64_t hits_max)
 {
@@ -20,10 +52,11 @@ int tracer__open_window(struct tracer *tracer, size_t index, const struct build 
 	/* what hits while the probes are put in, in no window, counts for what it costs */
 	store(&window->hits, 0);
 	store(&window->hits_max, UINT64_MAX);
+	/* before that: what spent the last one is not to take these out */
+	store(&window->number, window->number + 1);
 	err = tracer__probe(tracer, index, build, tgid);
 	if (err)
 		return err;
-	store(&window->number, window->number + 1);
 	now = monotonic_ns();
 	store(&window->begin_ns, now);
 	tracer__allow_hits(tracer, slot, hits_max);

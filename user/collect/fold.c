@@ -264,6 +264,7 @@ static struct process_total *sum_of_kind(struct collector *collector,
 	memcpy(sum->gc_reason, first->gc_reason, sizeof(sum->gc_reason));
 	sum->since_ns = first->since_ns;
 	sum->until_ns = first->since_ns; /* how long they were watched is in folded_ns */
+	sum->looked_at = true;
 	sum->next = collector->processes;
 	collector->processes = sum;
 	return sum;

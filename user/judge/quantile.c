@@ -11,6 +11,9 @@ const struct told_quantile told_quantiles[TOLD_QUANTILES] = {
 	{0.99, "p99", "p99_interval"},
 };
 
+/* If more of the calls than this part took longer than any that ended, there is no mean. */
+#define UNSEEN_TAIL 0.001
+
 static double clamp(const struct histogram *h, double ns)
 {
 	if (h->max_ns && ns > (double)h->max_ns)
@@ -61,31 +64,72 @@ double histogram_quantile_ns(const struct histogram *histogram, double q)
 		      fmax(rank - (double)below, 0.0) / (double)histogram->buckets[i]);
 }
 
+/* Kaplan and Meier's estimate, bucket by bucket: which part of the calls took longer. */
+struct survival {
+	const struct histogram *ended, *open;
+	double at_risk, surviving;
+};
+
+static struct survival survival(const struct histogram *ended, const struct histogram *open)
+{
+	struct survival s = {.ended = ended, .open = open, .surviving = 1};
+
+	for (int i = 0; i < BUCKET_COUNT; i++)
+		s.at_risk += (double)ended->buckets[i] + (double)open->buckets[i];
+	return s;
+}
+
+/* The part of all calls that ended in bucket `i`: one after the other. */
+static double survival_step(struct survival *s, int i)
+{
+	double ended = (double)s->ended->buckets[i], open = (double)s->open->buckets[i];
+	double before = s->surviving;
+
+	/* those that were lost sight of in the bucket were at risk for half of it */
+	if (ended > 0)
+		s->surviving *= fmax(1 - ended / fmax(s->at_risk - open / 2, ended), 0);
+	s->at_risk -= ended + open;
+	return before - s->surviving;
+}
+
 double histogram_censored_quantile_ns(const struct histogram *histogram,
 				      const struct histogram *censored, double q)
 {
-	double at_risk = 0, surviving = 1;
+	struct survival s;
 
 	if (!censored || !censored->count)
 		return histogram_quantile_ns(histogram, q);
 	if (isnan(q) || !histogram->count)
 		return NAN;
-	for (int i = 0; i < BUCKET_COUNT; i++)
-		at_risk += (double)histogram->buckets[i] + (double)censored->buckets[i];
+	s = survival(histogram, censored);
 	for (int i = 0; i < BUCKET_COUNT; i++) {
-		double ended = (double)histogram->buckets[i], open = (double)censored->buckets[i];
-		double before = surviving, gone;
+		double before = s.surviving, gone = survival_step(&s, i);
 
-		/* those that were lost sight of in the bucket were at risk for half of it */
-		if (ended > 0)
-			surviving *= fmax(1 - ended / fmax(at_risk - open / 2, ended), 0);
-		at_risk -= ended + open;
-		if (ended == 0 || 1 - surviving < q)
+		if (!histogram->buckets[i] || 1 - s.surviving < q)
 			continue;
-		gone = before - surviving;
 		return inside(histogram, i, gone > 0 ? fmax(q - (1 - before), 0) / gone : 1);
 	}
 	return INFINITY;
+}
+
+double histogram_censored_mean_ns(const struct histogram *histogram,
+				  const struct histogram *censored)
+{
+	struct survival s;
+	double mean = 0;
+
+	if (!histogram->count)
+		return NAN;
+	if (!censored || !censored->count)
+		return (double)histogram->sum_ns / (double)histogram->count;
+	s = survival(histogram, censored);
+	for (int i = 0; i < BUCKET_COUNT; i++) {
+		double gone = survival_step(&s, i);
+
+		if (gone > 0)
+			mean += gone * inside(histogram, i, 0.5);
+	}
+	return s.surviving > UNSEEN_TAIL ? NAN : mean;
 }
 
 double function_quantile_ns(const struct profile_function *function, double q)

@@ -28,6 +28,10 @@ double histogram_quantile_ns(const struct histogram *histogram, double q);
 double histogram_censored_quantile_ns(const struct histogram *histogram,
 				      const struct histogram *censored, double q);
 
+/* The mean of the same.  NAN where the longest of them were not seen to their end, or none was. */
+double histogram_censored_mean_ns(const struct histogram *histogram,
+				  const struct histogram *censored);
+
 /* Of all calls of a function, whether or not it was watched all the time. */
 double function_quantile_ns(const struct profile_function *function, double q);
 

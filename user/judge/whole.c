@@ -4,6 +4,8 @@
 
 #include <math.h>
 
+#include "quantile.h"
+
 /* What a hit of our probes costs is known to this part of it. */
 #define HIT_COST_KNOWN_TO 0.2
 /* What a probed process is left with at the least: more is not believed of an estimate. */
@@ -12,6 +14,11 @@
 #define LEFT_TO_TELL 0.5
 /* Samples that are further off than this part (one standard deviation) tell no time. */
 #define SAMPLES_OFF 0.3
+
+/* Fewer calls tell no mean. */
+#define MEAN_CALLS 30
+/* Little's law: more than this is not chance. */
+#define LITTLE_OFF 2
 
 /* If a hit costs `factor` times what was measured. */
 static double left_share(const struct profile_function *function, double factor)
@@ -72,4 +79,21 @@ void function_whole(const struct profile_function *f, struct whole *out)
 	out->wall_ns =
 		stacks_tell(f, inclusive, (double)f->stack_ns[STACK_ONCPU]) ? inclusive : NAN;
 	out->self_ns = stacks_tell(f, exclusive, exclusive) ? exclusive : NAN;
+}
+
+double function_littles_law(const struct profile_function *f)
+{
+	double inclusive = (double)f->stack_inclusive_ns;
+	double per_second = function_calls_per_second(f);
+
+	if (!f->windowed || isnan(per_second) || f->wall.count < MEAN_CALLS ||
+	    !stacks_tell(f, inclusive, (double)f->stack_ns[STACK_ONCPU]))
+		return NAN;
+	return per_second * histogram_censored_mean_ns(&f->wall, f->censored) / 1e9 *
+	       (double)f->observed_ns / inclusive;
+}
+
+bool littles_law_is_broken(double ratio)
+{
+	return ratio > LITTLE_OFF || ratio < 1.0 / LITTLE_OFF;
 }

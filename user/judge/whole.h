@@ -32,6 +32,15 @@ void function_whole(const struct profile_function *function, struct whole *out);
 double function_calls_per_second(const struct profile_function *function);
 
 /*
+ * Little's law, a check of one instrument by the other: how often it is called, times how long that
+ * takes, as windows say, by how long threads were in it, as stacks say.  1 if both are right; above
+ * it for a function that calls itself, whose calls are in each other.  NAN where it is not known.
+ */
+double function_littles_law(const struct profile_function *function);
+/* Are they so far apart that one of them cannot be right? */
+bool littles_law_is_broken(double ratio);
+
+/*
  * The part of the probed time that was left to its process at the least.  (A thread that waits
  * loses nothing while it does; one that runs may have lost all of it.)
  */

@@ -310,6 +310,7 @@ static json_t *function_json(struct json_builder *b, const struct profile *profi
 					   : "exact"));
 	json_put(b, object, "calls", json_count(f->calls));
 	json_put(b, object, "calls_per_second", json_number(function_calls_per_second(f)));
+	json_put(b, object, "littles_law_ratio", json_number(function_littles_law(f)));
 	json_put(b, object, "calls_per_second_interval",
 		 known ? interval_json(b, intervals.calls_per_second, 1) : json_null());
 	json_put(b, object, "ended_unseen", json_count(f->ended_unseen));

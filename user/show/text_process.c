@@ -190,10 +190,15 @@ static void function_place(char *out, size_t size, const char *file,
 			   const struct profile_function *f)
 {
 	size_t used = snprintf(out, size, "%s:%u", file, f->line);
+	double little = function_littles_law(f);
 
 	if (f->windowed && f->called && used < size)
 		used += snprintf(out + used, size - used, ", %llu seen",
 				 (unsigned long long)f->calls);
+	if (littles_law_is_broken(little) && used < size)
+		used += snprintf(out + used, size - used,
+				 ", calls times their mean are %.1f times the stacks' time",
+				 little);
 	if (f->exceptions && used < size)
 		used += say_exceptions(out + used, size - used, f);
 	if (f->segments > f->calls && used < size)
