@@ -3,6 +3,7 @@
 #include "trace.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -176,6 +177,33 @@ static int open_tracer(struct run *run)
 				strerror(-err));
 	}
 	return EXIT_OK;
+}
+
+static int only_look(const struct process *process, void *arg)
+{
+	(void)process;
+	(void)arg;
+	return 0;
+}
+
+/* Every build there is gets known, while the kernel looks at our programs: both take long. */
+static void *know_builds(void *arg)
+{
+	process_scan(arg, only_look, NULL);
+	return NULL;
+}
+
+/* open_tracer(), which does nothing with the builds yet, beside that. */
+static int open_tracer_and_know_builds(struct run *run)
+{
+	pthread_t thread;
+	bool looking = !run->options->tgid_count && !run->options->child &&
+		       !pthread_create(&thread, NULL, know_builds, run->session.builds);
+	int status = open_tracer(run);
+
+	if (looking)
+		pthread_join(thread, NULL);
+	return status;
 }
 
 static int take_if_wanted(const struct process *process, void *arg)
@@ -506,7 +534,7 @@ int trace_run(struct options *options)
 		message("out of memory");
 		return EXIT_OWN_FAILURE;
 	}
-	status = open_tracer(&run);
+	status = open_tracer_and_know_builds(&run);
 	if (!status)
 		status = take_targets(&run);
 	if (!status) {

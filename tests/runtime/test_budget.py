@@ -5,7 +5,7 @@ import statistics
 import threading
 import time
 
-from harness import alone, check, limit, over
+from harness import alone, check, limit, over, timing
 from report import short
 from test_hits import count_runs, program_id, run_counts
 
@@ -216,7 +216,7 @@ def test_coroutines_in_windows(lab, py):
     check_nothing_lost(report)
 
 
-@alone
+@timing
 @limit(90)
 @over("debian-3.9", "debian-3.13")
 def test_a_forked_child_is_not_slowed_for_long(lab, py):
