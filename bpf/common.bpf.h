@@ -406,7 +406,8 @@ struct {
 	__type(value, struct cost);
 } costs SEC(".maps");
 
-#define COST_EVERY 64 /* one run in so many is timed, by the low bits of the clock */
+#define COST_OUTLIER_NS 50000 /* interrupted or preempted: no cost of ours */
+#define COST_EVERY 64         /* one run in so many is timed, by the low bits of the clock */
 
 /*
  * What one of our programs cost that began at `start`.  (The kernel could time them:
@@ -416,11 +417,12 @@ static __always_inline void cost_add(enum cost_kind kind, u64 start)
 {
 	u32 index = kind;
 	struct cost *cost = bpf_map_lookup_elem(&costs, &index);
+	u64 took = bpf_ktime_get_ns() - start;
 
-	if (!cost)
+	if (!cost || took > COST_OUTLIER_NS)
 		return;
 	cost->runs++;
-	cost->ns += bpf_ktime_get_ns() - start;
+	cost->ns += took;
 }
 
 /* One run in COST_EVERY is. */

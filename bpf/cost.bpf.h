@@ -5,8 +5,7 @@
 
 #include "hit.bpf.h"
 
-#define COST_OUTLIER_NS 50000 /* interrupted or preempted: no cost of ours */
-#define COST_FIRST 8          /* exits that are all timed */
+#define COST_FIRST 8 /* exits that are all timed */
 
 /*
  * The time from one hit to the next is half a trap, what the target did, and half a

@@ -3,7 +3,6 @@
 #include "session_internal.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -539,7 +538,7 @@ void session_resync(struct session *session)
 	session->resynced_ns = now;
 	tgids = collector__living_tgids(session->collector, ANY_BUILD, &count);
 	for (size_t i = 0; i < count; i++)
-		if (kill(tgids[i], 0) && errno == ESRCH)
+		if (procfs_has_ended(tgids[i]))
 			tracer__remove_process(session->tracer, tgids[i]);
 		else if (tracer__has_process(session->tracer, tgids[i], &entry))
 			tgids[i] = 0;

@@ -24,6 +24,24 @@ static double allowed(const struct options *options)
 	return options->exact ? INFINITY : WAITS_PART * percent / 100;
 }
 
+/*
+ * Until so many have been timed, a wait is taken to cost what it usually does: the first are dear,
+ * as all that is met is new, and one that took long says little.
+ */
+#define TIMED_RUNS 200
+#define USUAL_NS 3000.0
+
+static struct wait_cost cost_of(const struct tracer_costs *costs)
+{
+	double timed = (double)costs->switch_runs;
+
+	return (struct wait_cost){
+		.walked_ns = (timed * costs->switch_walked_ns + TIMED_RUNS * USUAL_NS) /
+			     (timed + TIMED_RUNS),
+		.held_ns = costs->switch_held_ns,
+	};
+}
+
 struct looking {
 	struct session *session;
 	struct wait_cost cost;
@@ -79,7 +97,7 @@ void session_look_at_waits(struct session *session, bool now)
 		return;
 	session->waits_ns = ns;
 	tracer__costs(session->tracer, &costs);
-	looking.cost = (struct wait_cost){costs.switch_walked_ns, costs.switch_held_ns};
+	looking.cost = cost_of(&costs);
 	looking.sample_ns = costs.sample_ns;
 	bound_samples(session, &costs);
 	collector__waits(session->collector, ns, look_at, &looking);

@@ -16,6 +16,7 @@
 
 #include "attach/command.h"
 #include "attach/features.h"
+#include "discover/procfs.h"
 #include "message.h"
 #include "output.h"
 #include "scope.h"
@@ -242,6 +243,10 @@ static int take_tgids(struct run *run)
 			message("process %d cannot be looked at: %s", options->tgids[i],
 				strerror(-err));
 			return EXIT_REFUSED;
+		}
+		if (process.kind != PYTHON_YES && procfs_has_ended(process.tgid)) {
+			message("process %d has ended", options->tgids[i]);
+			return EXIT_USAGE;
 		}
 		if (process.kind != PYTHON_YES) {
 			message("process %d (%s) is not CPython%s%s; `pytrace-bpf list` shows those "

@@ -133,8 +133,8 @@ def test_perf_events_keep_no_budget(lab, py):
     target = lab.target(py, "budget.py", "quiet", 1)
     line = lab.refused(3, "-p", target.tgid, "--attach", "perf", "--overhead", 2)
     check("--overhead 2 needs uprobe_multi" in line, line)
-    target.release()
     tracer = lab.trace(target, "--attach", "perf", exact=False)
+    target.release()
     check("waits only: " in tracer.err.text(), "it does not say that there are waits only")
     process = tracer.report()["processes"][0]
     check(process["probed_seconds"] == 0, f"probed for {process['probed_seconds']} s")
@@ -165,6 +165,8 @@ def test_who_waits_very_often(lab, py):
         really = sum(truth["switches"].values())
         # (the scheduler's tracepoint misses one event in some hundred here)
         check(abs(told - really) < 0.03 * really, f"{told} waits told, {really} of the kernel's")
+        longest = max((w["seconds"]["max"] or 0 for w in report["waits"]), default=0)
+        check(longest < 10, f"a wait of {longest} s, in 5 s")
         of = {
             name: sum(
                 w["count"] for w in report["waits"] if w["class"] == "pipe" and short(w["function"] or "") == name

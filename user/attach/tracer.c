@@ -586,6 +586,7 @@ void tracer__costs(struct tracer *tracer, struct tracer_costs *costs)
 	costs->exit_ns = mean_cost(sum_of_costs(tracer, COST_EXIT));
 	costs->sample_ns = mean_cost(sum_of_costs(tracer, COST_SAMPLE));
 	costs->switch_ns = both.runs ? mean_cost(both) + in_ns : 0;
+	costs->switch_runs = out.runs;
 	costs->switch_walked_ns = out.runs ? mean_cost(out) + in_ns : 0;
 	costs->switch_held_ns = held.runs ? mean_cost(held) + in_ns : 0;
 }

@@ -162,6 +162,7 @@ struct tracer_costs { /* 0: none was timed */
 	double entry_ns, exit_ns, sample_ns;
 	double switch_ns;                        /* a thread's going off-CPU and coming back: */
 	double switch_walked_ns, switch_held_ns; /* if its stack is read, and if it is not */
+	uint64_t switch_runs;                    /* that were timed with its stack read */
 };
 void tracer__costs(struct tracer *tracer, struct tracer_costs *costs);
 

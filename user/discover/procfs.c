@@ -65,7 +65,7 @@ pid_t procfs_tracer(pid_t tgid)
 }
 
 /* /proc/TGID/stat: the name in it may hold anything, so count from its last bracket. */
-static int describe_stat(struct process *out)
+static int describe_stat_and_state(struct process *out, char *state)
 {
 	char text[1024], *at;
 	ssize_t n;
@@ -78,10 +78,29 @@ static int describe_stat(struct process *out)
 	if (!at)
 		return -EIO;
 	found = sscanf(at + 1,
-		       " %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %d %*d"
+		       " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %d %*d"
 		       " %" SCNu64,
-		       &out->parent, &out->threads, &out->start_ticks);
-	return found == 3 ? 0 : -EIO;
+		       state, &out->parent, &out->threads, &out->start_ticks);
+	return found == 4 ? 0 : -EIO;
+}
+
+static int describe_stat(struct process *out)
+{
+	char state;
+
+	return describe_stat_and_state(out, &state);
+}
+
+bool procfs_has_ended(pid_t tgid)
+{
+	struct process process = {.tgid = tgid};
+	char state;
+	int err = describe_stat_and_state(&process, &state);
+
+	if (err)
+		return err == -ESRCH || err == -ENOENT;
+	/* the first thread may have ended with others going on */
+	return (state == 'Z' || state == 'X') && process.threads <= 1;
 }
 
 /* The effective user. */

@@ -23,6 +23,10 @@ int procfs_describe(pid_t tgid, struct process *out);
  */
 int procfs_jit_variable(pid_t tgid);
 
+/* Is it gone, or all of it has ended and nobody has asked yet how?  False where that cannot be
+ * told. */
+bool procfs_has_ended(pid_t tgid);
+
 /* Who traces it with ptrace(); 0: nobody, or it is gone. */
 pid_t procfs_tracer(pid_t tgid);
 
