@@ -117,7 +117,7 @@ static void have_children(struct fixture *f, uint32_t first, uint32_t count, con
 
 static struct profile *profile_of(struct fixture *f)
 {
-	struct window window = {.start_ns = 1, .end_ns = 1000 * MS};
+	struct window window = {.start_ns = 1, .end_ns = 10000 * MS};
 	struct profile *profile = collector__profile(f->collector, &window);
 
 	assert_non_null(profile);
@@ -192,20 +192,20 @@ static void many_are_one(void **state)
 	struct profile *profile;
 	size_t count;
 
-	have_children(f, FIRST_CHILD, 30, "serve");
+	have_children(f, FIRST_CHILD, 100, "serve");
 	profile = profile_of(f);
 	process = ended(profile, &count);
 	assert_int_equal(count, 1);
-	assert_int_equal(process->others, 29);
-	assert_int_equal(process->threads, 30);
-	assert_int_equal(process->observed_ns, 30 * 10 * MS);
-	assert_int_equal(process->samples, 30);
+	assert_int_equal(process->others, 99);
+	assert_int_equal(process->threads, 100);
+	assert_int_equal(process->observed_ns, 100 * 10 * MS);
+	assert_int_equal(process->samples, 100);
 	assert_int_equal(profile->function_count, 2);
 	assert_int_equal(profile->wait_count, 3);
 	assert_int_equal(profile->thread_count, 1);
 	/* the sleep, the lock, the run queue after them, and running */
 	assert_int_equal(profile->stack_count, 4);
-	assert_sums(profile, 30);
+	assert_sums(profile, 100);
 	profile__free(profile);
 	profile = profile_of(f);
 	assert_null(ended(profile, &count));
@@ -219,13 +219,13 @@ static void kinds_are_told_apart(void **state)
 	struct profile *profile;
 	size_t count;
 
-	have_children(f, FIRST_CHILD, 20, "serve");
-	have_children(f, FIRST_CHILD + 20, 20, "mail");
-	have_children(f, FIRST_CHILD + 40, 3, "once");
+	have_children(f, FIRST_CHILD, 70, "serve");
+	have_children(f, FIRST_CHILD + 70, 70, "mail");
+	have_children(f, FIRST_CHILD + 140, 3, "once");
 	profile = profile_of(f);
 	ended(profile, &count);
 	assert_int_equal(count, 5);
-	assert_sums(profile, 43);
+	assert_sums(profile, 143);
 	profile__free(profile);
 }
 

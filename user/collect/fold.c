@@ -13,7 +13,7 @@
 #include "pauses.h"
 
 /* So many that ended are told one by one. */
-#define FEW 8
+#define FEW 64
 
 static const struct function_total *in_other(const struct function_total *function)
 {
