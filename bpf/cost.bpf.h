@@ -84,7 +84,7 @@ static __always_inline void exit_over(struct hit *hit)
 	struct build_cost *cost = hit->cost;
 	u64 took;
 
-	if (cost->samples < COST_FIRST || !(hit->now & (COST_EVERY - 1))) {
+	if (cost->samples < COST_FIRST || cost_is_sampled(hit->now)) {
 		took = bpf_ktime_get_ns() - hit->now;
 		if (!cost->samples++)
 			cost->exit_ns = took;

@@ -138,12 +138,11 @@ void windows__others(struct windows *windows, pid_t tgid, double share)
 /* What a hit costs its process. */
 static double hit_ns(const struct windows *windows)
 {
-	struct tracer_costs costs;
+	double entry_ns, exit_ns;
 
-	tracer__costs(windows->tracer, &costs);
-	return windows->empty_probe_ns + (costs.entry_ns > 0 && costs.exit_ns > 0
-						  ? (costs.entry_ns + costs.exit_ns) / 2
-						  : PROGRAM_NS);
+	tracer__hit_costs(windows->tracer, &entry_ns, &exit_ns);
+	return windows->empty_probe_ns +
+	       (entry_ns > 0 && exit_ns > 0 ? (entry_ns + exit_ns) / 2 : PROGRAM_NS);
 }
 
 /* Tell the governor what the window took since it was last told, until then. */

@@ -47,12 +47,12 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* A function begins to be seen: that of `slot`, in "a.py". */
-static inline void tell_name(struct fixture *f, uint32_t slot, const char *name)
+/* A function of a process begins to be seen: that of `slot`, in "a.py". */
+static inline void tell_name_of(struct fixture *f, uint32_t tgid, uint32_t slot, const char *name)
 {
 	struct record_code record = {
 		.kind = RECORD_CODE,
-		.tgid = TGID,
+		.tgid = tgid,
 		.slot = slot,
 		.line = 7,
 		.name_chars = strlen(name),
@@ -66,6 +66,11 @@ static inline void tell_name(struct fixture *f, uint32_t slot, const char *name)
 	memcpy(record.name, name, strlen(name));
 	memcpy(record.file, "a.py", 4);
 	collector__record(f->collector, &record, sizeof(record));
+}
+
+static inline void tell_name(struct fixture *f, uint32_t slot, const char *name)
+{
+	tell_name_of(f, TGID, slot, name);
 }
 
 #endif

@@ -13,26 +13,6 @@
 #define MS 1000000ull
 #define FIRST_CHILD 2000
 
-static void tell_code(struct fixture *f, uint32_t tgid, uint32_t slot, const char *name)
-{
-	struct record_code record = {
-		.kind = RECORD_CODE,
-		.tgid = tgid,
-		.slot = slot,
-		.line = 7,
-		.name_chars = strlen(name),
-		.file_chars = 4,
-		.name_kind = 1,
-		.file_kind = 1,
-		.name_ascii = 1,
-		.file_ascii = 1,
-	};
-
-	memcpy(record.name, name, strlen(name));
-	memcpy(record.file, "a.py", 4);
-	collector__record(f->collector, &record, sizeof(record));
-}
-
 /* What every child does: a wait below main(), a lock, one sample, two calls. */
 static void live(struct fixture *f, uint32_t tgid)
 {
@@ -69,8 +49,8 @@ static void live(struct fixture *f, uint32_t tgid)
 		.syscall = -1,
 	};
 
-	tell_code(f, tgid, 0, "main");
-	tell_code(f, tgid, 1, "nap");
+	tell_name_of(f, tgid, 0, "main");
+	tell_name_of(f, tgid, 1, "nap");
 	collector__record(f->collector, &stack, sizeof(stack));
 	collector__record(f->collector, &wait, sizeof(wait));
 	wait.wait_class = WAIT_LOCK;

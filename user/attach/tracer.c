@@ -574,6 +574,12 @@ static double mean_cost(struct cost cost)
 	return cost.runs ? (double)cost.ns / (double)cost.runs : 0;
 }
 
+void tracer__hit_costs(struct tracer *tracer, double *entry_ns, double *exit_ns)
+{
+	*entry_ns = mean_cost(sum_of_costs(tracer, COST_ENTRY));
+	*exit_ns = mean_cost(sum_of_costs(tracer, COST_EXIT));
+}
+
 void tracer__costs(struct tracer *tracer, struct tracer_costs *costs)
 {
 	struct cost out = sum_of_costs(tracer, COST_OUT);
@@ -582,8 +588,7 @@ void tracer__costs(struct tracer *tracer, struct tracer_costs *costs)
 	double in_ns = mean_cost(sum_of_costs(tracer, COST_IN)) +
 		       mean_cost(sum_of_costs(tracer, COST_WAKE));
 
-	costs->entry_ns = mean_cost(sum_of_costs(tracer, COST_ENTRY));
-	costs->exit_ns = mean_cost(sum_of_costs(tracer, COST_EXIT));
+	tracer__hit_costs(tracer, &costs->entry_ns, &costs->exit_ns);
 	costs->sample_ns = mean_cost(sum_of_costs(tracer, COST_SAMPLE));
 	costs->switch_ns = both.runs ? mean_cost(both) + in_ns : 0;
 	costs->switch_runs = out.runs;

@@ -165,6 +165,8 @@ struct tracer_costs { /* 0: none was timed */
 	uint64_t switch_runs;                    /* that were timed with its stack read */
 };
 void tracer__costs(struct tracer *tracer, struct tracer_costs *costs);
+/* The first two of these alone, for who asks often. */
+void tracer__hit_costs(struct tracer *tracer, double *entry_ns, double *exit_ns);
 
 /* What one hit of an empty probe costs here, measured on ourselves, in ns; 0 if it cannot be. */
 double tracer__empty_probe_ns(struct tracer *tracer);

@@ -11,6 +11,7 @@
 #include "causes.h"
 #include "gil.h"
 #include "pauses.h"
+#include "stacks.h"
 
 /* So many that ended are told one by one. */
 #define FEW 64
@@ -81,16 +82,15 @@ static uint64_t id_of_content(const struct stack_total *stack)
 static void fold_stacks(struct process_total *to, struct process_total *from)
 {
 	for (struct stack_total *s = from->stacks; s; s = s->hh.next) {
+		struct function_total *functions[STACK_FRAMES];
+
 		s->folded = process_total__stack(to, id_of_content(s));
 		if (!s->folded || s->folded->count || !s->count)
 			continue;
-		s->folded->functions = calloc(s->count, sizeof(struct function_total *));
-		if (!s->folded->functions)
-			continue;
-		s->folded->quality = s->quality;
-		s->folded->count = s->count;
 		for (size_t i = 0; i < s->count; i++)
-			s->folded->functions[i] = s->functions[i] ? s->functions[i]->folded : NULL;
+			functions[i] = s->functions[i] ? s->functions[i]->folded : NULL;
+		s->folded->quality = s->quality;
+		stack_total__set(s->folded, functions, s->count);
 	}
 }
 
@@ -152,10 +152,8 @@ static void fold_gils(struct process_total *to, const struct process_total *from
 		key.holder = in_other(key.holder);
 		key.longest = in_other(key.longest);
 		into = process_total__gil(to, &key);
-		if (!into)
-			continue;
-		into->sure += g->sure;
-		histogram_merge(&into->time, &g->time);
+		if (into)
+			gil_total__add(into, g);
 	}
 	for (const struct gil_contention *c = from->contention; c; c = c->hh.next) {
 		struct gil_contention *into = process_total__contention(to, c->gil);
@@ -264,7 +262,6 @@ static struct process_total *sum_of_kind(struct collector *collector,
 	memcpy(sum->gc_reason, first->gc_reason, sizeof(sum->gc_reason));
 	sum->since_ns = first->since_ns;
 	sum->until_ns = first->since_ns; /* how long they were watched is in folded_ns */
-	sum->looked_at = true;
 	sum->next = collector->processes;
 	collector->processes = sum;
 	return sum;
@@ -331,14 +328,12 @@ void collector__fold_ended(struct collector *collector, uint64_t until_ns)
 	struct process_total *total;
 
 	forget_those_of_nothing(collector, until_ns);
-	for (total = collector->processes; total; total = total->next)
-		total->looked_at = total->folded || !is_settled(total, until_ns);
 	for (total = collector->processes; total;) {
-		if (total->looked_at) {
+		if (total->considered || total->folded || !is_settled(total, until_ns)) {
 			total = total->next;
 			continue;
 		}
-		total->looked_at = true;
+		total->considered = true;
 		fold_kind(collector, total, until_ns);
 		total = collector->processes; /* that one may be gone */
 	}

@@ -12,6 +12,12 @@ static struct pause_total *pause_of(struct process_total *total, const struct pa
 	return FIND_OR_MAKE(total->pauses, key, key);
 }
 
+static void pause_add(struct pause_total *to, const struct pause_total *from)
+{
+	histogram_merge(&to->time, &from->time);
+	to->samples += from->samples;
+}
+
 void pauses_record(struct collector *collector, struct process_total *process,
 		   const struct record_gc *record)
 {
@@ -57,10 +63,8 @@ void pauses_move(struct process_total *total, const struct function_total *to,
 			continue;
 		key.function = to;
 		into = pause_of(total, &key);
-		if (into) {
-			histogram_merge(&into->time, &pause->time);
-			into->samples += pause->samples;
-		}
+		if (into)
+			pause_add(into, pause);
 		HASH_DEL(total->pauses, pause);
 		free(pause);
 	}
@@ -77,10 +81,8 @@ void pauses_fold(struct process_total *to, const struct process_total *from)
 
 		key.function = key.function ? key.function->folded : NULL;
 		into = pause_of(to, &key);
-		if (!into)
-			continue;
-		histogram_merge(&into->time, &p->time);
-		into->samples += p->samples;
+		if (into)
+			pause_add(into, p);
 	}
 }
 

@@ -6,20 +6,18 @@
 
 #define MAX_PROCESS_STACKS 65536 /* different ones of one process */
 
-/* Functions of a stack: an entry made by process_total__stack() has none yet. */
-static bool set_functions(struct stack_total *stack, struct function_total *const *functions,
-			  size_t count)
+void stack_total__set(struct stack_total *stack, struct function_total *const *functions,
+		      size_t count)
 {
 	struct function_total **copy =
 		reallocarray(stack->functions, count, sizeof(struct function_total *));
 
 	if (!copy)
-		return false;
+		return;
 	for (size_t i = 0; i < count; i++)
 		copy[i] = functions[i];
 	stack->functions = copy;
 	stack->count = count;
-	return true;
 }
 
 static bool has_room(struct collector *collector, const struct process_total *process)
@@ -45,7 +43,7 @@ void stacks_add(struct collector *collector, struct process_total *process,
 	if (!stack)
 		return;
 	stack->quality = record->quality;
-	set_functions(stack, functions, record->frames);
+	stack_total__set(stack, functions, record->frames);
 }
 
 /* A number for a stack of one function that no stack of the kernel side has: theirs are odd. */
@@ -72,7 +70,7 @@ const struct stack_total *stacks_find(struct collector *collector, struct proces
 		return NULL;
 	stack->quality = STACK_UNREADABLE;
 	if (!stack->count || stack->functions[0] != top) /* (where another function once was) */
-		set_functions(stack, &top, 1);
+		stack_total__set(stack, &top, 1);
 	return stack;
 }
 

@@ -5,6 +5,10 @@
 
 #include "collector_internal.h"
 
+/* Functions of a stack (copied): an entry made by process_total__stack() has none yet. */
+void stack_total__set(struct stack_total *stack, struct function_total *const *functions,
+		      size_t count);
+
 /* A stack is told. */
 void stacks_add(struct collector *collector, struct process_total *process,
 		const struct record_stack *record);

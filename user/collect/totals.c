@@ -170,6 +170,12 @@ void wait_total__add(struct wait_total *to, const struct wait_total *from)
 	to->held_gil_ns += from->held_gil_ns;
 }
 
+void gil_total__add(struct gil_total *to, const struct gil_total *from)
+{
+	to->sure += from->sure;
+	histogram_merge(&to->time, &from->time);
+}
+
 struct stack_total *process_total__stack(struct process_total *total, uint64_t id)
 {
 	return FIND_OR_MAKE(total->stacks, id, &id);
@@ -297,10 +303,8 @@ static void gils_rename(struct process_total *total, const struct function_total
 		if (!renamed(&key.longest, from, to) && !waiter && !holder)
 			continue;
 		into = process_total__gil(total, &key);
-		if (into) {
-			into->sure += gil->sure;
-			histogram_merge(&into->time, &gil->time);
-		}
+		if (into)
+			gil_total__add(into, gil);
 		HASH_DEL(total->gils, gil);
 		free(gil);
 	}

@@ -276,7 +276,6 @@ struct effort {
 	uint64_t at_ns;
 	uint64_t cost_ns;    /* of the window */
 	uint32_t walk_every; /* at the most, in the window */
-	uint32_t pad;
 };
 
 struct process_total {
@@ -310,7 +309,7 @@ struct process_total {
 	uint64_t folded; /* it is the sum of so many of a kind that have ended; 0: it is none */
 	uint64_t folded_ns;    /* they were watched for so long in this window */
 	uint32_t more_threads; /* beside those in `threads` */
-	bool looked_at;        /* scratch */
+	bool considered;       /* it has ended, and was looked at for others of its kind */
 	UT_hash_handle hh;     /* of the current ones, by tgid */
 	bool current;          /* the process that has this tgid now */
 	bool replaced;         /* it became another program, of which nothing is to be told */
@@ -340,6 +339,7 @@ struct target_total *process_total__target(struct process_total *total,
 /* Its text, malloc'd; NULL without memory, and of NULL. */
 char *target_total__name(const struct target_total *target);
 void wait_total__add(struct wait_total *to, const struct wait_total *from);
+void gil_total__add(struct gil_total *to, const struct gil_total *from);
 struct wait_total *process_total__wait(struct process_total *total, const struct wait_key *key);
 struct stack_total *process_total__stack(struct process_total *total, uint64_t id);
 struct stack_use *process_total__stack_use(struct process_total *total,

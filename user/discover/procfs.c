@@ -64,8 +64,8 @@ pid_t procfs_tracer(pid_t tgid)
 	return err ? 0 : (pid_t)strtol(value, NULL, 10);
 }
 
-/* /proc/TGID/stat: the name in it may hold anything, so count from its last bracket. */
-static int describe_stat_and_state(struct process *out, char *state)
+/* /proc/TGID/stat, with its letter: the name may hold anything, so count from its last bracket. */
+static int describe_stat(struct process *out, char *state)
 {
 	char text[1024], *at;
 	ssize_t n;
@@ -84,18 +84,11 @@ static int describe_stat_and_state(struct process *out, char *state)
 	return found == 4 ? 0 : -EIO;
 }
 
-static int describe_stat(struct process *out)
-{
-	char state;
-
-	return describe_stat_and_state(out, &state);
-}
-
 bool procfs_has_ended(pid_t tgid)
 {
 	struct process process = {.tgid = tgid};
 	char state;
-	int err = describe_stat_and_state(&process, &state);
+	int err = describe_stat(&process, &state);
 
 	if (err)
 		return err == -ESRCH || err == -ENOENT;
@@ -132,11 +125,11 @@ static void describe_names(struct process *out)
 
 int procfs_describe(pid_t tgid, struct process *out)
 {
-	char groups[8192], id[CONTAINER_ID_DIGITS + 1];
+	char groups[8192], id[CONTAINER_ID_DIGITS + 1], state;
 	int err;
 
 	out->tgid = tgid;
-	err = describe_stat(out);
+	err = describe_stat(out, &state);
 	if (!err)
 		err = describe_user(out);
 	if (err)

@@ -11,6 +11,7 @@
 #include "../judge/idle.h"
 #include "../judge/interval.h"
 #include "../judge/limit.h"
+#include "../judge/measure.h"
 #include "../judge/repeat.h"
 #include "../judge/rules.h"
 #include "../judge/select.h"
@@ -159,13 +160,9 @@ static json_t *process_json(struct json_builder *b, const struct profile *profil
 	json_put(b, object, "samples", json_count(process->samples));
 	json_put(b, object, "probe_hits", json_count(process->probe_hits));
 	json_put(b, object, "overhead_share",
-		 json_number(process->observed_ns
-				     ? (double)process->probe_cost_ns / (double)process->observed_ns
-				     : 0));
+		 json_number(share_of(process->probe_cost_ns, process->observed_ns)));
 	json_put(b, object, "waits_overhead_share",
-		 json_number(process->observed_ns
-				     ? (double)process->wait_cost_ns / (double)process->observed_ns
-				     : 0));
+		 json_number(share_of(process->wait_cost_ns, process->observed_ns)));
 	json_put(b, object, "stacks_read_one_in", json_integer(process->walk_every));
 	return object;
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../judge/measure.h"
 #include "../judge/select.h"
 #include "escape.h"
 #include "text_process.h"
@@ -72,14 +73,13 @@ static void put_effort(const struct screen *screen, const struct profile *profil
 			 probed == 1 ? "" : "es");
 	used += snprintf(line + used, sizeof(line) - used,
 			 "Every wait is counted (about %s of their time), ",
-			 format_share(share, watched ? (double)wait_cost / (double)watched : 0));
+			 format_share(share, share_of(wait_cost, watched)));
 	if (probed && profile->probed_ns)
-		used += snprintf(
-			line + used, sizeof(line) - used,
-			"and %s for %s: %s probe hits, about %s of their time. ", which,
-			format_duration(time, (double)profile->probed_ns),
-			format_about(hits_text, (double)hits),
-			format_share(share, observed ? (double)cost / (double)observed : 0));
+		used += snprintf(line + used, sizeof(line) - used,
+				 "and %s for %s: %s probe hits, about %s of their time. ", which,
+				 format_duration(time, (double)profile->probed_ns),
+				 format_about(hits_text, (double)hits),
+				 format_share(share, share_of(cost, observed)));
 	else
 		used += snprintf(line + used, sizeof(line) - used, "calls are not. ");
 	snprintf(line + used, sizeof(line) - used,
