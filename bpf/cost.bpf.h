@@ -19,6 +19,20 @@ static __always_inline u32 low_quantile(u32 cost, u64 took, u32 most)
 	return cost < most ? cost : most;
 }
 
+/*
+ * What ran since the last hit took so much longer for it, but for no more than a share of it:
+ * little code misses little in the caches.  `cost`: what the time between the two hits has of the
+ * traps.
+ */
+static __always_inline u32 slowed(const struct hit *hit, u32 cost)
+{
+	const struct thread *t = hit->t;
+	u64 gap = t->hit_ns ? hit->now - t->hit_ns : ~0ULL;
+	u64 most = gap > cost ? (gap - cost) / 2 : 0;
+
+	return most < hit->cost->slowed_ns ? most : hit->cost->slowed_ns;
+}
+
 /* The program of an entry ends now: what it took is its thread's loss, not the call's time. */
 static __always_inline u64 entry_over(struct hit *hit)
 {
@@ -31,6 +45,7 @@ static __always_inline u64 entry_over(struct hit *hit)
 	else
 		cost->after_ns = low_quantile(cost->after_ns, hit->now - t->hit_ns,
 					      cost->trap_ns + cost->exit_ns);
+	t->probe_ns += slowed(hit, t->hit_entry ? cost->trap_ns : cost->after_ns);
 	t->hit_entry = 1;
 	t->hit_ns = end;
 	t->probe_ns += took < COST_OUTLIER_NS ? took : cost->exit_ns;
@@ -50,7 +65,8 @@ static __always_inline void unwind_over(struct hit *hit)
 	struct thread *t = hit->t;
 	u64 end = bpf_ktime_get_ns(), took = end - hit->now;
 
-	t->probe_ns += hit->cost->trap_ns + (took < COST_OUTLIER_NS ? took : hit->cost->exit_ns);
+	t->probe_ns += slowed(hit, hit->cost->trap_ns) + hit->cost->trap_ns +
+		       (took < COST_OUTLIER_NS ? took : hit->cost->exit_ns);
 	gap_tells_nothing(t);
 }
 
@@ -74,7 +90,7 @@ static __always_inline void exit_begins(struct hit *hit)
 
 	if (t->hit_entry)
 		cost->inner_ns = low_quantile(cost->inner_ns, hit->now - t->hit_ns, cost->most_ns);
-	t->probe_ns += cost->inner_ns;
+	t->probe_ns += cost->inner_ns + slowed(hit, cost->inner_ns);
 }
 
 /* It ends; the rest is its caller's.  What the program takes after the accounting is sampled. */

@@ -450,14 +450,14 @@ _Static_assert(sizeof(struct callback_stats) == 24, "map ABI");
  * process of our own; in the target it is often less, and the kernel side follows it there.
  */
 struct build_cost {
-	__u32 most_ns;  /* calibrated: one trap into a probe and out of it */
-	__u32 step_ns;  /* calibrated: the same on an instruction that is single-stepped */
-	__u32 trap_ns;  /* one trap, as seen between two entries */
-	__u32 inner_ns; /* the halves of a call's two traps inside it */
-	__u32 after_ns; /* those outside, and our program at the exit */
-	__u32 exit_ns;  /* that program alone */
-	__u32 samples;  /* exits timed so far */
-	__u32 pad;
+	__u32 most_ns;   /* calibrated: one trap into a probe and out of it */
+	__u32 step_ns;   /* calibrated: the same on an instruction that is single-stepped */
+	__u32 trap_ns;   /* one trap, as seen between two entries */
+	__u32 inner_ns;  /* the halves of a call's two traps inside it */
+	__u32 after_ns;  /* those outside, and our program at the exit */
+	__u32 exit_ns;   /* that program alone */
+	__u32 samples;   /* exits timed so far */
+	__u32 slowed_ns; /* calibrated: what runs after a hit takes so much longer (caches) */
 };
 _Static_assert(sizeof(struct build_cost) == 32, "map ABI");
 

@@ -7,11 +7,16 @@
 
 #include "uprobe.h"
 
+struct hit_cost {
+	double trap_ns;   /* into the kernel, an empty program, and back */
+	double slowed_ns; /* by how much what runs after it takes longer: the caches were used */
+};
+
 /*
- * Nanoseconds one hit of a probe with this program costs the process it is in, on an
- * instruction the kernel emulates or on one that it single-steps; 0 if that cannot be
+ * What one hit of a probe with this program costs the process it is in, on an instruction the
+ * kernel emulates or on one that it single-steps.  0 or a negative errno, if that cannot be
  * measured.  Takes about 20 ms.
  */
-double uprobe_cost_ns(enum uprobe_way way, int prog_fd, bool stepped);
+int uprobe_cost(enum uprobe_way way, int prog_fd, bool stepped, struct hit_cost *cost);
 
 #endif

@@ -232,14 +232,14 @@ const char *tracer__samples_event(const struct tracer *tracer)
 }
 
 /* What a probe costs on an instruction that is single-stepped: few builds have such sites. */
-static double stepped_probe_ns(struct tracer *tracer, const struct build *build)
+static double stepped_trap_ns(struct tracer *tracer, const struct build *build)
 {
-	for (size_t i = 0; i < build->site_count && tracer->stepped_probe_ns <= 0; i++)
+	for (size_t i = 0; i < build->site_count && tracer->stepped_hit.trap_ns <= 0; i++)
 		if (build->sites[i].stepped)
-			tracer->stepped_probe_ns = uprobe_cost_ns(
-				tracer->config.way,
-				bpf_program__fd(tracer->skel->progs.call_nothing), true);
-	return tracer->stepped_probe_ns;
+			uprobe_cost(tracer->config.way,
+				    bpf_program__fd(tracer->skel->progs.call_nothing), true,
+				    &tracer->stepped_hit);
+	return tracer->stepped_hit.trap_ns;
 }
 
 /*
@@ -247,17 +247,18 @@ static double stepped_probe_ns(struct tracer *tracer, const struct build *build)
  * the trap: so much more than a trap into a program that does nothing (measured with
  * functions whose time without probes was known, 3.9 to 3.15).
  */
-#define TRAP_MORE(empty_ns) ((empty_ns) / 4)
+#define TRAP_MORE(trap_ns) ((trap_ns) / 8)
 
 int tracer__add_build(struct tracer *tracer, size_t index, const struct build *build)
 {
-	double empty = tracer->empty_probe_ns, more = TRAP_MORE(empty);
+	double trap_ns = tracer->hit.trap_ns, more = TRAP_MORE(trap_ns);
 	struct build_cost cost = {
-		.most_ns = empty + more,
-		.step_ns = empty > 0 ? stepped_probe_ns(tracer, build) + more : 0,
-		.trap_ns = empty,
-		.inner_ns = empty,
-		.after_ns = empty,
+		.most_ns = trap_ns + more,
+		.step_ns = trap_ns > 0 ? stepped_trap_ns(tracer, build) + more : 0,
+		.trap_ns = trap_ns,
+		.inner_ns = trap_ns,
+		.after_ns = trap_ns,
+		.slowed_ns = tracer->hit.slowed_ns,
 	};
 	struct py_layout layout = build->layout;
 	uint32_t key = index;
@@ -598,7 +599,7 @@ void tracer__costs(struct tracer *tracer, struct tracer_costs *costs)
 
 double tracer__empty_probe_ns(struct tracer *tracer)
 {
-	tracer->empty_probe_ns = uprobe_cost_ns(
-		tracer->config.way, bpf_program__fd(tracer->skel->progs.call_nothing), false);
-	return tracer->empty_probe_ns;
+	uprobe_cost(tracer->config.way, bpf_program__fd(tracer->skel->progs.call_nothing), false,
+		    &tracer->hit);
+	return tracer->hit.trap_ns + tracer->hit.slowed_ns;
 }

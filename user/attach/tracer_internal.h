@@ -8,6 +8,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "calibrate.h"
 #include "closer.h"
 #include "guard.h"
 #include "probes.h"
@@ -31,7 +32,7 @@ struct tracer {
 	size_t stats_bytes;
 	struct probe_window *windows; /* MAX_PROCESSES, shared with the kernel */
 	size_t windows_bytes;
-	double empty_probe_ns, stepped_probe_ns; /* once calibrated */
+	struct hit_cost hit, stepped_hit; /* once calibrated */
 	bool added[MAX_BUILDS];
 };
 
