@@ -387,6 +387,8 @@ const volatile __s64 callback_least_ns = CALLBACK_LEAST_NS; /* shorter ones are 
 
 /* Written by userspace: raised whenever `processes` changed under threads that cached it. */
 volatile __u32 process_epoch = 1;
+/* Raised by userspace when functions have been taken out of `function_slots`. */
+volatile __u32 slots_epoch = 1;
 /* 0, but the verifier must not know. */
 volatile __u64 unknown_zero SEC(".data") = 0;
 /* The window is over: hits of probes not yet taken out count no more. */

@@ -223,7 +223,7 @@ static __always_inline int enter(struct hit *hit, enum entry_site site)
 	}
 	if (function == NO_FUNCTION)
 		lose(LOSS_FUNCTIONS_FULL);
-	stats = bpf_map_lookup_elem(&functions, &function);
+	stats = stats_of_slot(function);
 	if (stats) {
 		if (!stats->told)
 			function_tell_again(l, stats, function);

@@ -55,7 +55,7 @@ static __always_inline u32 collecting_function(struct thread *t, u32 tgid)
 	    read_code_frame(l, t->head, current_frame(NULL, l, t->tstate)))
 		return NO_FUNCTION;
 	slot = function_of_frame(t, l, tgid, t->head);
-	stats = bpf_map_lookup_elem(&functions, &slot);
+	stats = stats_of_slot(slot);
 	if (stats && !stats->told)
 		function_tell_again(l, stats, slot);
 	return slot;

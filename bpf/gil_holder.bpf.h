@@ -141,7 +141,7 @@ static __always_inline void gil_let_go(struct thread *holder, const struct py_la
 	    (gil->since > since && (gil->since - since) * 8 > held))
 		return;
 	function = gil_holder_function(holder, l, holder->tstate, true);
-	stats = bpf_map_lookup_elem(&functions, &function);
+	stats = stats_of_slot(function);
 	if (!stats)
 		return;
 	__sync_fetch_and_add(&stats->holds, 1);

@@ -382,25 +382,36 @@ static __always_inline int function_tell(struct task_struct *other, const struct
 	return 0;
 }
 
+/* A function's counters; NULL: its slot is another's by now. */
+static __always_inline struct function_stats *stats_of_slot(u32 slot)
+{
+	u32 place = SLOT_PLACE(slot);
+	struct function_stats *stats = bpf_map_lookup_elem(&functions, &place);
+
+	return stats && stats->slot == slot ? stats : NULL;
+}
+
 /* The first sight of a code object: give it a slot and tell userspace who it is. */
 static __always_inline u32 function_new(struct task_struct *other, const struct py_layout *l,
 					const struct function_key *key)
 {
 	struct function_key own = *key; /* 6.1 wants map keys on the program's own stack */
 	struct function_stats *stats;
-	u32 slot, *taken;
+	u32 slot, place, *taken;
 
 	if (bpf_map_pop_elem(&free_slots, &slot))
 		return NO_FUNCTION;
+	place = SLOT_PLACE(slot);
+	stats = bpf_map_lookup_elem(&functions, &place);
+	if (!stats)
+		return NO_FUNCTION;
+	stats->slot = slot;
 	if (bpf_map_update_elem(&function_slots, &own, &slot, BPF_NOEXIST)) {
 		bpf_map_push_elem(&free_slots, &slot, 0);
 		/* another CPU was first, or the table is full */
 		taken = bpf_map_lookup_elem(&function_slots, &own);
 		return taken ? *taken : NO_FUNCTION;
 	}
-	stats = bpf_map_lookup_elem(&functions, &slot);
-	if (!stats)
-		return NO_FUNCTION;
 	stats->tgid = key->tgid;
 	stats->key = *key;
 	stats->told = !function_tell(other, l, key->tgid, key->code, slot);
@@ -497,16 +508,17 @@ static __always_inline u32 recent_place(u64 code)
 static __always_inline u32 function_slot(struct recent_function *recent, const struct py_layout *l,
 					 const struct function_key *key)
 {
+	u32 check = key->check ^ slots_epoch * 0x9e3779b1U; /* none is found from before */
 	u32 *found, slot;
 
 	recent += recent_place(key->code);
-	if (recent->code == key->code && recent->check == key->check)
+	if (recent->code == key->code && recent->check == check)
 		return recent->slot;
 	found = bpf_map_lookup_elem(&function_slots, key);
 	slot = found ? *found : function_new_here(l, key);
 	if (slot != NO_FUNCTION) {
 		recent->slot = slot;
-		recent->check = key->check;
+		recent->check = check;
 		recent->code = key->code;
 	}
 	return slot;

@@ -296,7 +296,7 @@ static __always_inline bool generator_gone(const struct frame_key *key)
 	if (!g)
 		return false;
 	function = g->function;
-	stats = bpf_map_lookup_elem(&functions, &function);
+	stats = stats_of_slot(function);
 	if (stats) {
 		__sync_fetch_and_add(&stats->suspended_ns, g->suspended_ns);
 		call_account(stats, function, g->wall_ns, false, g->waited, g->wait_ns, &g->cause);
@@ -449,7 +449,7 @@ __noinline int shadow_pop(struct thread *t, enum ending how, u64 now)
 			waits_to_parent(parent, f);
 	}
 	function = f->function;
-	stats = bpf_map_lookup_elem(&functions, &function);
+	stats = stats_of_slot(function);
 	if (!stats)
 		return 0;
 	__sync_fetch_and_add(&stats->self_ns, wall - f->child_ns);

@@ -153,7 +153,7 @@ __noinline u32 walk_new_function(const struct py_layout *l, const struct functio
 	if (!found && !is_code_here(t, l, own.code))
 		return NO_CODE;
 	slot = found ? *found : function_new_here(l, &own);
-	stats = bpf_map_lookup_elem(&functions, &slot);
+	stats = stats_of_slot(slot);
 	if (!stats)
 		return NO_FUNCTION;
 	if (!stats->told)
@@ -389,7 +389,7 @@ static __always_inline u32 on_behalf_of(const struct walk *walk)
 
 	for (u32 i = 0; i <= GO_BETWEENS && i < walk->frames; i++) {
 		function = walk->functions[i];
-		stats = bpf_map_lookup_elem(&functions, &function);
+		stats = stats_of_slot(function);
 		if (!stats || stats->role != ROLE_GO_BETWEEN)
 			return function;
 	}

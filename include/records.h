@@ -366,6 +366,15 @@ struct tail_stats {
 };
 
 /*
+ * Functions are told by the number of their slot: its place in the table and, in the upper bits,
+ * how often that was used before.  So a number that is kept somewhere for long never means another
+ * function.
+ */
+#define SLOT_PLACE_BITS 20
+#define SLOT_PLACE(slot) ((slot) & ((1U << SLOT_PLACE_BITS) - 1))
+#define SLOT_AGAIN(slot) ((slot) + (1U << SLOT_PLACE_BITS)) /* the next number of its place */
+
+/*
  * One function of one process: counters only ever grow (userspace subtracts
  * the previous reading), except that userspace sets the smallest and largest values back, and
  * the threshold.
@@ -389,14 +398,16 @@ struct function_stats {
 	__u64 hold_ns;
 	__u64 hold_max_ns;
 	struct tail_stats tail;
+	__u32 slot; /* the number it has now */
 	__u32 tgid;
-	__u16 told;              /* its identity was sent */
-	__u16 role;              /* enum function_role */
+	__u16 told; /* its identity was sent */
+	__u16 role; /* enum function_role */
+	__u32 pad;
 	struct function_key key; /* key.code is 0 in a free slot */
 	__u32 buckets[BUCKET_COUNT];
 };
 
-_Static_assert(sizeof(struct function_stats) == 104 + 88 + 24 + 104 + 24 + 4 * BUCKET_COUNT,
+_Static_assert(sizeof(struct function_stats) == 104 + 88 + 24 + 104 + 32 + 4 * BUCKET_COUNT,
 	       "map ABI");
 
 /* A GIL of a process. */

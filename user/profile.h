@@ -288,6 +288,8 @@ struct profile {
 	uint64_t own_cpu_ns;        /* CPU time of the tracer itself */
 	uint64_t own_window_cpu_ns; /* of that, in this window */
 	uint64_t own_rss_bytes;
+	uint64_t functions_retired; /* that made room for others in the table; what they did is kept
+				     */
 
 	struct profile_process *processes;
 	size_t process_count;

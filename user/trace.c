@@ -25,6 +25,7 @@
 
 #define POLL_MS 100
 #define TAILS_NS 1000000000ull  /* so often it is judged anew which calls are slow */
+#define PRESSED_NS 100000000ull /* no sooner, where many functions come */
 #define MEMORY_NS 1000000000ull /* so often resident memory is read, 10 us a process */
 
 static volatile sig_atomic_t stop_signal;
@@ -333,9 +334,14 @@ static int take_targets(struct run *run)
 	return EXIT_OK;
 }
 
-static void free_slot(void *arg, uint32_t slot)
+static void free_slot(void *arg, uint32_t place)
 {
-	tracer__free_slot(arg, slot);
+	tracer__free_slot(arg, place);
+}
+
+static void retire_slots(void *arg, const uint32_t *places, size_t count)
+{
+	tracer__retire_slots(arg, places, count);
 }
 
 /* Take up the counters of calls, and what they tell of which are slow. */
@@ -345,8 +351,10 @@ static void drain(struct run *run, enum ring_state ring)
 
 	collector__drain(session->collector, ring, free_slot, session->tracer);
 	run->tails_ns = monotonic_ns();
-	if (ring != RING_OVER)
-		collector__renew_tails(session->collector, run->tails_ns);
+	if (ring == RING_OVER)
+		return;
+	collector__make_room(session->collector, run->tails_ns, retire_slots, session->tracer);
+	collector__renew_tails(session->collector, run->tails_ns);
 }
 
 /* Take up all that threads did until now but the counters of calls.  Returns when that was. */
@@ -487,7 +495,8 @@ static int follow(struct run *run)
 			collector__renew_targets(session->collector);
 		}
 		now = monotonic_ns();
-		if (run->options->calls && now - run->tails_ns >= TAILS_NS)
+		if (now - run->tails_ns >= TAILS_NS || (now - run->tails_ns >= PRESSED_NS &&
+							collector__needs_room(session->collector)))
 			drain(run, RING_UNREAD);
 		if (now - run->memory_ns >= MEMORY_NS) {
 			collector__memory(session->collector, now);

@@ -207,12 +207,12 @@ uint64_t kernel__loss(enum loss_cause cause)
 
 const struct function_stats *kernel__stats(u32 slot)
 {
-	return bpf_map_lookup_elem(&functions, &slot);
+	return stats_of_slot(slot);
 }
 
 void kernel__set_tail(u32 slot, uint64_t from_ns)
 {
-	struct function_stats *stats = bpf_map_lookup_elem(&functions, &slot);
+	struct function_stats *stats = stats_of_slot(slot);
 
 	if (stats)
 		stats->tail_from_ns = from_ns;

@@ -223,6 +223,28 @@ def test_more_functions_than_fit(lab, py):
     check(-20 <= short_of <= 0, f"{recorded} recorded + {lost} lost of {truth['calls']}")
 
 
+@limit(60)
+@over("debian-3.9", "debian-3.13", "built-3.13t")
+def test_who_is_not_called_makes_room(lab, py):
+    """Three times as many functions as there is room for, one after the other, lose nothing."""
+    target = lab.target(py, "many.py", 12000, 1200)
+    truth, report = lab.run(target, "--functions", 4096, timeout=40)
+    calls = {f["function"]: f["calls"] for f in report["functions"] if f["file"] == truth["file"]}
+    wrong = [
+        (i, calls.get(f"function_{i}"))
+        for i in range(truth["functions"])
+        if calls.get(f"function_{i}") != 2
+    ]
+    check(not wrong, f"{len(wrong)} were called twice, not: {wrong[:5]}; {report['losses']}")
+    retired = report["own"]["functions_retired"]
+    check(retired > truth["functions"], f"{retired} made room: was there room for all?")
+    lost = [f["function"] for f in report["functions"] if "name lost" in f["function"]]
+    check(not lost, f"names were lost: {lost[:5]}")
+    naps = [w for w in report["waits"] if w["function"] == "nap" and w["class"] == "sleep"]
+    count = sum(w["count"] for w in naps)
+    check(count == truth["naps"], f"{count} naps were told, {truth['naps']} were taken")
+
+
 def check_reused(truth, got):
     wrong = [
         f"{name}: {got.get(name, 0)} calls, {calls} were made"

@@ -2,6 +2,7 @@
 """Very many functions, and functions with names that are hard to carry.
 
     many.py COUNT     COUNT distinct functions, each called three times
+    many.py COUNT RATE    the same, twice, so many calls a second; another thread naps all the while
     many.py names     names and files with every kind of character, and very long ones
     many.py reused    functions that die and leave their addresses to others
     many.py modules   modules that do, and their file names as well
@@ -9,6 +10,7 @@
 """
 import gc
 import sys
+import threading
 import time
 
 import target
@@ -16,16 +18,46 @@ import target
 FILE = "/made/many.py"
 
 
-def distinct(count):
+def made(count):
     source = "".join(f"def function_{i}(x):\n    return x\n" for i in range(count))
     names = {}
     exec(compile(source, FILE, "exec"), names)
-    functions = [names[f"function_{i}"] for i in range(count)]
+    return [names[f"function_{i}"] for i in range(count)]
+
+
+def distinct(count):
+    functions = made(count)
     target.ready()
     for _ in range(3):
         for f in functions:
             f(0)
     target.done({"file": FILE, "functions": count, "calls": 3 * count})
+
+
+def nap():
+    time.sleep(0.01)
+
+
+def naps_until(over, naps):
+    while not over.is_set():
+        nap()
+        naps[0] += 1
+
+
+def in_turn(count, rate):
+    functions = made(count)
+    over, naps = threading.Event(), [0]
+    napping = threading.Thread(target=naps_until, args=(over, naps))
+    target.ready()
+    napping.start()
+    begin = time.monotonic()
+    for i, f in enumerate(functions * 2):
+        f(0)
+        if i % 20 == 0:
+            time.sleep(max(0, begin + i / rate - time.monotonic()))
+    over.set()
+    napping.join()
+    target.done({"file": FILE, "functions": count, "calls": 2 * count, "naps": naps[0]})
 
 
 HARD_NAMES = ("größe", "函数", "имя", "Ω" * 30, "n" * 100, "𝐱" * 20 + "y", "n" * 300)
@@ -120,6 +152,8 @@ def main():
         modules()
     if what == "naps":
         naps()
+    if len(sys.argv) > 2:
+        in_turn(int(what), int(sys.argv[2]))
     distinct(int(what))
 
 

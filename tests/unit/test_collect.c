@@ -31,6 +31,7 @@ static void count_long_calls(struct fixture *f, uint32_t slot, unsigned int call
 {
 	struct function_stats *stats = &f->stats[slot];
 
+	stats->slot = slot;
 	stats->key.code = 0x5000 + slot;
 	stats->tgid = TGID;
 	stats->calls += calls;

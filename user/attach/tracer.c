@@ -443,13 +443,28 @@ size_t tracer__functions(const struct tracer *tracer)
 	return tracer->config.functions;
 }
 
-void tracer__free_slot(struct tracer *tracer, uint32_t slot)
+void tracer__retire_slots(struct tracer *tracer, const uint32_t *places, size_t count)
 {
-	struct function_stats *stats = &tracer->stats[slot];
+	for (size_t i = 0; i < count; i++)
+		bpf_map_delete_elem(bpf_map__fd(tracer->skel->maps.function_slots),
+				    &tracer->stats[places[i]].key);
+	tracer->skel->data->slots_epoch++;
+}
 
-	bpf_map_delete_elem(bpf_map__fd(tracer->skel->maps.function_slots), &stats->key);
+void tracer__free_slot(struct tracer *tracer, uint32_t place)
+{
+	struct function_stats *stats = &tracer->stats[place];
+	int slots = bpf_map__fd(tracer->skel->maps.function_slots);
+	uint32_t number = SLOT_AGAIN(stats->slot), owner;
+
+	/* (it may have another slot by now) */
+	if (!bpf_map_lookup_elem(slots, &stats->key, &owner) && owner == stats->slot)
+		bpf_map_delete_elem(slots, &stats->key);
+	if (SLOT_AGAIN(number) < number) /* no number is one that means none */
+		number = place;
 	memset(stats, 0, sizeof(*stats));
-	bpf_map_update_elem(bpf_map__fd(tracer->skel->maps.free_slots), NULL, &slot, BPF_ANY);
+	stats->slot = NO_FUNCTION; /* until it is given away again */
+	bpf_map_update_elem(bpf_map__fd(tracer->skel->maps.free_slots), NULL, &number, BPF_ANY);
 }
 
 void tracer__each_of(int map, pid_t tgid, key_fn fn, void *arg)

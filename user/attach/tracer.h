@@ -135,8 +135,10 @@ int tracer__poll(struct tracer *tracer, record_fn fn, void *arg, int timeout_ms)
 /* The function counters: an array of tracer__functions() entries, shared with the kernel. */
 struct function_stats *tracer__stats(struct tracer *tracer);
 size_t tracer__functions(const struct tracer *tracer);
+/* The functions at these places are given others when they come again, and count here no more. */
+void tracer__retire_slots(struct tracer *tracer, const uint32_t *places, size_t count);
 /* Give a slot back; its counters must have been read. */
-void tracer__free_slot(struct tracer *tracer, uint32_t slot);
+void tracer__free_slot(struct tracer *tracer, uint32_t place);
 
 /*
  * What event loops called, in two steps: callbacks that end from now on are for the next time;

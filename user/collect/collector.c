@@ -100,22 +100,6 @@ struct function_total *collector__nameless(struct process_total *process, uint32
 	return process_total__function(process, name, "", 0);
 }
 
-struct function_total *collector__slot_function(struct collector *collector, uint32_t index,
-						struct process_total *process)
-{
-	struct slot *slot;
-
-	if (index >= collector->slot_count)
-		return NULL;
-	slot = &collector->slots[index];
-	if (slot->process != process) {
-		slot->process = process;
-		slot->function = collector__nameless(process, index);
-		slot->nameless = true;
-	}
-	return slot->function;
-}
-
 static void on_code(struct collector *collector, const struct record_code *record)
 {
 	struct process_total *process = process_of(collector, record->tgid);
@@ -123,9 +107,10 @@ static void on_code(struct collector *collector, const struct record_code *recor
 	struct record_code completed;
 	char function[NAME_MAX_BYTES * 4 + 1], file[FILE_MAX_BYTES * 4 + 1];
 	struct function_total *before;
+	uint32_t place = SLOT_PLACE(record->slot);
 	struct slot *slot;
 
-	if (!process || record->slot >= collector->slot_count)
+	if (!process || place >= collector->slot_count)
 		return;
 	build = builds__get(collector->builds, process->process.build);
 	if (build && (!record->name_kind || !record->file_kind)) {
@@ -137,14 +122,16 @@ static void on_code(struct collector *collector, const struct record_code *recor
 		    function, sizeof(function));
 	name_decode(record->file, sizeof(record->file), record->file_chars, record->file_kind, file,
 		    sizeof(file));
-	slot = &collector->slots[record->slot];
+	slot = &collector->slots[place];
 	before = slot->process == process && slot->nameless ? slot->function : NULL;
 	slot->process = process;
+	collector->arrived += slot->number != record->slot || !slot->function;
+	slot->number = record->slot;
 	slot->nameless = false;
 	if (callback_is_loop_call(function, file))
-		collector->stats[record->slot].role = ROLE_LOOP_CALL;
+		collector->stats[place].role = ROLE_LOOP_CALL;
 	else if (go_between_wakes(go_between_in(file)))
-		collector->stats[record->slot].role = ROLE_GO_BETWEEN;
+		collector->stats[place].role = ROLE_GO_BETWEEN;
 	slot->function = process_total__function(process, function[0] ? function : "<unreadable>",
 						 file, record->line);
 	if (before && slot->function)

@@ -83,12 +83,25 @@ enum ring_state {
 };
 
 /*
- * Take up what the function counters gained.  Slots of processes that ended are
- * handed to `free_slot`.  Functions whose names must have come by now and have not
- * have lost them.
+ * Take up what the function counters gained.  The places of slots that
+ * nobody needs any more are handed to `free_slot`.  Functions whose names must have come by now and
+ * have not have lost them.
  */
 void collector__drain(struct collector *collector, enum ring_state ring,
-		      void (*free_slot)(void *arg, uint32_t slot), void *arg);
+		      void (*free_slot)(void *arg, uint32_t place), void *arg);
+
+/*
+ * Where the table has little room left, functions that were not heard of for longest leave it:
+ * `retire` is told the places, and is to see to it that the kernel side gives these functions new
+ * ones when they come again.  A drain more than a second later hands the slots to `free_slot`. What
+ * was counted of them is kept.  Returns how many left.
+ */
+size_t collector__make_room(struct collector *collector, uint64_t now_ns,
+			    void (*retire)(void *arg, const uint32_t *places, size_t count),
+			    void *arg);
+
+/* Have so many functions come that this should be done at once? */
+bool collector__needs_room(const struct collector *collector);
 
 /*
  * Many ended processes of a kind are one from now on: to be called now and then, after a drain. All

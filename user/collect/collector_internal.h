@@ -12,6 +12,9 @@ struct slot {
 	struct function_total *function;
 	bool nameless;                 /* its name was lost, or is late */
 	bool awaited;                  /* a drain found it without a name */
+	uint32_t number;               /* it has for this function */
+	uint64_t gained;               /* the drain that last took up something of it */
+	uint64_t retired_ns;           /* the kernel side finds it no more since then; 0: it does */
 	struct function_stats *before; /* the counters when last read */
 };
 
@@ -28,6 +31,11 @@ struct collector {
 	struct function_stats *stats;
 	struct slot *slots;
 	size_t slot_count;
+	uint64_t drains;
+	size_t room;    /* free slots, when last looked at, at room_ns */
+	size_t arrived; /* functions, since then */
+	uint64_t room_ns;
+	uint64_t retired; /* functions that made room for others, in this window */
 	lifecycle_fn lifecycle;
 	void *lifecycle_arg;
 	struct process_total *processes;
@@ -42,8 +50,12 @@ struct collector {
 };
 
 /* The function in a slot of the kernel side; NULL: there is no such slot, or no memory. */
-struct function_total *collector__slot_function(struct collector *collector, uint32_t index,
+struct function_total *collector__slot_function(struct collector *collector, uint32_t number,
 						struct process_total *process);
+/* Is it to be given back, once its counters have been read? */
+bool collector__slot_over(struct collector *collector, size_t place, uint64_t now_ns);
+/* Forget what it has, but for whose its number was. */
+void collector__slot_clear(struct collector *collector, size_t place);
 
 /* The process that has this tgid, or that has or had it. */
 struct process_total *collector__find(const struct collector *collector, pid_t tgid);

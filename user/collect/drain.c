@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* The kernel's function counters into totals. */
+#include "clock.h"
 #include "collector_internal.h"
 #include "windowed.h"
 
@@ -133,6 +134,9 @@ void collector__drain_slot(struct collector *collector, uint32_t index)
 	struct slot *slot = &collector->slots[index];
 	const struct probing *probing = &slot->process->probing;
 
+	if (stats->segments != slot->before->segments || stats->exits != slot->before->exits ||
+	    stats->holds != slot->before->holds)
+		slot->gained = collector->drains;
 	drain_holds(stats, slot->before, slot->function);
 	if (probing->dropped)
 		drop_calls(stats, slot->before, slot->function);
@@ -155,7 +159,8 @@ static void adopt_slot(struct collector *collector, uint32_t index,
 	if (!process || (ring != RING_OVER && !awaited && process->current))
 		return;
 	slot->process = process;
-	slot->function = collector__nameless(slot->process, index);
+	slot->number = stats->slot;
+	slot->function = collector__nameless(process, slot->number);
 	slot->nameless = true;
 }
 
@@ -185,19 +190,19 @@ static bool slot_is_known(struct collector *collector, size_t index, enum ring_s
 }
 
 void collector__drain(struct collector *collector, enum ring_state ring,
-		      void (*free_slot)(void *arg, uint32_t slot), void *arg)
+		      void (*free_slot)(void *arg, uint32_t place), void *arg)
 {
-	for (size_t i = 0; i < collector->slot_count; i++) {
-		struct slot *slot = &collector->slots[i];
+	uint64_t now = monotonic_ns();
 
+	collector->drains++;
+	for (size_t i = 0; i < collector->slot_count; i++) {
 		bool known = slot_is_known(collector, i, ring);
 
 		if (known)
 			collector__drain_slot(collector, i);
-		if (!slot->process || slot->process->current)
+		if (!collector__slot_over(collector, i, now))
 			continue;
-		free(slot->before);
-		memset(slot, 0, sizeof(*slot));
+		collector__slot_clear(collector, i);
 		if (known)
 			free_slot(arg, i);
 	}

@@ -68,6 +68,7 @@ void process_total__free(struct process_total *total)
 	EMPTY(total->stacks, stack_free);
 	EMPTY(total->contention, free);
 	EMPTY(total->threads, free);
+	EMPTY(total->gone, free);
 	EMPTY(total->functions, function_free);
 	free(total);
 }

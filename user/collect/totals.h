@@ -278,11 +278,19 @@ struct effort {
 	uint32_t walk_every; /* at the most, in the window */
 };
 
+/* A number that a function had in the kernel's table, and has no more. */
+struct gone_slot {
+	uint32_t number; /* hash key */
+	UT_hash_handle hh;
+	struct function_total *function;
+};
+
 struct process_total {
 	struct process process;
 	struct process_total *next;
 	struct thread_total *threads;
 	struct function_total *functions;
+	struct gone_slot *gone;
 	struct wait_total *waits;
 	struct stack_total *stacks;
 	struct stack_use *stack_uses;

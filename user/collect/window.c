@@ -450,6 +450,8 @@ struct profile *collector__profile(struct collector *collector, const struct win
 			goto no_memory;
 	}
 	drop_ended(collector, window->end_ns);
+	profile->functions_retired = collector->retired;
+	collector->retired = 0;
 	collector->passed = 0;
 	collector->window_start_ns = window->end_ns;
 	return profile;

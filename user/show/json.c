@@ -386,6 +386,7 @@ static void put_facts(struct json_builder *b, json_t *root, const struct profile
 	json_put(b, own, "cpu_seconds", json_seconds((double)profile->own_cpu_ns));
 	json_put(b, own, "window_cpu_seconds", json_seconds((double)profile->own_window_cpu_ns));
 	json_put(b, own, "rss_bytes", json_count(profile->own_rss_bytes));
+	json_put(b, own, "functions_retired", json_count(profile->functions_retired));
 	json_put(b, root, "own", own);
 	json_put(b, root, "replaced_processes", json_count(profile->replaced_count));
 }

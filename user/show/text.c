@@ -126,7 +126,7 @@ static bool has_windows(const struct profile *profile)
 static void put_losses(const struct screen *screen, const struct profile *profile)
 {
 	bool any = false;
-	char line[160];
+	char line[200];
 
 	for (int i = 0; i < LOSS_COUNT; i++) {
 		if (!profile->losses[i] || (i == LOSS_BEGAN_BEFORE && has_windows(profile)))
@@ -141,6 +141,14 @@ static void put_losses(const struct screen *screen, const struct profile *profil
 	}
 	if (!any)
 		screen_paragraph(screen, STYLE_PLAIN, 0, 0, "Nothing was lost.");
+	if (!profile->functions_retired)
+		return;
+	snprintf(
+		line, sizeof(line),
+		"The table of functions is small for these programs (--functions): those that were not "
+		"called for longest left it %llu times. What they did is in the report.",
+		(unsigned long long)profile->functions_retired);
+	screen_paragraph(screen, STYLE_PLAIN, 0, 0, line);
 }
 
 static void put_cost(const struct screen *screen, const struct profile *profile)
