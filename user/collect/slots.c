@@ -79,7 +79,7 @@ static int longest_idle_first(const void *a, const void *b)
 /* The places of up to `most` functions that were not heard of for longest; how many there are. */
 static size_t coldest(const struct collector *collector, uint32_t *places, size_t most)
 {
-	struct candidate *all = calloc(collector->slot_count, sizeof(*all));
+	struct candidate *all = calloc(collector->slot_count + 1, sizeof(*all));
 	size_t count = 0;
 
 	for (size_t i = 0; all && i < collector->slot_count; i++)
