@@ -44,6 +44,7 @@ static void free_stacks(struct profile *profile)
 		free(profile->gils[i].waiter);
 		free(profile->gils[i].holder);
 		free(profile->gils[i].longest);
+		histogram_clear(&profile->gils[i].time);
 	}
 	free(profile->names);
 	free(profile->stacks);
@@ -73,7 +74,8 @@ void profile__free(struct profile *profile)
 		free(profile->functions[i].function);
 		free(profile->functions[i].file);
 		free(profile->functions[i].repeat.target);
-		free(profile->functions[i].censored);
+		histogram_clear(&profile->functions[i].wall);
+		histogram_free(profile->functions[i].censored);
 		call_groups_free(profile->functions[i].groups);
 		free_causes(&profile->functions[i].tail);
 	}
@@ -84,6 +86,7 @@ void profile__free(struct profile *profile)
 		free(profile->waits[i].waker);
 		free(profile->waits[i].caller.function);
 		free(profile->waits[i].caller.file);
+		histogram_clear(&profile->waits[i].time);
 	}
 	for (size_t i = 0; i < profile->callback_count; i++) {
 		free(profile->callbacks[i].function);
@@ -94,6 +97,7 @@ void profile__free(struct profile *profile)
 	for (size_t i = 0; i < profile->gc_count; i++) {
 		free(profile->gcs[i].function);
 		free(profile->gcs[i].file);
+		histogram_clear(&profile->gcs[i].time);
 	}
 	free(profile->gcs);
 	free(profile->callbacks);
@@ -195,33 +199,6 @@ void call_groups_free(struct call_group *groups)
 	for (int i = 0; groups && i < WINDOW_GROUPS; i++)
 		free(groups[i].counts);
 	free(groups);
-}
-
-void histogram_add(struct histogram *histogram, uint64_t ns)
-{
-	if (!histogram->count || ns < histogram->min_ns)
-		histogram->min_ns = ns;
-	if (ns > histogram->max_ns)
-		histogram->max_ns = ns;
-	histogram->count++;
-	histogram->sum_ns += ns;
-	histogram->buckets[bucket_of(ns)]++;
-}
-
-void histogram_merge(struct histogram *into, const struct histogram *from)
-{
-	into->censored += from->censored;
-	/* Outside the test below: time may be known before any of it is in a bucket. */
-	into->sum_ns += from->sum_ns;
-	if (!from->count)
-		return;
-	if (!into->count || from->min_ns < into->min_ns)
-		into->min_ns = from->min_ns;
-	if (from->max_ns > into->max_ns)
-		into->max_ns = from->max_ns;
-	into->count += from->count;
-	for (int i = 0; i < BUCKET_COUNT; i++)
-		into->buckets[i] += from->buckets[i];
 }
 
 static const char *const wait_class_names[WAIT_CLASSES] = {

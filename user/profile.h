@@ -12,22 +12,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "buckets.h"
+#include "histogram.h"
 #include "loss.h"
 #include "stack_quality.h"
 #include "wait_class.h"
 
 /* Nothing is said of a process that was watched for less. */
 #define LEAST_OBSERVED_NS 100000000ull
-
-struct histogram {
-	uint64_t count; /* sum of buckets */
-	uint64_t sum_ns;
-	uint64_t min_ns; /* 0 when empty */
-	uint64_t max_ns;
-	uint64_t censored; /* begun and not over at the end of the window: not in buckets */
-	uint64_t buckets[BUCKET_COUNT];
-};
 
 /*
  * Probe windows are put into so many groups, in turn: what differs from group to group tells how
@@ -342,8 +333,6 @@ struct profile_gc *profile__add_gc(struct profile *profile);
 
 /* NULL is fine. */
 void call_groups_free(struct call_group *groups);
-void histogram_add(struct histogram *histogram, uint64_t ns);
-void histogram_merge(struct histogram *into, const struct histogram *from);
 
 /* "gil", "lock", ...; `wait_class` below WAIT_CLASSES. */
 const char *wait_class_name(enum wait_class wait_class);

@@ -76,6 +76,7 @@ static void truth(length_fn length, double out[TOLD_QUANTILES])
 		histogram_add(&h, (uint64_t)length(&s));
 	for (int k = 0; k < TOLD_QUANTILES; k++)
 		out[k] = histogram_quantile_ns(&h, told_quantiles[k].q);
+	histogram_clear(&h);
 }
 
 struct watched {
@@ -188,7 +189,8 @@ static void intervals_hold(const char *name, length_fn length, double rate, int 
 			held[TOLD_QUANTILES] += holds(intervals.calls_per_second,
 						      (double)calls / (WATCHED / SECOND));
 		}
-		free(f.censored);
+		histogram_clear(&f.wall);
+		histogram_free(f.censored);
 		call_groups_free(f.groups);
 	}
 	printf("%-14s p50 %d/%d p90 %d/%d p95 %d/%d p99 %d/%d rate %d/%d\n", name, held[0], told[0],
@@ -229,6 +231,8 @@ static void calls_not_seen_to_end_are_long(void **state)
 	assert_true(p95 > 225e6 && p95 < 275e6);
 	assert_true(isinf(histogram_censored_quantile_ns(&ended, &open, 0.95)));
 	assert_true(isnan(histogram_censored_quantile_ns(&(struct histogram){0}, &open, 0.5)));
+	histogram_clear(&ended);
+	histogram_clear(&open);
 }
 
 /* With all seen to their end it is the plain quantile. */
@@ -244,12 +248,12 @@ static void with_all_seen_nothing_changes(void **state)
 
 		assert_true(histogram_censored_quantile_ns(&h, NULL, q) == plain);
 		assert_true(histogram_censored_quantile_ns(&h, &none, q) == plain);
-		none.count = 1; /* one that had hardly begun */
-		none.buckets[0] = 1;
+		histogram_count(&none, 0, 1); /* one that had hardly begun */
 		ns = histogram_censored_quantile_ns(&h, &none, q);
 		assert_true(fabs(ns / plain - 1) < 0.01);
-		none = (struct histogram){0};
+		histogram_clear(&none);
 	}
+	histogram_clear(&h);
 }
 
 static void too_few_windows_tell_no_interval(void **state)
@@ -303,6 +307,7 @@ static void all_calls_from_those_that_were_seen(void **state)
 	assert_true(whole.wall_ns == 6e9);
 	assert_true(isnan(whole.self_ns)); /* two samples */
 	/* where probes took most of the windows they may have taken what was idle, or all else */
+	histogram_clear(&f.wall);
 	f = seen_for_a_tenth(0.6);
 	function_whole(&f, &whole);
 	assert_int_equal(whole.quality, WHOLE_AT_LEAST);
@@ -316,6 +321,7 @@ static void all_calls_from_those_that_were_seen(void **state)
 	function_whole(&f, &whole);
 	assert_int_equal(whole.quality, WHOLE_EXACT);
 	assert_true(whole.calls == 300 && whole.wall_ns == 1000);
+	histogram_clear(&f.wall);
 }
 
 /* Windows and stacks agree, or they do not. */
@@ -326,7 +332,7 @@ static void littles_law_is_a_check(void **state)
 
 	(void)state;
 	assert_true(isnan(function_littles_law(&f))); /* one call has no mean */
-	memset(&f.wall, 0, sizeof(f.wall));
+	histogram_clear(&f.wall);
 	for (int i = 0; i < 300; i++)
 		histogram_add(&f.wall, 1500000);
 	/* 400 calls a second of 1.5 ms, and six tenths of the time in them */
@@ -349,6 +355,8 @@ static void littles_law_is_a_check(void **state)
 	f.censored = NULL;
 	f.windowed = false;
 	assert_true(isnan(function_littles_law(&f)));
+	histogram_clear(&censored);
+	histogram_clear(&f.wall);
 }
 
 int main(void)

@@ -420,7 +420,7 @@ static void assert_waits(struct fixture *f, uint64_t count, uint64_t sum_ns, uin
 	assert_non_null(found);
 	assert_int_equal(found->time.count, count);
 	assert_int_equal(found->time.sum_ns, sum_ns);
-	assert_int_equal(found->time.buckets[bucket_of(max_ns)], 1);
+	assert_int_equal(histogram_bucket(&found->time, bucket_of(max_ns)), 1);
 	profile__free(profile);
 }
 
@@ -475,7 +475,7 @@ static void waits_told_together(void **state)
 
 		assert_int_equal(wait->time.count, is_net ? 4 : 2);
 		assert_int_equal(wait->time.sum_ns, is_net ? 1003000 : 70);
-		assert_int_equal(wait->time.buckets[bucket_of(1000)], is_net ? 3 : 0);
+		assert_int_equal(histogram_bucket(&wait->time, bucket_of(1000)), is_net ? 3 : 0);
 		assert_int_equal(wait->time.max_ns, is_net ? 1000000 : 40);
 		assert_int_equal(wait->block_io, is_net ? 4 : 0);
 	}

@@ -54,6 +54,7 @@ static void quantiles_are_within_a_bucket(void **state)
 		}
 		assert_true(histogram_quantile_ns(&h, 1) == (double)h.max_ns);
 		assert_true(histogram_quantile_ns(&h, 0) >= (double)h.min_ns);
+		histogram_clear(&h);
 	}
 }
 
@@ -75,7 +76,7 @@ static void quantiles_at_the_edges(void **state)
 	assert_true(isnan(histogram_quantile_ns(&h, NAN)));
 
 	/* Of no length at all, and then one that is not. */
-	h = (struct histogram){0};
+	histogram_clear(&h);
 	histogram_add(&h, 0);
 	assert_true(histogram_quantile_ns(&h, 0) == 0);
 	assert_true(histogram_quantile_ns(&h, 1) == 0);
@@ -84,7 +85,7 @@ static void quantiles_at_the_edges(void **state)
 	assert_true(histogram_quantile_ns(&h, 1) == 2);
 
 	/* The two open ends. */
-	h = (struct histogram){0};
+	histogram_clear(&h);
 	histogram_add(&h, 3);
 	assert_true(histogram_quantile_ns(&h, 0.5) == 3);
 	histogram_add(&h, 20000 * SECOND);
@@ -93,6 +94,7 @@ static void quantiles_at_the_edges(void **state)
 	/* Without extremes, as after subtracting two readings. */
 	h.min_ns = h.max_ns = 0;
 	assert_true(histogram_quantile_ns(&h, 0.5) <= (double)bucket_upper_ns[0] + 1e-6);
+	histogram_clear(&h);
 }
 
 static void globs_match_every_name_of_a_function(void **state)

@@ -168,7 +168,7 @@ static void add_runq(struct process_total *process, const struct wait_key *key,
 			continue;
 		count++;
 		if (wait)
-			histogram_add_bucket(&wait->time, told_runq_ns(told, i));
+			histogram_add_unsummed(&wait->time, told_runq_ns(told, i));
 	}
 	stacks_use(process, &on, told->sum->runq_ns, count);
 	if (wait)
@@ -208,7 +208,7 @@ static void add_waits(struct collector *collector, struct process_total *process
 		gil_wait_done(collector, process, thread, key, record);
 	} else {
 		for (uint32_t i = 0; i < told->count; i++)
-			histogram_add_bucket(&wait->time, told_total_ns(told, i));
+			histogram_add_unsummed(&wait->time, told_total_ns(told, i));
 		if (record->flags & WAIT_BLOCK_IO)
 			wait->block_io += told->count;
 	}

@@ -72,7 +72,4 @@ void collector__drain_slot(struct collector *collector, uint32_t index);
 /* The same for all of one process. */
 void collector__drain_process(struct collector *collector, struct process_total *total);
 
-/* Count a duration in its bucket, where its sum is added up apart. */
-void histogram_add_bucket(struct histogram *histogram, uint64_t ns);
-
 #endif

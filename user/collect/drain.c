@@ -7,14 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-void histogram_add_bucket(struct histogram *histogram, uint64_t ns)
-{
-	uint64_t sum = histogram->sum_ns;
-
-	histogram_add(histogram, ns);
-	histogram->sum_ns = sum;
-}
-
 /* What a counter that only grows gained; and remember it. */
 static uint64_t gained(const __u64 *now, __u64 *before)
 {
@@ -38,8 +30,9 @@ static void drain_histogram(struct function_stats *stats, struct function_stats 
 		uint32_t gain = value - before->buckets[i]; /* right across a wrap, too */
 
 		before->buckets[i] = value;
-		wall->buckets[i] += gain;
-		wall->count += gain;
+		if (!gain)
+			continue;
+		histogram_count(wall, i, gain);
 		if (probing->governed)
 			windowed_count(function, probing->group, i, false, gain);
 		if (!history)

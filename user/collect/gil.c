@@ -64,7 +64,7 @@ void gil_settle(struct process_total *process, struct thread_total *thread)
 	gil->pending = false;
 	wait = process_total__wait(process, &gil->key);
 	if (wait)
-		histogram_add_bucket(&wait->time, gil->ns);
+		histogram_add_unsummed(&wait->time, gil->ns);
 	key.holder = gil->holders[0].function;
 	key.longest = longest_holder(gil);
 	total = process_total__gil(process, &key);

@@ -66,7 +66,7 @@ void pauses_move(struct process_total *total, const struct function_total *to,
 		if (into)
 			pause_add(into, pause);
 		HASH_DEL(total->pauses, pause);
-		free(pause);
+		pause_total__free(pause);
 	}
 	for (struct thread_total *t = total->threads; t; t = t->hh.next)
 		if (t->pause_key.function == from)
@@ -121,7 +121,7 @@ int pauses_add_to(struct profile *profile, struct process_total *total)
 		out->file = strdup(name ? name->file : "");
 		out->line = name ? name->line : 0;
 		out->method = gc_method_name(total->gc_method);
-		out->time = p->time;
+		out->time = histogram_take(&p->time);
 		out->estimated = p->samples;
 		out->time.sum_ns += process_total__sampled_ns(total, p->samples);
 	}

@@ -245,7 +245,7 @@ static int add_gils(struct profile *profile, const struct process_total *process
 		out->holder = name_or_null(gil->key.holder);
 		out->longest = name_or_null(gil->key.longest);
 		out->sure = gil->sure;
-		out->time = gil->time;
+		out->time = histogram_take(&gil->time);
 	}
 	for (struct gil_contention *gil = process->contention; gil; gil = gil->hh.next) {
 		struct profile_contention *out = profile__add_contention(profile);

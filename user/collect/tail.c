@@ -19,7 +19,7 @@ struct tail_history *tail_history__new(const struct histogram *calls, uint64_t n
 	if (!history)
 		return NULL;
 	for (int i = 0; i < BUCKET_COUNT; i++)
-		history->newer[i] = calls->buckets[i];
+		history->newer[i] = histogram_bucket(calls, i);
 	history->newer_calls = calls->count;
 	history->newer_since_ns = now_ns;
 	return history;

@@ -16,6 +16,7 @@
 
 static void function_free(struct function_total *function)
 {
+	histogram_clear(&function->wall);
 	free(function->history);
 	windowed_forget(function);
 	awaited_forget(function);
@@ -32,15 +33,33 @@ static void stack_free(struct stack_total *stack)
 	free(stack);
 }
 
+static void wait_free(struct wait_total *wait)
+{
+	histogram_clear(&wait->time);
+	free(wait);
+}
+
+void pause_total__free(struct pause_total *pause)
+{
+	histogram_clear(&pause->time);
+	free(pause);
+}
+
+static void gil_free(struct gil_total *gil)
+{
+	histogram_clear(&gil->time);
+	free(gil);
+}
+
 /* What is of the window only. */
 static void window_free(struct process_total *total)
 {
 	EMPTY(total->callbacks, free);
-	EMPTY(total->waits, free);
-	EMPTY(total->pauses, free);
+	EMPTY(total->waits, wait_free);
+	EMPTY(total->pauses, pause_total__free);
 	EMPTY(total->stack_uses, free);
 	EMPTY(total->awaited, free);
-	EMPTY(total->gils, free);
+	EMPTY(total->gils, gil_free);
 }
 
 static void targets_free(struct process_total *total, bool all)
@@ -286,7 +305,7 @@ static void waits_rename(struct process_total *total, const struct function_tota
 		if (into)
 			wait_total__add(into, wait);
 		HASH_DEL(total->waits, wait);
-		free(wait);
+		wait_free(wait);
 	}
 }
 
@@ -307,7 +326,7 @@ static void gils_rename(struct process_total *total, const struct function_total
 		if (into)
 			gil_total__add(into, gil);
 		HASH_DEL(total->gils, gil);
-		free(gil);
+		gil_free(gil);
 	}
 }
 
@@ -356,7 +375,7 @@ void process_total__reset(struct process_total *total)
 
 	for (struct function_total *f = total->functions; f; f = f->hh.next) {
 		memset(&f->window, 0, sizeof(f->window));
-		memset(&f->wall, 0, sizeof(f->wall));
+		histogram_clear(&f->wall);
 		windowed_forget(f);
 		f->hold_max_ns = 0;
 		f->tail_least_ns = f->tail_most_ns = 0;

@@ -325,6 +325,8 @@ struct process_total {
 
 /* Frees one process with all it holds. */
 void process_total__free(struct process_total *total);
+/* Frees one kind of pause, which is in no process any more. */
+void pause_total__free(struct pause_total *pause);
 
 /*
  * The function of that name, made if it is new; NULL without memory.

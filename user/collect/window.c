@@ -251,8 +251,8 @@ static int add_functions(struct profile *profile, const struct process_total *to
 		out->sample_ns = window->samples_hz ? 1000000000ull / window->samples_hz : 0;
 		out->windowed = process->windowed;
 		memcpy(out->wait_ns, f->window.wait_ns, sizeof(out->wait_ns));
-		out->wall = f->wall;
-		out->wall.sum_ns = never_negative(f->wall.sum_ns);
+		out->wall = histogram_take(&f->wall);
+		out->wall.sum_ns = never_negative(out->wall.sum_ns);
 		windowed_profile(out, f, total);
 		memcpy(out->stack_ns, f->stack.ns, sizeof(out->stack_ns));
 		out->stack_inclusive_ns = f->stack.inclusive_ns;
@@ -298,7 +298,7 @@ static void look_at_epolls(struct process_total *total)
 	}
 }
 
-static int add_waits(struct profile *profile, const struct process_total *total)
+static int add_waits(struct profile *profile, struct process_total *total)
 {
 	for (struct wait_total *w = total->waits; w; w = w->hh.next) {
 		const struct function_name *name = w->key.function ? &w->key.function->name : NULL;
@@ -326,7 +326,7 @@ static int add_waits(struct profile *profile, const struct process_total *total)
 		out->block_io = w->block_io;
 		out->held_gil = w->held_gil;
 		out->held_gil_ns = w->held_gil_ns;
-		out->time = w->time;
+		out->time = histogram_take(&w->time);
 	}
 	return 0;
 }

@@ -51,7 +51,7 @@ void windowed_began(struct function_total *function, uint32_t index, uint64_t ca
 
 void windowed_forget(struct function_total *function)
 {
-	free(function->censored);
+	histogram_free(function->censored);
 	call_groups_free(function->groups);
 	function->censored = NULL;
 	function->groups = NULL;

@@ -54,8 +54,7 @@ static int gather(const struct profile_function *function, const struct profile_
 			const struct group_count *c = &from->counts[i];
 			struct histogram *to = c->censored ? &groups->open[g] : &groups->ended[g];
 
-			to->buckets[c->bucket] += c->count;
-			to->count += c->count;
+			histogram_count(to, c->bucket, c->count);
 		}
 		groups->calls[g] = (double)from->calls;
 		groups->seconds[g] = (double)process->group_ns[g] / 1e9;
@@ -67,11 +66,12 @@ static int gather(const struct profile_function *function, const struct profile_
 	return with_calls;
 }
 
-static void add_buckets(struct histogram *to, const struct histogram *from)
+static void let_go(struct groups *groups)
 {
-	for (int i = 0; i < BUCKET_COUNT; i++)
-		to->buckets[i] += from->buckets[i];
-	to->count += from->count;
+	for (int g = 0; g < WINDOW_GROUPS; g++) {
+		histogram_clear(&groups->ended[g]);
+		histogram_clear(&groups->open[g]);
+	}
 }
 
 static int ascending(const void *a, const void *b)
@@ -102,15 +102,17 @@ static struct interval interval_of(double *draws, double whole, double wider, do
 static void draw(const struct groups *groups, uint64_t *random, double *quantiles[TOLD_QUANTILES],
 		 double *rate)
 {
+	uint64_t counts[2][BUCKET_COUNT] = {0};
 	/* (not clamped to what was seen) */
-	struct histogram ended = {.sum_ns = 1}, open = {.sum_ns = 1};
+	struct histogram ended = {.sum_ns = 1, .counts = counts[0], .span = BUCKET_COUNT};
+	struct histogram open = {.sum_ns = 1, .counts = counts[1], .span = BUCKET_COUNT};
 	double calls = 0, seconds = 0;
 
 	for (int i = 0; i < groups->count; i++) {
 		int g = groups->of[next_random(random) % (uint64_t)groups->count];
 
-		add_buckets(&ended, &groups->ended[g]);
-		add_buckets(&open, &groups->open[g]);
+		histogram_merge(&ended, &groups->ended[g]);
+		histogram_merge(&open, &groups->open[g]);
 		calls += groups->calls[g];
 		seconds += groups->seconds[g];
 	}
@@ -128,9 +130,9 @@ static double watched_ns(const struct profile_function *function)
 	uint64_t at_risk = 0;
 
 	for (int i = BUCKET_COUNT - 1; i > 0; i--) {
-		at_risk += function->wall.buckets[i];
+		at_risk += histogram_bucket(&function->wall, i);
 		if (function->censored)
-			at_risk += function->censored->buckets[i];
+			at_risk += histogram_bucket(function->censored, i);
 		if (at_risk >= LEAST_CALLS)
 			return (double)bucket_upper_ns[i - 1];
 	}
@@ -183,6 +185,7 @@ bool function_intervals(const struct profile_function *function,
 	enough = gather(function, process, groups) >= LEAST_GROUPS;
 	if (enough)
 		draw_all(groups, function, out);
+	let_go(groups);
 	free(groups);
 	return enough;
 }

@@ -45,8 +45,8 @@ double histogram_quantile_ns(const struct histogram *histogram, double q)
 	int i, last = -1;
 
 	for (i = 0; i < BUCKET_COUNT; i++) {
-		total += histogram->buckets[i];
-		if (histogram->buckets[i])
+		total += histogram_bucket(histogram, i);
+		if (histogram_bucket(histogram, i))
 			last = i;
 	}
 	if (last < 0 || isnan(q))
@@ -56,12 +56,13 @@ double histogram_quantile_ns(const struct histogram *histogram, double q)
 
 	rank = fmin(fmax(q, 0.0), 1.0) * (double)total;
 	for (i = 0; i < last; i++) {
-		if (histogram->buckets[i] && (double)(below + histogram->buckets[i]) >= rank)
+		if (histogram_bucket(histogram, i) &&
+		    (double)(below + histogram_bucket(histogram, i)) >= rank)
 			break;
-		below += histogram->buckets[i];
+		below += histogram_bucket(histogram, i);
 	}
 	return inside(histogram, i,
-		      fmax(rank - (double)below, 0.0) / (double)histogram->buckets[i]);
+		      fmax(rank - (double)below, 0.0) / (double)histogram_bucket(histogram, i));
 }
 
 /* Kaplan and Meier's estimate, bucket by bucket: which part of the calls took longer. */
@@ -75,14 +76,15 @@ static struct survival survival(const struct histogram *ended, const struct hist
 	struct survival s = {.ended = ended, .open = open, .surviving = 1};
 
 	for (int i = 0; i < BUCKET_COUNT; i++)
-		s.at_risk += (double)ended->buckets[i] + (double)open->buckets[i];
+		s.at_risk += (double)histogram_bucket(ended, i) + (double)histogram_bucket(open, i);
 	return s;
 }
 
 /* The part of all calls that ended in bucket `i`: one after the other. */
 static double survival_step(struct survival *s, int i)
 {
-	double ended = (double)s->ended->buckets[i], open = (double)s->open->buckets[i];
+	double ended = (double)histogram_bucket(s->ended, i),
+	       open = (double)histogram_bucket(s->open, i);
 	double before = s->surviving;
 
 	/* those that were lost sight of in the bucket were at risk for half of it */
@@ -105,7 +107,7 @@ double histogram_censored_quantile_ns(const struct histogram *histogram,
 	for (int i = 0; i < BUCKET_COUNT; i++) {
 		double before = s.surviving, gone = survival_step(&s, i);
 
-		if (!histogram->buckets[i] || 1 - s.surviving < q)
+		if (!histogram_bucket(histogram, i) || 1 - s.surviving < q)
 			continue;
 		return inside(histogram, i, gone > 0 ? fmax(q - (1 - before), 0) / gone : 1);
 	}

@@ -64,12 +64,12 @@ static json_t *buckets(struct json_builder *b, const struct histogram *histogram
 	json_t *object = json_object(), *counts = json_array();
 	int first = 0, end = BUCKET_COUNT;
 
-	while (first < end && !histogram->buckets[first])
+	while (first < end && !histogram_bucket(histogram, first))
 		first++;
-	while (end > first && !histogram->buckets[end - 1])
+	while (end > first && !histogram_bucket(histogram, end - 1))
 		end--;
 	for (int i = first; i < end; i++)
-		json_push(b, counts, json_count(histogram->buckets[i]));
+		json_push(b, counts, json_count(histogram_bucket(histogram, i)));
 	json_put(b, object, "scale", json_integer(BUCKET_SCALE));
 	json_put(b, object, "offset", json_integer(first < end ? BUCKET_FIRST + first : 0));
 	json_put(b, object, "counts", counts);
