@@ -75,7 +75,7 @@ static int by_value(const void *a, const void *b)
 /* With and without in turns: the machine's pace is the same for both. */
 static double hit_ns(int rounds, void (*work)(void))
 {
-	int64_t more[ROUNDS];
+	int64_t more[ROUNDS] = {0};
 
 	for (int i = 0; i < rounds; i++)
 		more[i] = batch_ns(work, probed_here) - batch_ns(work, not_probed);
