@@ -53,10 +53,10 @@ def named(report, name):
     return found[0]
 
 
-def in_windows(lab, py, section, seconds):
+def in_windows(lab, py, section, seconds, *more):
     """Traced to a second before its end: calls that a process leaves open as it ends are a loss."""
     # (a sample may come while 3.11 links a frame)
-    args = "--samples", 0, "-d", seconds - 1
+    args = "--samples", 0, "-d", seconds - 1, *more
     return lab.run(lab.target(py, "budget.py", section, seconds), *args, exact=False, timeout=60)
 
 
@@ -174,7 +174,8 @@ def test_who_waits_very_often(lab, py):
             for name in ("often", "seldom")
         }
         share = of["often"] / max(1, sum(of.values()))
-        check(0.7 < share < 0.8, f"often() waited in {share:.2f} of the reads, not in 0.75: {of}")
+        # some nine hundred stacks were read, each held for a random while: four standard deviations
+        check(0.67 < share < 0.83, f"often() waited in {share:.3f} of the reads, not in 0.75: {of}")
         check_nothing_lost(report)
 
 
@@ -209,7 +210,8 @@ def test_estimates_from_windows(lab, py):
 @over("debian-3.11", "debian-3.13")
 def test_coroutines_in_windows(lab, py):
     """Which are suspended when windows begin and end."""
-    truth, report = in_windows(lab, py, "tasks", 15)
+    # they begin two hundred at a time: few windows see that
+    truth, report = in_windows(lab, py, "tasks", 15, "--overhead", 8)
     f = named(report, "step")
     check(f["method"] == "window" and f["calls"] > 100, f"{f['method']}, {f['calls']} calls")
     check_rate(f, truth["step"] / truth["seconds"])
