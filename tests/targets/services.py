@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """Programs whose rate is measured while tools look at them (tests/bench/rivals).
 
-    services.py calls|mixed|asyncio|richards SECONDS
+    services.py calls|mixed|asyncio|richards SECONDS    or until SIGUSR1
 
 `calls`: one thread, small calls all the time. `mixed`: 50 threads that compute, wait for a lock and
 sleep, and one that now and then keeps the GIL for 20 ms, in hog(). `asyncio`: 50 coroutines that ask
@@ -9,6 +9,7 @@ others through queues, and sleep. `richards`: pyperformance's, again and again.
 The result has "samples": the work done by when (CLOCK_MONOTONIC).
 """
 import asyncio
+import signal
 import sys
 import threading
 import time
@@ -24,6 +25,9 @@ class Work:
         self.end = time.monotonic() + seconds
         self.samples = []
         self.lock = threading.Lock()
+
+    def ends(self):
+        self.end = 0
 
     def goes_on(self):
         return time.monotonic() < self.end
@@ -131,6 +135,7 @@ def main():
     what, seconds = sys.argv[1], float(sys.argv[2])
     target.ready()
     work = Work(seconds)
+    signal.signal(signal.SIGUSR1, lambda *_: work.ends())
     watcher = threading.Thread(target=work.watch)
     watcher.start()
     WORK[what](work)
