@@ -220,11 +220,14 @@ int session_consider(struct session *session, pid_t tgid, bool surely)
 	return err ?: CONSIDERED_TAKEN;
 }
 
-static void drop_slot(void *arg, uint32_t slot)
+static void free_slot(void *arg, uint32_t place)
 {
-	struct session *session = arg;
+	tracer__free_slot(arg, place);
+}
 
-	tracer__free_slot(session->tracer, slot);
+void session_drain(struct session *session, enum ring_state ring)
+{
+	collector__drain(session->collector, ring, free_slot, session->tracer);
 }
 
 /* Take up the last of processes that have ended. */
@@ -232,7 +235,7 @@ static void take_up_ended(struct session *session, uint64_t now)
 {
 	session->ended = false;
 	session->ended_ns = now;
-	collector__drain(session->collector, RING_UNREAD, drop_slot, session);
+	session_drain(session, RING_UNREAD);
 	collector__fold_ended(session->collector, now - ENDED_SETTLED_NS);
 }
 

@@ -77,6 +77,8 @@ int session_consider(struct session *session, pid_t tgid, bool surely);
 /* A Python process that is not wanted: it shall not pay for those that are. */
 void session_stranger(struct session *session, const struct process *process);
 
+/* Take up what the counters of calls gained. */
+void session_drain(struct session *session, enum ring_state ring);
 /* Take up the last of processes that have ended, every now and then. */
 void session_take_up_ended(struct session *session);
 

@@ -334,11 +334,6 @@ static int take_targets(struct run *run)
 	return EXIT_OK;
 }
 
-static void free_slot(void *arg, uint32_t place)
-{
-	tracer__free_slot(arg, place);
-}
-
 static void retire_slots(void *arg, const uint32_t *places, size_t count)
 {
 	tracer__retire_slots(arg, places, count);
@@ -349,12 +344,23 @@ static void drain(struct run *run, enum ring_state ring)
 {
 	struct session *session = &run->session;
 
-	collector__drain(session->collector, ring, free_slot, session->tracer);
+	session_drain(session, ring);
 	run->tails_ns = monotonic_ns();
 	if (ring == RING_OVER)
 		return;
 	collector__make_room(session->collector, run->tails_ns, retire_slots, session->tracer);
 	collector__renew_tails(session->collector, run->tails_ns);
+}
+
+/* Without call probes there is nothing to take up: all that can be due is room for functions. */
+static bool drain_is_due(const struct run *run, uint64_t now)
+{
+	const struct collector *collector = run->session.collector;
+	uint64_t since = now - run->tails_ns;
+
+	if (since >= TAILS_NS)
+		return run->options->calls || collector__has_little_room(collector);
+	return since >= PRESSED_NS && collector__needs_room(collector);
 }
 
 /* Take up all that threads did until now but the counters of calls.  Returns when that was. */
@@ -386,7 +392,7 @@ static void begin(struct run *run)
 	 */
 	for (int i = 0; i < 2; i++) {
 		now = cut(run);
-		collector__drain(session->collector, RING_READ, free_slot, session->tracer);
+		session_drain(session, RING_READ);
 	}
 	collector__begin(session->collector, now);
 	run->attached_ns = run->window_start_ns = run->tails_ns = now;
@@ -495,8 +501,7 @@ static int follow(struct run *run)
 			collector__renew_targets(session->collector);
 		}
 		now = monotonic_ns();
-		if (now - run->tails_ns >= TAILS_NS || (now - run->tails_ns >= PRESSED_NS &&
-							collector__needs_room(session->collector)))
+		if (drain_is_due(run, now))
 			drain(run, RING_UNREAD);
 		if (now - run->memory_ns >= MEMORY_NS) {
 			collector__memory(session->collector, now);

@@ -366,7 +366,7 @@ def test_page_faults(lab, py):
         short(f["function"]): f["page_faults"] for f in report["functions"] if f["tgid"] == target.tgid
     }
     lab.note(f"{faults} of {result['faults']}")
-    check(result["faults"] > 15000, f"only {result['faults']} page faults in the target")
+    check(result["faults"] > 30000, f"only {result['faults']} page faults in the target")
     stacks = [f for f in report["page_faults"] if f["tgid"] == target.tgid]
     total = sum(f["count"] for f in stacks)
     check(near(total, result["faults"], 0.25, 0), f"{total} page faults, the kernel: {result['faults']}")
@@ -446,8 +446,7 @@ def test_threads_that_never_wait(lab, py):
     _, result, report = blocked(lab, py, "never_wait")
     ran = sum(t["oncpu_seconds"] for t in report["threads"])
     own = result["ran"]
-    # the kernel also counts what a process does after it is told to have ended
-    check(near(ran, own, 0.05, 0.01), f"{ran:.4f} s on CPUs, {own:.4f} s by the kernel's account")
+    check(near(ran, own, 0.03), f"{ran:.4f} s on CPUs, {own:.4f} s by the kernel's account")
 
 
 @over("pyenv-3.10", "pyenv-3.12")

@@ -157,7 +157,8 @@ def test_who_fits_the_budget_is_exact(lab, py):
 def test_who_waits_very_often(lab, py):
     """Of few waits is the stack read; the waits themselves are told as ever."""
     for how in ((), ("--overhead", 0)):
-        truth, report = lab.run(lab.target(py, "budget.py", "waits", 5), *how, exact=False, timeout=60)
+        # (long enough for the shares below: few stacks are read, each is held for a random while)
+        truth, report = lab.run(lab.target(py, "budget.py", "waits", 12), *how, exact=False, timeout=60)
         process = report["processes"][0]
         check(process["stacks_read_one_in"] > 1, f"each stack was read: {process}")
         check(process["waits_overhead_share"] > 0, "waits cost nothing")
@@ -166,7 +167,7 @@ def test_who_waits_very_often(lab, py):
         # (the scheduler's tracepoint misses one event in some hundred here)
         check(abs(told - really) < 0.03 * really, f"{told} waits told, {really} of the kernel's")
         longest = max((w["seconds"]["max"] or 0 for w in report["waits"]), default=0)
-        check(longest < 10, f"a wait of {longest} s, in 5 s")
+        check(longest < 10, f"a wait of {longest} s, in 12 s")
         of = {
             name: sum(
                 w["count"] for w in report["waits"] if w["class"] == "pipe" and short(w["function"] or "") == name
@@ -174,8 +175,7 @@ def test_who_waits_very_often(lab, py):
             for name in ("often", "seldom")
         }
         share = of["often"] / max(1, sum(of.values()))
-        # some nine hundred stacks were read, each held for a random while: four standard deviations
-        check(0.67 < share < 0.83, f"often() waited in {share:.3f} of the reads, not in 0.75: {of}")
+        check(0.7 < share < 0.8, f"often() waited in {share:.3f} of the reads, not in 0.75: {of}")
         check_nothing_lost(report)
 
 

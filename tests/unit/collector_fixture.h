@@ -15,7 +15,7 @@ struct fixture {
 	struct builds *builds;
 	struct function_stats *stats;
 	struct collector *collector;
-	unsigned int freed; /* bit per slot handed back */
+	unsigned int freed; /* bit per place handed back */
 };
 
 static void hear(void *arg, const struct record_task *record)
@@ -45,6 +45,31 @@ static int tear_down(void **state)
 	free(f->stats);
 	free(f);
 	return 0;
+}
+
+static inline void free_slot(void *arg, uint32_t place)
+{
+	struct fixture *f = arg;
+
+	f->freed |= 1u << place;
+	memset(&f->stats[place], 0, sizeof(f->stats[place]));
+}
+
+/* `begun` calls begin in the slot with that number, and `ended` end that took `ns` each. */
+static inline struct function_stats *count(struct fixture *f, uint32_t slot, unsigned int begun,
+					   unsigned int ended, uint64_t ns)
+{
+	struct function_stats *stats = &f->stats[SLOT_PLACE(slot)];
+
+	stats->slot = slot;
+	stats->key.code = 0x5000 + slot;
+	stats->tgid = TGID;
+	stats->calls += begun;
+	stats->segments += begun;
+	stats->exits += ended;
+	stats->wall_ns += ns * ended;
+	stats->buckets[bucket_of(ns)] += ended;
+	return stats;
 }
 
 /* A function of a process begins to be seen: that of `slot`, in "a.py". */

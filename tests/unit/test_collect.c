@@ -18,27 +18,11 @@
 
 #define SECOND 1000000000ull
 
-static void free_slot(void *arg, uint32_t slot)
-{
-	struct fixture *f = arg;
-
-	f->freed |= 1u << slot;
-	memset(&f->stats[slot], 0, sizeof(f->stats[slot]));
-}
-
 /* The kernel side counts calls that took so long each. */
 static void count_long_calls(struct fixture *f, uint32_t slot, unsigned int calls, uint64_t ns)
 {
-	struct function_stats *stats = &f->stats[slot];
+	struct function_stats *stats = count(f, slot, calls, calls, ns);
 
-	stats->slot = slot;
-	stats->key.code = 0x5000 + slot;
-	stats->tgid = TGID;
-	stats->calls += calls;
-	stats->segments += calls;
-	stats->exits += calls;
-	stats->wall_ns += ns * calls;
-	stats->buckets[bucket_of(ns)] += calls;
 	if (!stats->tail_from_ns || ns < stats->tail_from_ns)
 		return;
 	stats->tail.calls += calls;

@@ -72,13 +72,6 @@ static void live(struct fixture *f, uint32_t tgid)
 	}
 }
 
-static void free_slot(void *arg, uint32_t slot)
-{
-	struct fixture *f = arg;
-
-	f->stats[slot].key.code = 0;
-}
-
 /* `count` children one after the other, each for 10 ms. */
 static void have_children(struct fixture *f, uint32_t first, uint32_t count, const char *command)
 {

@@ -26,32 +26,9 @@ static void retire(void *arg, const uint32_t *places, size_t count)
 		table->retired |= 1u << places[i];
 }
 
-static void free_slot(void *arg, uint32_t place)
-{
-	struct table *table = arg;
-
-	table->f->freed |= 1u << place;
-	memset(&table->f->stats[place], 0, sizeof(table->f->stats[place]));
-}
-
-/* `begun` calls begin in the slot with that number, and `ended` end. */
-static void count(struct fixture *f, uint32_t slot, unsigned int begun, unsigned int ended)
-{
-	struct function_stats *stats = &f->stats[SLOT_PLACE(slot)];
-
-	stats->slot = slot;
-	stats->key.code = 0x5000 + slot;
-	stats->tgid = TGID;
-	stats->calls += begun;
-	stats->segments += begun;
-	stats->exits += ended;
-	stats->wall_ns += 1000 * ended;
-	stats->buckets[bucket_of(1000)] += ended;
-}
-
 static void drain(struct table *table)
 {
-	collector__drain(table->f->collector, RING_READ, free_slot, table);
+	collector__drain(table->f->collector, RING_READ, free_slot, table->f);
 }
 
 static size_t make_room(struct table *table)
@@ -69,7 +46,7 @@ static struct table full(struct fixture *f)
 	for (uint32_t slot = SLOTS; slot-- > 0;) {
 		snprintf(name, sizeof(name), "f%u", slot);
 		tell_name(f, slot, name);
-		count(f, slot, 1, 1);
+		count(f, slot, 1, 1, 1000);
 		drain(&table);
 	}
 	return table;
@@ -96,12 +73,12 @@ static void who_was_not_called_for_longest_leaves(void **state)
 			 6); /* as many came at once, six eighths should be free */
 	assert_int_equal(table.retired, 0xfc);
 	assert_int_equal(f->freed, 0);
-	count(f, 7, 2, 2); /* by who had looked it up just before */
+	count(f, 7, 2, 2, 1000); /* by who had looked it up just before */
 	drain(&table);
 	assert_int_equal(f->freed, 0xfc);
 	/* it comes again, where another was */
 	tell_name(f, SLOT_AGAIN(6), "f7");
-	count(f, SLOT_AGAIN(6), 4, 4);
+	count(f, SLOT_AGAIN(6), 4, 4, 1000);
 	drain(&table);
 	profile = collector__profile(f->collector, &window);
 	assert_int_equal(profile->function_count, SLOTS);
@@ -130,9 +107,9 @@ static void who_is_called_stays(void **state)
 	struct table table = full(*state);
 	struct fixture *f = *state;
 
-	count(f, 7, 1, 0); /* goes on */
+	count(f, 7, 1, 0, 1000); /* goes on */
 	drain(&table);
-	count(f, 6, 1, 1); /* just now */
+	count(f, 6, 1, 1, 1000); /* just now */
 	f->stats[5].role = ROLE_GO_BETWEEN;
 	drain(&table);
 	assert_int_equal(make_room(&table), 5);
@@ -146,10 +123,10 @@ static void call_that_goes_on_keeps_the_place(void **state)
 	struct fixture *f = *state;
 
 	assert_int_equal(make_room(&table), 6);
-	count(f, 7, 1, 0);
+	count(f, 7, 1, 0, 1000);
 	drain(&table);
 	assert_int_equal(f->freed, 0x7c);
-	count(f, 7, 0, 1);
+	count(f, 7, 0, 1, 1000);
 	drain(&table);
 	assert_int_equal(f->freed, 0xfc);
 }
@@ -177,7 +154,7 @@ static void number_of_old_means_who_had_it(void **state)
 	make_room(&table);
 	drain(&table);
 	tell_name(f, SLOT_AGAIN(7), "other");
-	count(f, SLOT_AGAIN(7), 1, 1);
+	count(f, SLOT_AGAIN(7), 1, 1, 1000);
 	collector__record(f->collector, &wait, sizeof(wait));
 	wait.function = SLOT_AGAIN(7);
 	wait.total_ns = wait.new_ns = 5000;

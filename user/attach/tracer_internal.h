@@ -52,4 +52,7 @@ void tracer__each_of(int map, pid_t tgid, key_fn fn, void *arg);
 /* The stacks of its greenlets that are switched out. */
 void tracer__forget_parked(struct tracer *tracer, pid_t tgid);
 
+/* What is calibrated of a build's probes before the kernel side follows them. */
+struct build_cost tracer__build_cost(struct tracer *tracer, const struct build *build);
+
 #endif

@@ -102,6 +102,8 @@ size_t collector__make_room(struct collector *collector, uint64_t now_ns,
 
 /* Have so many functions come that this should be done at once? */
 bool collector__needs_room(const struct collector *collector);
+/* Or now and then? */
+bool collector__has_little_room(const struct collector *collector);
 
 /*
  * Many ended processes of a kind are one from now on: to be called now and then, after a drain. All

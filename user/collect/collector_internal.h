@@ -32,8 +32,9 @@ struct collector {
 	struct slot *slots;
 	size_t slot_count;
 	uint64_t drains;
-	size_t room;    /* free slots, when last looked at, at room_ns */
-	size_t arrived; /* functions, since then */
+	size_t room;     /* free slots, after the last drain ... */
+	size_t retiring; /* ... and those that will be */
+	size_t arrived;  /* functions, since room was last made, at room_ns */
 	uint64_t room_ns;
 	uint64_t retired; /* functions that made room for others, in this window */
 	lifecycle_fn lifecycle;

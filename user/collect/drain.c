@@ -188,16 +188,19 @@ void collector__drain(struct collector *collector, enum ring_state ring,
 	uint64_t now = monotonic_ns();
 
 	collector->drains++;
+	collector->room = collector->retiring = 0;
 	for (size_t i = 0; i < collector->slot_count; i++) {
 		bool known = slot_is_known(collector, i, ring);
 
 		if (known)
 			collector__drain_slot(collector, i);
-		if (!collector__slot_over(collector, i, now))
-			continue;
-		collector__slot_clear(collector, i);
-		if (known)
-			free_slot(arg, i);
+		if (collector__slot_over(collector, i, now)) {
+			collector__slot_clear(collector, i);
+			if (known)
+				free_slot(arg, i);
+		}
+		collector->room += !collector->slots[i].function && !collector->stats[i].key.code;
+		collector->retiring += collector->slots[i].retired_ns != 0;
 	}
 	for (struct process_total *total = collector->processes; total; total = total->next)
 		if (!total->current)

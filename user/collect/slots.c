@@ -95,15 +95,21 @@ static size_t coldest(const struct collector *collector, uint32_t *places, size_
 	return count;
 }
 
+/* So many should be free in any case. */
+static size_t least_room(const struct collector *collector)
+{
+	return collector->slot_count / 8;
+}
+
 /*
  * So many slots should be free: for those that come until more can be, as fast as they came since
- * it was last looked at, and an eighth of all; but a quarter stays.
+ * room was last made; but a quarter stays.
  */
 static size_t wanted(struct collector *collector, uint64_t now_ns)
 {
 	double seconds = (double)(now_ns - collector->room_ns) / 1e9;
 	double coming = seconds > 0 ? 3 * (double)collector->arrived / seconds : 0;
-	double least = (double)collector->slot_count / 8, most = 6 * least;
+	double least = (double)least_room(collector), most = 6 * least;
 
 	collector->room_ns = now_ns;
 	collector->arrived = 0;
@@ -115,19 +121,19 @@ bool collector__needs_room(const struct collector *collector)
 	return collector->arrived > collector->room / 2;
 }
 
+bool collector__has_little_room(const struct collector *collector)
+{
+	return collector->room < collector->arrived + least_room(collector);
+}
+
 size_t collector__make_room(struct collector *collector, uint64_t now_ns,
 			    void (*retire)(void *arg, const uint32_t *places, size_t count),
 			    void *arg)
 {
-	size_t want = wanted(collector, now_ns), soon = 0, count = 0;
+	size_t want = wanted(collector, now_ns), count = 0;
+	size_t soon = collector->room + collector->retiring;
 	uint32_t *places;
 
-	collector->room = 0;
-	for (size_t i = 0; i < collector->slot_count; i++) {
-		soon += collector->slots[i].retired_ns != 0;
-		collector->room += !collector->slots[i].function && !collector->stats[i].key.code;
-	}
-	soon += collector->room;
 	if (soon >= want)
 		return 0;
 	places = calloc(want, sizeof(*places));
@@ -153,24 +159,28 @@ bool collector__slot_over(struct collector *collector, size_t place, uint64_t no
 	return slot->retired_ns && now_ns >= slot->retired_ns + GRACE_NS && nothing_open(slot);
 }
 
+/* What the slot's number meant; at the most MAX_GONE are known, those asked for last. */
+static void remember_number(struct process_total *process, const struct slot *slot)
+{
+	struct gone_slot *gone = process->gone;
+
+	if (HASH_COUNT(process->gone) >= MAX_GONE)
+		HASH_DEL(process->gone, gone);
+	else
+		gone = calloc(1, sizeof(*gone));
+	if (!gone)
+		return;
+	gone->number = slot->number;
+	gone->function = slot->function;
+	HASH_ADD(hh, process->gone, number, sizeof(gone->number), gone);
+}
+
 void collector__slot_clear(struct collector *collector, size_t place)
 {
 	struct slot *slot = &collector->slots[place];
-	struct process_total *process = slot->process;
-	struct gone_slot *gone;
 
-	if (process->current && slot->function) {
-		gone = HASH_COUNT(process->gone) < MAX_GONE ? NULL : process->gone;
-		if (gone)
-			HASH_DEL(process->gone, gone);
-		else
-			gone = calloc(1, sizeof(*gone));
-		if (gone) {
-			gone->number = slot->number;
-			gone->function = slot->function;
-			HASH_ADD(hh, process->gone, number, sizeof(gone->number), gone);
-		}
-	}
+	if (slot->process->current && slot->function)
+		remember_number(slot->process, slot);
 	free(slot->before);
 	memset(slot, 0, sizeof(*slot));
 }
