@@ -33,7 +33,7 @@ int call_site(struct pt_regs *ctx)
 		how = ENDED_YIELD;
 		break;
 	case SITE_LEAVE: /* up to 3.10: one probe for every way out */
-		how = ending_at_leave(&hit);
+		how = ending_at_leave(hit.t, hit.l, hit.site, site_frame(ctx, hit.site));
 		break;
 	}
 	exit_begins(&hit);

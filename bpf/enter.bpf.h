@@ -203,7 +203,7 @@ static __always_inline int enter(struct hit *hit, enum entry_site site)
 	if (kind == ENTRY_UNKNOWN || kind == ENTRY_NONE)
 		return 0;
 	previous = frame_previous(l, t->head);
-	function = function_of_frame(t, l, hit->tgid, t->head);
+	function = function_of_frame(t, l);
 	segment = kind == ENTRY_RESUME ? SEGMENT_RESUMED : SEGMENT_FIRST;
 	if (entered_already(hit, frame, function, segment))
 		return 0;

@@ -45,7 +45,7 @@ static __always_inline s32 generation_at(struct pt_regs *ctx, u64 cookie)
 }
 
 /* The function on top of the current thread's stack, NO_FUNCTION if it is not known. */
-static __always_inline u32 collecting_function(struct thread *t, u32 tgid)
+static __always_inline u32 collecting_function(struct thread *t)
 {
 	const struct py_layout *l = t->runtime ? layout_of(t->build) : NULL;
 	struct function_stats *stats;
@@ -54,7 +54,7 @@ static __always_inline u32 collecting_function(struct thread *t, u32 tgid)
 	if (!l || (!t->tstate && thread_find(t, l)) ||
 	    read_code_frame(l, t->head, current_frame(NULL, l, t->tstate)))
 		return NO_FUNCTION;
-	slot = function_of_frame(t, l, tgid, t->head);
+	slot = function_of_frame(t, l);
 	stats = stats_of_slot(slot);
 	if (stats && !stats->told)
 		function_tell_again(l, stats, slot);
@@ -72,7 +72,7 @@ static __always_inline struct gc_pause *gc_begins(struct task_struct *task, stru
 		lose(LOSS_STORAGE);
 		return NULL;
 	}
-	pause->function = collecting_function(t, task->tgid);
+	pause->function = collecting_function(t);
 	pause->generation = generation;
 	pause->start_ns = bpf_ktime_get_ns(); /* what we took until here is no part of it */
 	return pause;

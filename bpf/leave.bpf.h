@@ -108,19 +108,24 @@ __noinline int frame_leaves(struct thread *t, const struct py_layout *l, u64 fra
  * end; and not one after an exit that was lost, which looks like a late exit of the lost call, but
  * the caller does.
  */
-static __always_inline bool leaves_early(struct hit *hit, const struct shadow_frame *f, u64 frame)
+__noinline int leaves_early(struct thread *t, const struct py_layout *l, struct site_votes *site,
+			    u64 frame, u32 yields)
 {
-	bool plain = f && !f->raised_ns, own = f && frame == f->frame, is_early, is_late;
+	struct shadow_frame *f;
+	bool plain, own;
 	int leaves;
 
-	if (own && hit->kind == SITE_YIELD) /* shims never suspend */
-		return site_is_early(hit->site, true, false);
-	leaves = frame_leaves(hit->t, hit->l, frame);
-	is_early = own && plain && leaves > 0;
-	is_late = plain && frame == f->previous && !leaves;
-	if (!is_early && !is_late && !site_has_votes(hit->site))
-		return leaves > 0 || (own && (plain || hit->l->lasti_unit));
-	return site_is_early(hit->site, is_early, is_late);
+	if (!t || !l)
+		return 0;
+	f = t->depth ? shadow_at(bpf_get_current_task_btf(), t, t->depth - 1) : NULL;
+	plain = f && !f->raised_ns;
+	own = f && frame == f->frame;
+	if (own && yields) /* shims never suspend */
+		return site_is_early(site, true, false, true);
+	leaves = frame_leaves(t, l, frame);
+	return site_is_early(site, own && plain && leaves > 0,
+			     plain && frame == f->previous && !leaves,
+			     leaves > 0 || (own && (plain || l->lasti_unit)));
 }
 
 /*
@@ -160,7 +165,7 @@ static __always_inline int leave(struct hit *hit, enum ending how)
 		}
 	}
 	current = current_frame(NULL, hit->l, t->tstate);
-	early = leaves_early(hit, f, current);
+	early = leaves_early(t, hit->l, hit->site, current, hit->kind == SITE_YIELD);
 	if (f && current == (early ? f->frame : f->previous) &&
 	    !stack_is_parked(hit->tgid, frame)) {
 		site_learn(hit->ctx, hit->site, f->frame);
@@ -182,22 +187,26 @@ static __always_inline enum ending ending_by_state(u64 frame_state)
 					 : ENDED_EXCEPTION;
 }
 
-static __always_inline enum ending ending_at_leave(struct hit *hit)
+/* How the call of `frame` ends (0: the site's register does not tell yet which), up to 3.10. */
+__noinline int ending_at_leave(struct thread *t, const struct py_layout *l, struct site_votes *site,
+			       u64 frame)
 {
-	const struct py_layout *l = hit->l;
-	struct thread *t = hit->t;
-	struct shadow_frame *f = t->depth ? shadow_at(hit->task, t, t->depth - 1) : NULL;
-	u64 frame = site_frame(hit->ctx, hit->site), current;
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct shadow_frame *f;
+	u64 current;
 	bool early;
 
+	if (!t || !l)
+		return ENDED_RETURN;
+	f = t->depth ? shadow_at(task, t, t->depth - 1) : NULL;
 	if (!frame || (f && f->frame != frame)) {
-		early = site_is_early(hit->site, false, false);
+		early = site_is_early(site, false, false, false);
 		current = current_frame(NULL, l, t->tstate);
 		if (f && (f->frame == current || (f->previous == current && !early)) &&
-		    !stack_is_parked(hit->tgid, frame))
+		    !stack_is_parked(task->tgid, frame))
 			frame = f->frame; /* taken off already, and still there */
 		else if (!frame)
-			frame = parked_leaving(hit->tgid, 0, current, early) ?: current;
+			frame = parked_leaving(task->tgid, 0, current, early) ?: current;
 	}
 	if (l->frame_state != LAYOUT_ABSENT)
 		return ending_by_state(frame + l->frame_state);

@@ -524,15 +524,18 @@ static __always_inline u32 function_slot(struct recent_function *recent, const s
 	return slot;
 }
 
-/* The same of the frame with this head, which is scratch afterwards. */
-static __always_inline u32 function_of_frame(struct thread *t, const struct py_layout *l, u32 tgid,
-					     u8 *head)
+/* The same of the current thread's frame whose head is in t->head, which is scratch afterwards. */
+__noinline u32 function_of_frame(struct thread *t, const struct py_layout *l)
 {
-	struct function_key key = {.code = frame_code(l, head), .tgid = tgid};
+	struct function_key key = {};
 
+	if (!t || !l)
+		return NO_FUNCTION;
+	key.code = frame_code(l, t->head);
 	if (!key.code)
 		return NO_FUNCTION;
-	key.check = code_check(NULL, l, key.code, head);
+	key.tgid = bpf_get_current_task_btf()->tgid;
+	key.check = code_check(NULL, l, key.code, t->head);
 	return function_slot(t->recent, l, &key);
 }
 

@@ -58,7 +58,7 @@ static long seed_fill(u32 i, void *arg)
 		return 0;
 	previous = s->frame;
 	s->t->seeding--;
-	function = function_of_frame(s->t, s->l, s->task->tgid, s->t->head);
+	function = function_of_frame(s->t, s->l);
 	f = shadow_make(s->task, s->t, s->t->seeding);
 	if (f)
 		shadow_fill(f, s->t, found, previous, function, SEGMENT_BEFORE, s->now);

@@ -83,15 +83,12 @@ static __always_inline void site_learn(struct pt_regs *ctx, struct site_votes *s
 	site->frame_register = registers ? lowest + 1 : 0;
 }
 
-static __always_inline bool site_has_votes(const struct site_votes *site)
+/* Votes of an exit site; returns whether it is an early one, without any `otherwise`. */
+__noinline int site_is_early(struct site_votes *site, u32 own_current, u32 below_current,
+			     u32 otherwise)
 {
-	return site && site->early + site->late;
-}
-
-/* Votes of an exit site; returns whether it is an early one. */
-static __always_inline bool site_is_early(struct site_votes *site, bool own_current,
-					  bool below_current)
-{
+	if (!own_current && !below_current && !(site && site->early + site->late))
+		return otherwise;
 	if (!site)
 		return own_current;
 	if (site->early + site->late < SITE_VOTES) {

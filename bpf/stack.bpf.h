@@ -141,8 +141,10 @@ static __always_inline struct shadow_frame *shadow_top(struct task_struct *task,
 	return kept;
 }
 
-static __always_inline void cause_vote(struct cause *leads, u32 wait_class, u32 what, u64 ns)
+__noinline int cause_vote(struct cause *leads, u32 wait_class, u32 what, u64 ns)
 {
+	if (!leads)
+		return 0;
 	if (leads->ns && leads->wait_class == wait_class && leads->what == what) {
 		leads->ns += ns;
 	} else if (leads->ns >= ns) {
@@ -152,12 +154,25 @@ static __always_inline void cause_vote(struct cause *leads, u32 wait_class, u32 
 		leads->wait_class = wait_class;
 		leads->what = what;
 	}
+	return 0;
 }
 
 static __always_inline void causes_merge(struct cause *into, const struct cause *from)
 {
 	if (from->ns)
 		cause_vote(into, from->wait_class, from->what, from->ns);
+}
+
+__noinline int frame_waited(struct shadow_frame *f, u32 wait_class, u32 what, u64 ns)
+{
+	if (!f || wait_class >= WAIT_CLASSES)
+		return 0;
+	if (!(f->waited & (1 << wait_class)))
+		f->wait_ns[wait_class] = 0;
+	f->waited |= 1 << wait_class;
+	f->wait_ns[wait_class] += ns;
+	cause_vote(&f->cause, wait_class, what, ns);
+	return 0;
 }
 
 /*
@@ -169,16 +184,9 @@ static __always_inline void shadow_wait(struct task_struct *task, struct thread 
 {
 	struct shadow_frame *f;
 
-	if (!t->depth || wait_class >= WAIT_CLASSES)
-		return;
-	f = shadow_at(task, t, t->depth - 1);
-	if (!f)
-		return;
-	if (!(f->waited & (1 << wait_class)))
-		f->wait_ns[wait_class] = 0;
-	f->waited |= 1 << wait_class;
-	f->wait_ns[wait_class] += ns;
-	cause_vote(&f->cause, wait_class, what, ns);
+	f = t->depth ? shadow_at(task, t, t->depth - 1) : NULL;
+	if (f)
+		frame_waited(f, wait_class, what, ns);
 }
 
 /* ns if the class is in the set, else 0, without a branch: eleven would be 2048 paths to verify. */

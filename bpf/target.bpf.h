@@ -31,11 +31,15 @@ static __always_inline struct dentry *file_dentry(struct file *file)
 /* The file behind a descriptor of the task; NULL: none. */
 static __always_inline struct file *fd_file(struct task_struct *task, u64 fd)
 {
-	struct fdtable *table = task->files->fdt; /* NULLs on the way read as 0 */
-	struct file *file = NULL;
+	/*
+	 * NULLs on the way read as 0.  (A pointer that is loaded without a helper is dear to
+	 * verify: the kernel goes through all of its types to see whether it may be trusted.)
+	 */
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct file **files = BPF_CORE_READ(table, fd), *file = NULL;
 
-	if (fd < table->max_fds)
-		bpf_probe_read_kernel(&file, sizeof(file), &table->fd[fd]);
+	if (fd < BPF_CORE_READ(table, max_fds))
+		bpf_probe_read_kernel(&file, sizeof(file), &files[fd]);
 	return file;
 }
 

@@ -135,6 +135,16 @@ static __always_inline enum wait_class select_class(struct task_struct *other,
 	return on->number == 1 ? single_class(task, count - 1, on) : WAIT_POLL;
 }
 
+#define SYSCALL_TAKES_FD 0x100 /* a bit beside what syscall_decides() returns */
+
+/* What decides of the wait in this call, in a function that is verified once. */
+__noinline u32 syscall_decider(s32 nr)
+{
+	int decides = syscall_decides(nr);
+
+	return decides | (syscall_takes_fd(nr, decides) ? SYSCALL_TAKES_FD : 0);
+}
+
 /*
  * `other` is NULL if `task` is the current one.  `fallback` is the class of calls that are
  * not known to wait for anything in particular.
@@ -144,10 +154,11 @@ static __always_inline enum wait_class syscall_class(struct task_struct *other,
 						     const struct call *call,
 						     enum wait_class fallback, struct awaited *on)
 {
-	int decides = syscall_decides(call->nr);
+	u32 decides = syscall_decider(call->nr);
 
-	if (syscall_takes_fd(call->nr, decides))
+	if (decides & SYSCALL_TAKES_FD)
 		await_fd(task, call->args[0], on);
+	decides &= ~SYSCALL_TAKES_FD;
 	switch (decides) {
 	case DECIDED_BY_FD:
 		return file_class(on);

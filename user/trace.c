@@ -127,6 +127,7 @@ static int open_tracer(struct run *run)
 	struct session *session = &run->session;
 	struct tracer_config config = {
 		.admit_all = scope_is_everything(options) && options->calls && !governed(options),
+		.calls = options->calls,
 		.empty_probes = options->empty_probes,
 		.ring_bytes = options->ring_bytes,
 		.functions = options->functions,

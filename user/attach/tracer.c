@@ -51,6 +51,8 @@ static int configure(struct tracer *tracer, bool looking, bool watching)
 	bpf_program__set_autoload(skel->progs.each_task, looking);
 	bpf_program__set_autoload(skel->progs.each_task_unlooked, !looking);
 	bpf_program__set_autoload(skel->progs.gc_written, watching);
+	/* (a fifth of the start-up's CPU time is its verification) */
+	bpf_program__set_autoload(skel->progs.call_site, config->calls && !config->empty_probes);
 	if (config->way != UPROBE_MULTI)
 		return 0;
 	bpf_object__for_each_program(program, skel->obj)

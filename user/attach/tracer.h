@@ -20,6 +20,7 @@ struct tracer;
 
 struct tracer_config {
 	bool admit_all;    /* probes in every process that maps a build; else process by process */
+	bool calls;        /* there are call probes */
 	bool empty_probes; /* attach programs that do nothing: for measuring */
 	size_t ring_bytes; /* a power of two, at least a page */
 	size_t functions;  /* how many functions there can be */
@@ -44,9 +45,9 @@ int tracer__attach_events(struct tracer *tracer);
  * FAULTS_PER_SAMPLE page faults.  0 or negative errno.
  */
 int tracer__sample(struct tracer *tracer, unsigned int hz);
-/* By which event (sampler.h); NULL: there are no samples. */
 /* As often from now on. */
 void tracer__sample_rate(struct tracer *tracer, unsigned int hz);
+/* By which event (sampler.h); NULL: there are no samples. */
 const char *tracer__samples_event(const struct tracer *tracer);
 
 /* Make a build's layout known to the kernel side.  0 or negative errno. */
