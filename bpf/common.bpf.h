@@ -186,10 +186,10 @@ struct thread {
 	u32 window_slot; /* of its process, in `windows` */
 	u32 walk_every;  /* as its process's */
 	u32 hits;        /* so far */
-	u32 pad3;
-	u64 window;     /* number of the one its shadow stack is of */
-	u64 entering;   /* scratch: the frame of an entry */
-	u64 not_before; /* do not search for the thread state again before this */
+	u32 watch_group; /* as its process's */
+	u64 window;      /* number of the one its shadow stack is of */
+	u64 entering;    /* scratch: the frame of an entry */
+	u64 not_before;  /* do not search for the thread state again before this */
 	struct recent_function recent[RECENT_FUNCTIONS]; /* slots looked up lately, by address */
 	struct loop_call_over call_over;
 	struct loop_call loop_calls[OPEN_CALLBACKS]; /* by depth */
@@ -487,6 +487,7 @@ static __always_inline void thread_is_of(struct task_struct *task, struct thread
 		t->flags = 0; /* its end has been told, if it was */
 	t->window_slot = p ? p->window : WINDOW_NEVER;
 	t->walk_every = p ? p->walk_every : 0;
+	t->watch_group = p ? p->watch_group : 0;
 	t->taken_in = p ? p->since : 0;
 	if (!was_traced && t->flags & PROCESS_TRACED)
 		thread_comes(task, t, t->taken_in);

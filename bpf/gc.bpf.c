@@ -104,9 +104,6 @@ int gc_site(struct pt_regs *ctx)
 	return 0;
 }
 
-/* Calibrated: what a watchpoint's hit costs. */
-volatile __u32 watch_trap_ns SEC(".data") = 0;
-
 /* What the collector's counts are, a byte a generation.  0, or nonzero if that cannot be read. */
 static __always_inline int counts_read(const struct gc_counts *where, u64 flag, u8 *counts)
 {

@@ -67,6 +67,8 @@ static __always_inline void thread_abandon(struct task_struct *task)
 
 	if (!t)
 		return;
+	if (t->watch_group)
+		watched_abandon(task, t);
 	bpf_loop(STACK_MAX * 2, abandon, &t, 0);
 	stack_chunks_free(task, t);
 }
@@ -96,6 +98,7 @@ int BPF_PROG(on_exec, struct task_struct *task)
 	if (p) {
 		p->runtime = 0; /* set again by the first probe hit or by userspace */
 		p->since = bpf_ktime_get_ns();
+		p->watch_group = 0; /* an exec takes watchpoints away */
 	}
 	task_tell(RECORD_EXEC, tgid, task->pid, NULL, 0, ran);
 	return 0;

@@ -4,6 +4,7 @@
 #include "sched.bpf.c"
 #include "sample.bpf.c"
 #include "gc.bpf.c"
+#include "watch.bpf.c"
 #include "life.bpf.c"
 #include "child.bpf.c"
 #include "window.bpf.c"

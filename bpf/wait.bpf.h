@@ -6,6 +6,7 @@
 #include "gather.bpf.h"
 #include "gil.bpf.h"
 #include "stack.bpf.h"
+#include "watched.bpf.h"
 
 /* What the wait that is over is for the thread's next one. */
 static __always_inline void wait_precedes(struct thread *t)
@@ -78,6 +79,31 @@ static __always_inline u32 waited_for(const struct thread *t)
 	return t->off_target;
 }
 
+/* A stretch off-CPU is over of a thread that has run watched functions. */
+__noinline int watched_wait(struct watching *w, const struct thread *t, u64 now)
+{
+	u64 ns, runq_ns, wake;
+	struct watched_call *call;
+	u32 wait_class;
+
+	if (!w || !t)
+		return 0;
+	wait_class = t->off_class;
+	if (wait_class >= WAIT_CLASSES)
+		return 0;
+	wake = t->wake_ns ?: now;
+	ns = wake > t->off_begin ? wake - t->off_begin : 0;
+	runq_ns = now > wake ? now - wake : 0;
+	w->wait_ns[wait_class] += ns;
+	w->wait_ns[WAIT_RUNQ] += runq_ns;
+	call = watched_call_of(w->top, w->tgid);
+	if (!call)
+		return 0;
+	cause_vote(&call->cause, wait_class, waited_for(t), ns);
+	cause_vote(&call->cause, WAIT_RUNQ, 0, runq_ns);
+	return 0;
+}
+
 static __always_inline void switch_in(struct task_struct *task, struct thread *t, u64 now)
 {
 	u64 since = exchange(&t->off_ns, 0);
@@ -96,6 +122,8 @@ static __always_inline void switch_in(struct task_struct *task, struct thread *t
 	if (now > wake)
 		shadow_wait(task, t, WAIT_RUNQ, 0, now - wake);
 	wait_tell(task, t, since, now, true);
+	if (t->watch_group)
+		watched_wait(bpf_task_storage_get(&watchings, task, NULL, 0), t, now);
 }
 
 /*

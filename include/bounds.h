@@ -3,13 +3,15 @@
 #ifndef PYTRACE_BOUNDS_H
 #define PYTRACE_BOUNDS_H
 
-#define MAX_BUILDS 256       /* distinct CPython binaries on a host */
-#define MAX_PROCESSES 8192   /* traced processes at once */
-#define MAX_GENERATORS 32768 /* suspended generators and coroutines remembered */
-#define MAX_PARKED 16384     /* greenlets switched out in the middle of calls */
-#define PARKED_FRAMES 64     /* calls in progress kept for each */
-#define MAX_BEGUN 4096       /* stacks of calls of which is known who began them last */
-#define MAX_CALLBACKS 8192   /* an event loop's: functions times tasks, in one report */
+#define MAX_BUILDS 256          /* distinct CPython binaries on a host */
+#define MAX_PROCESSES 8192      /* traced processes at once */
+#define MAX_GENERATORS 32768    /* suspended generators and coroutines remembered */
+#define MAX_PARKED 16384        /* greenlets switched out in the middle of calls */
+#define PARKED_FRAMES 64        /* calls in progress kept for each */
+#define MAX_BEGUN 4096          /* stacks of calls of which is known who began them last */
+#define MAX_WATCH_POINTS 16384  /* addresses, of all processes */
+#define MAX_WATCHED_CALLS 65536 /* calls of watched functions in progress */
+#define MAX_CALLBACKS 8192      /* an event loop's: functions times tasks, in one report */
 #define DEFAULT_FUNCTIONS 16384
 #define DEFAULT_RING_BYTES (4u << 20)
 #define ALARMS_BYTES 4096

@@ -23,6 +23,7 @@
 	X(RING_GC,         "ring_full_gc",        "garbage collections not recorded: ring buffer full") \
 	X(GC_BEGAN_BEFORE, "gc_began_before",     "garbage collections that began before tracing")     \
 	X(GENERATORS_FULL, "generators_full",     "generator calls not tracked: table full")      \
+	X(WATCHED_FULL,    "watched_full",        "calls of watched functions not followed: table full") \
 	X(CALLBACKS_FULL,  "callbacks_full",      "event loop callbacks not recorded: table full") \
 	X(PARKED,          "greenlets_full",      "greenlets whose calls were let go: table full") \
 	X(STORAGE,         "thread_storage",      "events lost: no thread state could be made")   \

@@ -35,6 +35,7 @@ enum record_kind {
 	RECORD_WAITS,
 	RECORD_CENSORED,
 	RECORD_WINDOW_SPENT,
+	RECORD_WATCH_SPENT,
 };
 
 enum wait_flags {
@@ -242,7 +243,8 @@ struct record_code {
 };
 _Static_assert(sizeof(struct record_code) == 544, "ring-buffer ABI");
 
-/* RECORD_FORK, RECORD_EXEC, RECORD_EXIT, RECORD_THREAD_EXIT, RECORD_FIRST_HIT, RECORD_WINDOW_SPENT.
+/* RECORD_FORK, RECORD_EXEC, RECORD_EXIT, RECORD_THREAD_EXIT, RECORD_FIRST_HIT, RECORD_WINDOW_SPENT,
+ * RECORD_WATCH_SPENT.
  */
 struct record_task {
 	__u32 kind;
@@ -281,10 +283,54 @@ struct process_entry {
 	__u64 since;   /* when it was taken in */
 	__u32 build;
 	__u32 flags;
-	__u32 window;     /* when its calls are counted: slot in the map `windows` */
-	__u32 walk_every; /* one stack in so many is read when its threads wait; 0: each */
+	__u32 window;      /* when its calls are counted: slot in the map `windows` */
+	__u32 walk_every;  /* one stack in so many is read when its threads wait; 0: each */
+	__u32 watch_group; /* whose watchpoints it has: that of the process they were set in, which
+			      forked children inherit; 0: none's */
+	__u32 pad;
 };
-_Static_assert(sizeof(struct process_entry) == 32, "map ABI");
+_Static_assert(sizeof(struct process_entry) == 40, "map ABI");
+
+/* What a watchpoint on a function tells: the value of the map `watch_points`. */
+enum watch_kind {
+	WATCH_ENTRY,  /* its first code unit was read: a call begins */
+	WATCH_RETURN, /* that of an instruction that returns */
+	WATCH_RAISE,  /* what is read of its code object when an exception passes */
+};
+
+enum watch_flags {
+	WATCH_GENERATOR = 1, /* the function is a generator or coroutine */
+	WATCH_ALL_ENDS = 2,  /* every way out of it is watched */
+};
+
+struct watch_key {
+	__u64 address;
+	__u32 group; /* process_entry's watch_group */
+	__u32 pad;
+};
+_Static_assert(sizeof(struct watch_key) == 16, "map ABI");
+
+#define WATCH_RANGES 16
+
+/* Instructions from byte `from` to before `to` of the bytecode. */
+struct watch_range {
+	__u32 from, to;
+};
+
+struct watch_point {
+	__u64 code;  /* the function's code object */
+	__u64 units; /* its first code unit (up to 3.10 not used) */
+	__u64 hits;
+	__u64 hits_max;       /* no more are looked at: it costs too much */
+	__u64 strays;         /* of `hits`: something else read there */
+	__u32 check;          /* tells that code object from others at its address */
+	__u32 at;             /* byte of the bytecode that it is at */
+	__u16 kind;           /* enum watch_kind */
+	__u16 flags;          /* enum watch_flags */
+	__u32 frame_register; /* which had the frame when a call began last */
+	struct watch_range handled[WATCH_RANGES]; /* an exception there may be handled inside */
+};
+_Static_assert(sizeof(struct watch_point) == 56 + 8 * WATCH_RANGES, "map ABI");
 
 /* A slot of `windows` that is always open, and one that never is: there is none of that number. */
 #define WINDOW_ALWAYS 0
@@ -343,6 +389,9 @@ struct generator {
 	__u64 wait_ns[WAIT_CLASSES];
 };
 _Static_assert(sizeof(struct generator) == 48 + 8 * WAIT_CLASSES, "map ABI");
+
+/* A watched function has two slots: what is counted of it otherwise is apart. */
+#define KEY_WATCHED 0x80000000U /* in function_key's tgid, and what is copied from it */
 
 struct function_key {
 	__u64 code;
@@ -539,6 +588,7 @@ enum cost_kind {
 	COST_IN,
 	COST_WAKE,
 	COST_SAMPLE,
+	COST_WATCHED,
 	COST_KINDS,
 };
 

@@ -29,6 +29,7 @@ enum {
 	KEY_CGROUP,
 	KEY_EXCLUDE,
 	KEY_ATTACH,
+	KEY_WATCH,
 	KEY_WATCHPOINTS,
 	KEY_RING,
 	KEY_FUNCTIONS,
@@ -60,6 +61,11 @@ static const struct argp_option argp_options[] = {
 	 "garbage collections",
 	 3},
 	{"exact", KEY_EXACT, NULL, 0, "Probe every call all the time, whatever it costs", 3},
+	{"watch", KEY_WATCH, "GLOB", 0,
+	 "See every call of these functions, by hardware watchpoints: costs nothing but when they are called. "
+	 "A name as for --function; may be given more than once. In a virtual machine see --watchpoints. One that "
+	 "is called too often for --overhead is let go of, but with --exact",
+	 3},
 	{"tasks", KEY_TASKS, NULL, 0,
 	 "Every callback of an asyncio event loop, by function and task; without it only those of 10 ms or "
 	 "more. Costs about two microseconds a callback",
@@ -82,8 +88,8 @@ static const struct argp_option argp_options[] = {
 	{"attach", KEY_ATTACH, "auto|multi|perf", 0,
 	 "How to attach uprobes: uprobe_multi links (kernel 6.6 or later) or perf events", 5},
 	{"watchpoints", KEY_WATCHPOINTS, "auto|always|never", 0,
-	 "May hardware watchpoints show garbage collections where there are no tracepoints? auto: not "
-	 "in a virtual machine, where they can kill the process",
+	 "May hardware watchpoints be used, for --watch and for garbage collections where there are no "
+	 "tracepoints? auto: not in a virtual machine, where they can kill the process",
 	 5},
 	{"ring-bytes", KEY_RING, "N", 0,
 	 "Size of the ring buffer, a power of two (default 4194304)", 5},
@@ -186,6 +192,20 @@ static void parse_overhead(const char *text, struct options *options, struct arg
 	options->calls = options->overhead > 0;
 }
 
+static void parse_watch(char *text, struct options *options, struct argp_state *state)
+{
+	char **globs = reallocarray(options->watch_globs, options->watch_count + 1, sizeof(*globs));
+
+	if (!*text)
+		argp_error(state, "--watch takes the name of a function");
+	if (!globs) {
+		argp_failure(state, EXIT_OWN_FAILURE, ENOMEM, "--watch");
+		return;
+	}
+	options->watch_globs = globs;
+	options->watch_globs[options->watch_count++] = text;
+}
+
 static void parse_watchpoints(const char *text, struct options *options, struct argp_state *state)
 {
 	if (!strcmp(text, "auto"))
@@ -269,7 +289,8 @@ static void check_scope(const struct options *options, struct argp_state *state)
 	if (!options->all_python &&
 	    (options->user || options->cgroup_glob || options->exclude_glob))
 		argp_error(state, "--user, --cgroup and --exclude narrow --all-python");
-	if (options->exact && options->overhead_given)
+	/* (together with 0: no call probes, and what is watched is so whatever it costs) */
+	if (options->exact && options->overhead_given && (options->calls || !options->watch_count))
 		argp_error(state, "--exact and --overhead exclude each other");
 	if (options->tasks && options->overhead == 0)
 		argp_error(state, "--tasks needs call probes, which --overhead 0 leaves out");
@@ -334,6 +355,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 		break;
 	case KEY_EXCLUDE:
 		options->exclude_glob = text;
+		break;
+	case KEY_WATCH:
+		parse_watch(text, options, state);
 		break;
 	case KEY_WATCHPOINTS:
 		parse_watchpoints(text, options, state);

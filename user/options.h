@@ -61,6 +61,8 @@ struct options {
 	const char *cgroup_glob;
 	const char *exclude_glob;
 	enum attach_choice attach;
+	char **watch_globs; /* functions that are watched */
+	size_t watch_count;
 	enum watch_choice watchpoints;
 	size_t ring_bytes;
 	size_t functions;

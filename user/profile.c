@@ -100,6 +100,13 @@ void profile__free(struct profile *profile)
 		histogram_clear(&profile->gcs[i].time);
 	}
 	free(profile->gcs);
+	for (size_t i = 0; i < profile->watch_count; i++) {
+		free(profile->watches[i].glob);
+		free(profile->watches[i].function);
+		free(profile->watches[i].file);
+		free(profile->watches[i].reason);
+	}
+	free(profile->watches);
 	free(profile->callbacks);
 	free(profile->processes);
 	free(profile->threads);
@@ -187,6 +194,11 @@ struct profile_gil *profile__add_gil(struct profile *profile)
 struct profile_contention *profile__add_contention(struct profile *profile)
 {
 	return ADD(profile, contentions, contention_count);
+}
+
+struct profile_watch *profile__add_watch(struct profile *profile)
+{
+	return ADD(profile, watches, watch_count);
 }
 
 struct profile_gc *profile__add_gc(struct profile *profile)

@@ -149,7 +149,10 @@ struct profile_function {
 	uint64_t io_waits;              /* for sockets, files, pipes and children, callees' too */
 	struct profile_repeat repeat;
 	struct histogram wall;
-	bool windowed;              /* seen in probe windows only: of all calls these are a part */
+	uint64_t watched_ns; /* so long watchpoints saw every call: the numbers are theirs; 0: none
+				did */
+	bool suspends; /* `wall` has the time it was suspended in it, and its parts are not known */
+	bool windowed; /* seen in probe windows only: of all calls these are a part */
 	struct histogram *censored; /* calls open when a window ended: how long by then; or NULL */
 	struct call_group *groups;  /* WINDOW_GROUPS, or NULL */
 	/* from stacks: what threads did in it or below it, and with it on top */
@@ -263,6 +266,19 @@ struct profile_callback {
 	uint64_t max_ns;
 };
 
+/* A function that is to be watched, or a name of which there is none. */
+struct profile_watch {
+	uint32_t tgid;
+	char *glob; /* NULL but where no function has matched */
+	char *function;
+	char *file;
+	uint32_t line;
+	bool watched;
+	char *reason;                    /* why it is not, or "" */
+	uint64_t since_ns;               /* it has been watched for so long */
+	size_t returns, returns_watched; /* instructions that return */
+};
+
 struct profile {
 	char *version; /* of this program */
 	char *host;
@@ -305,6 +321,8 @@ struct profile {
 	size_t callback_count;
 	struct profile_gc *gcs;
 	size_t gc_count;
+	struct profile_watch *watches;
+	size_t watch_count;
 	uint64_t callback_least_ns; /* shorter ones are not among them */
 	uint64_t losses[LOSS_COUNT];
 };
@@ -330,6 +348,7 @@ struct profile_fault *profile__add_fault(struct profile *profile);
 struct profile_gil *profile__add_gil(struct profile *profile);
 struct profile_contention *profile__add_contention(struct profile *profile);
 struct profile_gc *profile__add_gc(struct profile *profile);
+struct profile_watch *profile__add_watch(struct profile *profile);
 
 /* NULL is fine. */
 void call_groups_free(struct call_group *groups);

@@ -65,6 +65,10 @@ static int watch_gc(struct session *session, const struct process *process, stru
 	uint64_t address;
 	int err = gc_flag_address(build, process, &address);
 
+	if (session->watches) {
+		snprintf(reason, GC_REASON_BYTES, "--watch is to have the watchpoints");
+		return -ENOSPC;
+	}
 	if (!err) {
 		err = tracer__watch_gc(session->tracer, process->tgid, address);
 		if (err)
@@ -256,6 +260,8 @@ static void let_go(struct session *session, pid_t tgid, uint64_t end_ns)
 	tracer__callbacks(session->tracer, tgid, collector__callback, session->collector);
 	tracer__gils(session->tracer, tgid, monotonic_ns(), collector__gil, session->collector);
 	session->ended = true;
+	if (session->watches)
+		watches__ended(session->watches, tgid);
 	if (session->windows)
 		windows__remove(session->windows, tgid);
 	tracer__unprobe_process(session->tracer, tgid);
@@ -406,6 +412,8 @@ static void on_exec(struct session *session, const struct record_task *record)
 	if (session->options->child && procfs_tracer(record->tgid) == getpid())
 		return;
 	tracer__unwatch_gc(session->tracer, record->tgid);
+	if (session->watches)
+		watches__ended(session->watches, record->tgid);
 	look_at_exec(session, (struct later){
 				      .tgid = record->tgid,
 				      .exec_ns = record->ns,
@@ -476,6 +484,9 @@ static void on_fork(struct session *session, const struct record_task *record)
 	if (collector__add_process(session->collector, &process, record->ns ?: monotonic_ns()))
 		return;
 	see_gc_of_child(session, &process, record);
+	if (session->watches)
+		watches__forked(session->watches, record->parent, record->tgid,
+				record->ns ?: monotonic_ns());
 	if (process.kind != PYTHON_YES || !session->options->calls)
 		return;
 	build = builds__get(session->builds, process.build);

@@ -14,6 +14,7 @@
 #include "collect/collector.h"
 #include "discover/process.h"
 #include "options.h"
+#include "watches.h"
 #include "windows.h"
 
 /* A process that will be Python when its libpython is mapped, or whose layout is to be proved. */
@@ -32,6 +33,7 @@ struct session {
 	struct builds *builds;
 	struct tracer *tracer;
 	struct collector *collector;
+	struct watches *watches;      /* NULL: none were asked for */
 	struct windows *windows;      /* NULL: calls are probed all the time, or never */
 	bool everything;              /* one link a build for all processes, else one each */
 	bool started;                 /* past the first scan: processes may be young */

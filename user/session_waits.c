@@ -63,7 +63,10 @@ static void look_at(void *arg, pid_t tgid, struct waits_lately *lately)
 	lately->walk_every = entry.walk_every ?: 1;
 	lately->share = samples + thinning_share(waits, &looking->cost, lately->walk_every);
 	if (session->windows)
-		windows__others(session->windows, tgid, lately->share);
+		windows__others(session->windows, tgid,
+				lately->share + (session->watches
+							 ? watches__share(session->watches, tgid)
+							 : 0));
 	every = thinning_every(waits, &looking->cost, allowed(session->options) - samples,
 			       lately->walk_every);
 	if (every == lately->walk_every)

@@ -3,6 +3,7 @@
 #include "trace.h"
 
 #include <errno.h>
+#include <math.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -121,6 +122,14 @@ static int quiet(enum libbpf_print_level level, const char *format, va_list argu
 	return 0;
 }
 
+/* The share of its time a process may lose to watched functions: it is theirs before others'. */
+static double watch_budget(const struct options *options)
+{
+	double percent = options->overhead > 0 ? options->overhead : DEFAULT_OVERHEAD;
+
+	return options->exact ? INFINITY : percent / 100;
+}
+
 static int open_tracer(struct run *run)
 {
 	const struct options *options = run->options;
@@ -134,6 +143,7 @@ static int open_tracer(struct run *run)
 		.callback_least_ns = options->tasks ? INT64_MIN : CALLBACK_LEAST_NS,
 		.way = run->way,
 		.watchpoints = options->watchpoints,
+		.watch = options->watch_count,
 	};
 	int err;
 
@@ -165,6 +175,15 @@ static int open_tracer(struct run *run)
 		}
 		/* a window that has had too many hits is to be closed, whatever else runs */
 		setpriority(PRIO_PROCESS, 0, -20);
+	}
+	if (options->watch_count) {
+		session->watches = watches__new(session->tracer, session->collector,
+						session->builds, options->watch_globs,
+						options->watch_count, watch_budget(options));
+		if (!session->watches) {
+			message("out of memory");
+			return EXIT_OWN_FAILURE;
+		}
 	}
 	err = tracer__attach_events(session->tracer);
 	if (err) {
@@ -360,7 +379,8 @@ static bool drain_is_due(const struct run *run, uint64_t now)
 	uint64_t since = now - run->tails_ns;
 
 	if (since >= TAILS_NS)
-		return run->options->calls || collector__has_little_room(collector);
+		return run->options->calls || run->session.watches ||
+		       collector__has_little_room(collector);
 	return since >= PRESSED_NS && collector__needs_room(collector);
 }
 
@@ -428,6 +448,11 @@ static int report(struct run *run, enum ring_state ring)
 		message("out of memory for the report");
 		return EXIT_OWN_FAILURE;
 	}
+	if (session->watches && watches__profile(session->watches, profile, window.end_ns)) {
+		profile__free(profile);
+		message("out of memory for the report");
+		return EXIT_OWN_FAILURE;
+	}
 	session_losses(session, losses);
 	for (int i = 0; i < LOSS_COUNT; i++) {
 		profile->losses[i] = losses[i] - run->losses_before[i];
@@ -490,6 +515,8 @@ static int follow(struct run *run)
 			command_poll(&run->command, look_at_held, run);
 		if (session->windows)
 			windows__step(session->windows);
+		if (session->watches)
+			watches__step(session->watches);
 		session_look_again(session);
 		session_resync(session);
 		session_take_up_ended(session);
@@ -571,6 +598,8 @@ int trace_run(struct options *options)
 	builds__free(run.session.builds);
 	free(run.session.later);
 	windows__free(run.session.windows);
+	watches__free(run.session.watches);
+	free(options->watch_globs);
 	err = output_close(&run.output);
 	if (err && status == EXIT_OK) {
 		message("cannot write to %s: %s", options->output ?: "standard output",

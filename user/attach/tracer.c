@@ -51,6 +51,7 @@ static int configure(struct tracer *tracer, bool looking, bool watching)
 	bpf_program__set_autoload(skel->progs.each_task, looking);
 	bpf_program__set_autoload(skel->progs.each_task_unlooked, !looking);
 	bpf_program__set_autoload(skel->progs.gc_written, watching);
+	bpf_program__set_autoload(skel->progs.watched, watching && config->watch);
 	/* (a fifth of the start-up's CPU time is its verification) */
 	bpf_program__set_autoload(skel->progs.call_site, config->calls && !config->empty_probes);
 	if (config->way != UPROBE_MULTI)
@@ -472,6 +473,7 @@ void tracer__forget_process(struct tracer *tracer, pid_t tgid)
 	_Static_assert(sizeof(struct gil_id) == sizeof(struct frame_key), "a pointer and a tgid");
 	tracer__each_of(bpf_map__fd(tracer->skel->maps.gils), tgid, forget, NULL);
 	tracer__forget_parked(tracer, tgid);
+	tracer__each_of(bpf_map__fd(tracer->skel->maps.watched_calls), tgid, forget, NULL);
 }
 
 void tracer__gils(struct tracer *tracer, pid_t tgid, uint64_t now_ns, gil_fn fn, void *arg)

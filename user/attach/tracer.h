@@ -27,6 +27,7 @@ struct tracer_config {
 	int64_t callback_least_ns; /* what event loops call: shorter ones are not told */
 	enum uprobe_way way;
 	enum watch_choice watchpoints;
+	bool watch; /* functions are */
 };
 
 /*
@@ -74,6 +75,30 @@ double tracer__watch_ns(const struct tracer *tracer);
 bool tracer__inherit_gc(struct tracer *tracer, pid_t parent, pid_t child, uint64_t forked_ns);
 /* It is another program since. */
 void tracer__unwatch_gc(struct tracer *tracer, pid_t tgid);
+/*
+ * Watch a function: `number` from 1 on tells it from others.  The process's entry has `group` as
+ * its watch_group.  0, or a negative errno for watch_refusal().
+ */
+struct function_watch {
+	uint64_t addresses[WATCH_ADDRESSES_MAX];        /* the first is where calls begin */
+	struct watch_point points[WATCH_ADDRESSES_MAX]; /* what each tells */
+	size_t count;
+};
+int tracer__watch_function(struct tracer *tracer, pid_t tgid, pid_t group, uint32_t number,
+			   const struct function_watch *watch);
+void tracer__unwatch_function(struct tracer *tracer, pid_t tgid, pid_t group, uint32_t number,
+			      const struct function_watch *watch);
+/* Does a forked child surely have it, too? */
+bool tracer__watch_inherited(struct tracer *tracer, pid_t parent, pid_t child, uint32_t number,
+			     uint64_t forked_ns);
+/* A process that has it is gone; others are not. */
+void tracer__leave_watch(struct tracer *tracer, pid_t tgid, uint32_t number);
+/* How often its calls began, and how often that is looked at at the most (then RECORD_WATCH_SPENT).
+ */
+uint64_t tracer__watch_entries(struct tracer *tracer, pid_t group,
+			       const struct function_watch *watch);
+void tracer__allow_entries(struct tracer *tracer, pid_t group, const struct function_watch *watch,
+			   uint64_t entries);
 /* Are there call probes of this build in this process, or in all? */
 bool tracer__probed(struct tracer *tracer, size_t index, pid_t tgid);
 /* Take out the probes of a process that is gone, whatever its build was. */

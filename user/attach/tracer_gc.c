@@ -27,43 +27,26 @@ int tracer__probe_gc(struct tracer *tracer, size_t index, const struct build *bu
 			     places, build->gc_site_count);
 }
 
-/* Tried when they are first needed. */
-static int prepare_watches(struct tracer *tracer)
-{
-	int program = bpf_program__fd(tracer->skel->progs.gc_written);
-	uint32_t trap_ns;
-
-	if (tracer->watches || tracer->no_watches)
-		return tracer->no_watches;
-	tracer->no_watches = program < 0 ? -ENOTSUP : watch_allowed(tracer->config.watchpoints);
-	if (!tracer->no_watches)
-		tracer->no_watches = watch_try(&trap_ns);
-	if (tracer->no_watches)
-		return tracer->no_watches;
-	tracer->skel->data->watch_trap_ns = trap_ns;
-	tracer->watches = watch_set__new(program);
-	return tracer->watches ? 0 : -ENOMEM;
-}
-
 int tracer__watch_gc(struct tracer *tracer, pid_t tgid, uint64_t address)
 {
-	int err = prepare_watches(tracer);
+	const struct watch_address flag = {
+		.address = address,
+		.bytes = 4,
+		.program = bpf_program__fd(tracer->skel->progs.gc_written),
+	};
+	int err = tracer__prepare_watches(tracer);
 
-	return err ?: watch_set__add(tracer->watches, tgid, address);
-}
-
-double tracer__watch_ns(const struct tracer *tracer)
-{
-	return tracer->skel->data->watch_trap_ns;
+	return err ?: watch_set__add(tracer->watches, tgid, WATCH_NUMBER_GC, &flag, 1);
 }
 
 bool tracer__inherit_gc(struct tracer *tracer, pid_t parent, pid_t child, uint64_t forked_ns)
 {
-	return tracer->watches && watch_set__inherit(tracer->watches, parent, child, forked_ns);
+	return tracer->watches &&
+	       watch_set__inherit(tracer->watches, parent, child, WATCH_NUMBER_GC, forked_ns);
 }
 
 void tracer__unwatch_gc(struct tracer *tracer, pid_t tgid)
 {
 	if (tracer->watches)
-		watch_set__remove(tracer->watches, tgid);
+		watch_set__remove(tracer->watches, tgid, WATCH_NUMBER_GC);
 }

@@ -49,6 +49,12 @@ int tracer__iterate(const struct bpf_program *program, const struct bpf_iter_att
 typedef void (*key_fn)(void *arg, int map, const struct frame_key *key);
 void tracer__each_of(int map, pid_t tgid, key_fn fn, void *arg);
 
+/* Numbers of a process's watches (watch.h): its collector's flag, and from this on functions. */
+#define WATCH_NUMBER_GC 0
+
+/* May there be hardware watchpoints?  Tried when they are first needed.  0 or why not. */
+int tracer__prepare_watches(struct tracer *tracer);
+
 /* The stacks of its greenlets that are switched out. */
 void tracer__forget_parked(struct tracer *tracer, pid_t tgid);
 

@@ -26,11 +26,14 @@
 /* A fork that is told this long after the watch began was certainly begun after it, too. */
 #define FORK_NS 100000000ull
 
-/* The watch of one process, and of those that inherited it. */
+/* A watch of one process, and of those that inherited it. */
 struct watch {
 	struct watch *next;
-	pid_t *tids;
-	int *fds;
+	uint32_t number;
+	struct watch_address addresses[WATCH_ADDRESSES_MAX];
+	size_t address_count;
+	pid_t *tids; /* those watched so far */
+	int *fds;    /* of each its addresses' */
 	size_t count;
 	pid_t *tgids;
 	size_t tgid_count;
@@ -38,20 +41,20 @@ struct watch {
 };
 
 struct watch_set {
-	int program;
 	size_t fd_count;
 	struct watch *watches;
 };
 
 /* A perf event on one thread; its descriptor or a negative errno. */
-static int event_open(pid_t tid, uint64_t address, bool inherit)
+static int event_open(pid_t tid, const struct watch_address *watched, bool inherit)
 {
 	struct perf_event_attr attr = {
 		.type = PERF_TYPE_BREAKPOINT,
 		.size = sizeof(attr),
-		.bp_type = HW_BREAKPOINT_W,
-		.bp_addr = address,
-		.bp_len = HW_BREAKPOINT_LEN_4,
+		/* (there are none for reads alone) */
+		.bp_type = watched->reads ? HW_BREAKPOINT_RW : HW_BREAKPOINT_W,
+		.bp_addr = watched->address,
+		.bp_len = watched->bytes,
 		.sample_period = 1,
 		.exclude_kernel = 1,
 		.exclude_hv = 1,
@@ -93,7 +96,8 @@ int watch_try(uint32_t *trap_ns)
 	static volatile uint32_t watched;
 	struct sigaction survive = {.sa_handler = note_lost_trap}, before;
 	uint64_t writes = 0, best = UINT32_MAX;
-	int fd = event_open(0, (uintptr_t)&watched, false), err = 0;
+	const struct watch_address own = {.address = (uintptr_t)&watched, .bytes = 4};
+	int fd = event_open(0, &own, false), err = 0;
 
 	if (fd < 0)
 		return fd;
@@ -133,20 +137,16 @@ const char *watch_refusal(int err)
 	return strerror(-err);
 }
 
-struct watch_set *watch_set__new(int program)
+struct watch_set *watch_set__new(void)
 {
-	struct watch_set *set = calloc(1, sizeof(*set));
-
-	if (set)
-		set->program = program;
-	return set;
+	return calloc(1, sizeof(struct watch_set));
 }
 
 static void watch_free(struct watch_set *set, struct watch *watch)
 {
-	for (size_t i = 0; i < watch->count; i++)
+	for (size_t i = 0; i < watch->count * watch->address_count; i++)
 		close(watch->fds[i]);
-	set->fd_count -= watch->count;
+	set->fd_count -= watch->count * watch->address_count;
 	free(watch->tids);
 	free(watch->fds);
 	free(watch->tgids);
@@ -166,8 +166,8 @@ void watch_set__free(struct watch_set *set)
 	free(set);
 }
 
-/* Is there room for one more descriptor?  The soft limit is raised to the hard one. */
-static bool descriptor_allowed(const struct watch_set *set)
+/* Is there room for so many descriptors more?  The soft limit is raised to the hard one. */
+static bool descriptors_allowed(const struct watch_set *set, size_t more)
 {
 	struct rlimit limit;
 
@@ -177,45 +177,59 @@ static bool descriptor_allowed(const struct watch_set *set)
 		limit.rlim_cur = limit.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &limit);
 	}
-	return set->fd_count + DESCRIPTORS_LEFT < limit.rlim_cur;
+	return set->fd_count + more + DESCRIPTORS_LEFT <= limit.rlim_cur;
 }
 
-static int watch_thread(struct watch_set *set, struct watch *watch, pid_t tid, uint64_t address)
+/* The descriptor of one address on one thread, its program attached; or a negative errno. */
+static int watch_address(pid_t tid, const struct watch_address *watched)
 {
+	int fd = event_open(tid, watched, true), err;
+
+	if (fd < 0 || !ioctl(fd, PERF_EVENT_IOC_SET_BPF, watched->program))
+		return fd;
+	err = -errno;
+	close(fd);
+	return err;
+}
+
+/* 1, 0: it is watched already or has ended, or a negative errno. */
+static int watch_thread(struct watch_set *set, struct watch *watch, pid_t tid)
+{
+	size_t count = watch->address_count, at = watch->count * count, opened;
 	pid_t *tids;
-	int *fds, fd, err;
+	int *fds, fd = 0;
 
 	for (size_t i = 0; i < watch->count; i++)
 		if (watch->tids[i] == tid)
 			return 0;
-	if (!descriptor_allowed(set))
+	if (!descriptors_allowed(set, count))
 		return -EMFILE;
 	tids = reallocarray(watch->tids, watch->count + 1, sizeof(*tids));
 	if (!tids)
 		return -ENOMEM;
 	watch->tids = tids;
-	fds = reallocarray(watch->fds, watch->count + 1, sizeof(*fds));
+	fds = reallocarray(watch->fds, at + count, sizeof(*fds));
 	if (!fds)
 		return -ENOMEM;
 	watch->fds = fds;
-	fd = event_open(tid, address, true);
-	if (fd == -ESRCH)
-		return 0; /* it has ended */
-	if (fd < 0)
-		return fd;
-	if (ioctl(fd, PERF_EVENT_IOC_SET_BPF, set->program)) {
-		err = -errno;
-		close(fd);
-		return err;
+	for (opened = 0; opened < count; opened++) {
+		fd = watch_address(tid, &watch->addresses[opened]);
+		if (fd < 0)
+			break;
+		fds[at + opened] = fd;
 	}
-	watch->tids[watch->count] = tid;
-	watch->fds[watch->count++] = fd;
-	set->fd_count++;
+	if (fd < 0) {
+		while (opened-- > 0)
+			close(fds[at + opened]);
+		return fd == -ESRCH ? 0 : fd;
+	}
+	watch->tids[watch->count++] = tid;
+	set->fd_count += count;
 	return 1;
 }
 
 /* One round over the threads.  How many are newly watched, or a negative errno. */
-static int watch_threads(struct watch_set *set, struct watch *watch, pid_t tgid, uint64_t address)
+static int watch_threads(struct watch_set *set, struct watch *watch, pid_t tgid)
 {
 	struct dirent *entry;
 	int count = 0, ret = 0;
@@ -230,7 +244,7 @@ static int watch_threads(struct watch_set *set, struct watch *watch, pid_t tgid,
 		pid_t tid = (pid_t)strtol(entry->d_name, NULL, 10);
 
 		if (tid > 0)
-			ret = watch_thread(set, watch, tid, address);
+			ret = watch_thread(set, watch, tid);
 		count += ret > 0;
 	}
 	closedir(dir);
@@ -248,16 +262,23 @@ static int note_tgid(struct watch *watch, pid_t tgid)
 	return 0;
 }
 
-int watch_set__add(struct watch_set *set, pid_t tgid, uint64_t address)
+int watch_set__add(struct watch_set *set, pid_t tgid, uint32_t number,
+		   const struct watch_address *addresses, size_t address_count)
 {
-	struct watch *watch = calloc(1, sizeof(*watch));
+	struct watch *watch;
 	int count = 1;
 
+	if (address_count > WATCH_ADDRESSES_MAX)
+		return -ENOSPC;
+	watch = calloc(1, sizeof(*watch));
 	if (!watch)
 		return -ENOMEM;
+	watch->number = number;
+	watch->address_count = address_count;
+	memcpy(watch->addresses, addresses, address_count * sizeof(*addresses));
 	/* one that began in the first round may have been begun by one not watched yet */
 	for (int round = 0; round < ROUNDS && count > 0; round++)
-		count = watch_threads(set, watch, tgid, address);
+		count = watch_threads(set, watch, tgid);
 	if (count >= 0 && !watch->count)
 		count = -ESRCH;
 	if (count >= 0)
@@ -272,25 +293,26 @@ int watch_set__add(struct watch_set *set, pid_t tgid, uint64_t address)
 	return 0;
 }
 
-static struct watch *watch_of(const struct watch_set *set, pid_t tgid)
+static struct watch *watch_of(const struct watch_set *set, pid_t tgid, uint32_t number)
 {
 	for (struct watch *watch = set->watches; watch; watch = watch->next)
-		for (size_t i = 0; i < watch->tgid_count; i++)
+		for (size_t i = 0; i < watch->tgid_count && watch->number == number; i++)
 			if (watch->tgids[i] == tgid)
 				return watch;
 	return NULL;
 }
 
-bool watch_set__inherit(struct watch_set *set, pid_t parent, pid_t child, uint64_t forked_ns)
+bool watch_set__inherit(struct watch_set *set, pid_t parent, pid_t child, uint32_t number,
+			uint64_t forked_ns)
 {
-	struct watch *watch = watch_of(set, parent);
+	struct watch *watch = watch_of(set, parent, number);
 
 	return watch && forked_ns > watch->since_ns + FORK_NS && !note_tgid(watch, child);
 }
 
-void watch_set__remove(struct watch_set *set, pid_t tgid)
+void watch_set__remove(struct watch_set *set, pid_t tgid, uint32_t number)
 {
-	struct watch *watch = watch_of(set, tgid);
+	struct watch *watch = watch_of(set, tgid, number);
 
 	if (!watch)
 		return;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * Hardware watchpoints: a program is run each time a process writes four bytes of its memory.
- * A thread has four slots for them on x86_64, shared with debuggers; one of ours takes one.
+ * Hardware watchpoints: a program is run each time a process writes, or reads or writes, some bytes
+ * of its memory.  A thread has four slots for them on x86_64, shared with debuggers; one of ours
+ * takes one.
  */
 #ifndef PYTRACE_ATTACH_WATCH_H
 #define PYTRACE_ATTACH_WATCH_H
@@ -26,8 +27,17 @@ enum watch_choice {
  */
 int watch_allowed(enum watch_choice choice);
 
-/* `program` (a perf_event program's descriptor) is run by every write.  NULL without memory. */
-struct watch_set *watch_set__new(int program);
+#define WATCH_ADDRESSES_MAX 4
+
+struct watch_address {
+	uint64_t address;
+	uint32_t bytes; /* 1, 2 or 4, and `address` a multiple of it */
+	bool reads;     /* these too */
+	int program;    /* a perf_event program's descriptor */
+};
+
+/* NULL without memory. */
+struct watch_set *watch_set__new(void);
 /* Gives all slots back. */
 void watch_set__free(struct watch_set *set);
 
@@ -38,21 +48,24 @@ void watch_set__free(struct watch_set *set);
 int watch_try(uint32_t *trap_ns);
 
 /*
- * Watch `address` in every thread of a process; those it will have and its forked children
- * inherit that, until they exec.  Returns 0, -ESRCH (it is gone), -ENOSPC (all slots of a thread
- * are taken), -EMFILE (it needs a descriptor a thread, and that is too many), or another negative
- * errno.  Nothing is watched then.
+ * Watch addresses in every thread of a process; those it will have and its forked children
+ * inherit that, until they exec.  A process may have several watches, each with a number.  Returns
+ * 0, -ESRCH (it is gone), -ENOSPC (all slots of a thread are taken), -EMFILE (it needs a descriptor
+ * an address and thread, and that is too many), or another negative errno.  Nothing is watched
+ * then.
  */
-int watch_set__add(struct watch_set *set, pid_t tgid, uint64_t address);
+int watch_set__add(struct watch_set *set, pid_t tgid, uint32_t number,
+		   const struct watch_address *addresses, size_t count);
 
-/* A process was forked at forked_ns: false if it does not surely inherit its parent's watch. */
-bool watch_set__inherit(struct watch_set *set, pid_t parent, pid_t child, uint64_t forked_ns);
+/* A process was forked at forked_ns: false if it does not surely inherit that of its parent. */
+bool watch_set__inherit(struct watch_set *set, pid_t parent, pid_t child, uint32_t number,
+			uint64_t forked_ns);
 
 /*
- * A process has ended or is another program now.  (Those who inherited its watch keep it: the
- * slots come back with the last of them.)
+ * It is no longer wanted, or its process has ended or is another program now.  (Those who inherited
+ * it keep it: the slots come back with the last of them.)
  */
-void watch_set__remove(struct watch_set *set, pid_t tgid);
+void watch_set__remove(struct watch_set *set, pid_t tgid, uint32_t number);
 
 /* Why watch_allowed(), watch_try() or watch_set__add() refused, for people. */
 const char *watch_refusal(int err);

@@ -100,40 +100,45 @@ struct function_total *collector__nameless(struct process_total *process, uint32
 	return process_total__function(process, name, "", 0);
 }
 
-static void on_code(struct collector *collector, const struct record_code *record)
+static void on_code(struct collector *collector, const struct record_code *told)
 {
-	struct process_total *process = process_of(collector, record->tgid);
+	struct record_code record = *told; /* the ring is not to be written to */
+	bool watched = told->tgid & KEY_WATCHED;
+	struct process_total *process;
 	const struct build *build;
-	struct record_code completed;
 	char function[NAME_MAX_BYTES * 4 + 1], file[FILE_MAX_BYTES * 4 + 1];
 	struct function_total *before;
-	uint32_t place = SLOT_PLACE(record->slot);
+	uint32_t place = SLOT_PLACE(told->slot);
 	struct slot *slot;
 
+	record.tgid &= ~KEY_WATCHED;
+	process = process_of(collector, record.tgid);
 	if (!process || place >= collector->slot_count)
 		return;
 	build = builds__get(collector->builds, process->process.build);
-	if (build && (!record->name_kind || !record->file_kind)) {
-		completed = *record;
-		code_names_complete(&completed, &build->layout);
-		record = &completed;
-	}
-	name_decode(record->name, sizeof(record->name), record->name_chars, record->name_kind,
-		    function, sizeof(function));
-	name_decode(record->file, sizeof(record->file), record->file_chars, record->file_kind, file,
+	if (build && (!record.name_kind || !record.file_kind))
+		code_names_complete(&record, &build->layout);
+	name_decode(record.name, sizeof(record.name), record.name_chars, record.name_kind, function,
+		    sizeof(function));
+	name_decode(record.file, sizeof(record.file), record.file_chars, record.file_kind, file,
 		    sizeof(file));
 	slot = &collector->slots[place];
 	before = slot->process == process && slot->nameless ? slot->function : NULL;
 	slot->process = process;
-	collector->arrived += slot->number != record->slot || !slot->function;
-	slot->number = record->slot;
+	collector->arrived += slot->number != record.slot || !slot->function;
+	slot->number = record.slot;
 	slot->nameless = false;
 	if (callback_is_loop_call(function, file))
 		collector->stats[place].role = ROLE_LOOP_CALL;
 	else if (go_between_wakes(go_between_in(file)))
 		collector->stats[place].role = ROLE_GO_BETWEEN;
 	slot->function = process_total__function(process, function[0] ? function : "<unreadable>",
-						 file, record->line);
+						 file, record.line);
+	if (slot->function && watched)
+		slot->function = process_total__watched(process, slot->function);
+	else if (slot->function && collector->seen)
+		collector->seen(collector->seen_arg, record.tgid, &slot->function->name,
+				&collector->stats[place].key);
 	if (before && slot->function)
 		process_total__rename(process, before, slot->function);
 }
@@ -415,6 +420,12 @@ static void on_gc(struct collector *collector, const struct record_gc *record)
 
 	if (process)
 		pauses_record(collector, process, record);
+}
+
+void collector__on_function(struct collector *collector, seen_fn fn, void *arg)
+{
+	collector->seen = fn;
+	collector->seen_arg = arg;
 }
 
 int collector__record(void *arg, void *data, size_t size)

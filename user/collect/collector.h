@@ -28,6 +28,29 @@ struct collector *collector__new(const struct builds *builds, struct function_st
 				 size_t slots, lifecycle_fn lifecycle, void *arg);
 void collector__free(struct collector *collector);
 
+/*
+ * A function of a process is heard of, by its key in the kernel's table: for who wants to watch it.
+ * `name` is the collector's.
+ */
+struct function_name {
+	char *function;
+	char *file;
+	uint32_t line;
+};
+typedef void (*seen_fn)(void *arg, pid_t tgid, const struct function_name *name,
+			const struct function_key *key);
+void collector__on_function(struct collector *collector, seen_fn fn, void *arg);
+/* Watchpoints on a function of a process were set, or taken away. */
+struct watching_note {
+	const char *function;
+	const char *file;
+	uint32_t line;
+	bool on;
+	bool suspends; /* a generator or coroutine */
+};
+void collector__watched(struct collector *collector, pid_t tgid, const struct watching_note *note,
+			uint64_t now_ns);
+
 /* One ring-buffer record.  Returns 0 always: a malformed one is ignored. */
 int collector__record(void *collector, void *data, size_t size);
 

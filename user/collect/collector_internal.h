@@ -39,6 +39,8 @@ struct collector {
 	uint64_t retired; /* functions that made room for others, in this window */
 	lifecycle_fn lifecycle;
 	void *lifecycle_arg;
+	seen_fn seen; /* NULL: nobody wants to know */
+	void *seen_arg;
 	struct process_total *processes;
 	struct process_total *current; /* of those, hash by tgid */
 	uint64_t window_start_ns;
@@ -53,6 +55,8 @@ struct collector {
 /* The function in a slot of the kernel side; NULL: there is no such slot, or no memory. */
 struct function_total *collector__slot_function(struct collector *collector, uint32_t number,
 						struct process_total *process);
+/* Does it count what watchpoints see? */
+bool collector__slot_watched(const struct collector *collector, size_t place);
 /* Is it to be given back, once its counters have been read? */
 bool collector__slot_over(struct collector *collector, size_t place, uint64_t now_ns);
 /* Forget what it has, but for whose its number was. */

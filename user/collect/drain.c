@@ -125,7 +125,9 @@ void collector__drain_slot(struct collector *collector, uint32_t index)
 {
 	struct function_stats *stats = &collector->stats[index];
 	struct slot *slot = &collector->slots[index];
-	const struct probing *probing = &slot->process->probing;
+	static const struct probing always;
+	const struct probing *probing =
+		collector__slot_watched(collector, index) ? &always : &slot->process->probing;
 
 	if (stats->segments != slot->before->segments || stats->exits != slot->before->exits ||
 	    stats->holds != slot->before->holds)
@@ -145,7 +147,7 @@ static void adopt_slot(struct collector *collector, uint32_t index,
 		       const struct function_stats *stats, enum ring_state ring)
 {
 	struct slot *slot = &collector->slots[index];
-	struct process_total *process = collector__find_any(collector, stats->tgid);
+	struct process_total *process = collector__find_any(collector, stats->tgid & ~KEY_WATCHED);
 	bool awaited = slot->awaited;
 
 	slot->awaited = true;

@@ -26,6 +26,8 @@ static void fold_functions(struct process_total *to, struct process_total *from)
 	for (struct function_total *f = from->functions; f; f = f->hh.next) {
 		f->folded =
 			process_total__function(to, f->name.function, f->name.file, f->name.line);
+		if (f->folded && f->watched)
+			f->folded = process_total__watched(to, f->folded);
 		if (f->folded)
 			function_total__move(f->folded, f);
 	}

@@ -136,6 +136,24 @@ void collector__update_process(struct collector *collector, const struct process
 	native__forget(collector->native, process->tgid);
 }
 
+void collector__watched(struct collector *collector, pid_t tgid, const struct watching_note *note,
+			uint64_t now_ns)
+{
+	struct process_total *total = collector__find(collector, tgid);
+	struct function_total *watched =
+		total ? process_total__function(total, note->function, note->file, note->line)
+		      : NULL;
+
+	if (watched)
+		watched = process_total__watched(total, watched);
+	if (!watched || note->on == (watched->watched_since_ns != 0))
+		return;
+	watched->suspends = note->suspends;
+	if (!note->on)
+		watched->watched_ns = function_total__watched_ns(watched, now_ns);
+	watched->watched_since_ns = note->on ? now_ns : 0;
+}
+
 void collector__probed(struct collector *collector, pid_t tgid, bool on, uint64_t now_ns)
 {
 	struct process_total *total = collector__find(collector, tgid);

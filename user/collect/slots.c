@@ -47,12 +47,21 @@ struct function_total *collector__slot_function(struct collector *collector, uin
 	return function;
 }
 
-/* Do none of its calls go on?  Those that were open when a probe window closed have no end. */
-static bool nothing_open(const struct slot *slot)
+bool collector__slot_watched(const struct collector *collector, size_t place)
 {
-	return slot->before && !slot->process->probing.apart &&
-	       (slot->process->probing.governed ||
-		slot->before->calls == slot->before->exits + slot->before->ended_unseen);
+	return collector->stats[place].key.tgid & KEY_WATCHED;
+}
+
+/* Do none of its calls go on?  Those that were open when a probe window closed have no end. */
+static bool nothing_open(const struct collector *collector, size_t place)
+{
+	const struct slot *slot = &collector->slots[place];
+	const struct function_stats *before = slot->before;
+
+	if (!before || (slot->process->probing.apart && !collector__slot_watched(collector, place)))
+		return false;
+	return (slot->process->probing.governed && !collector__slot_watched(collector, place)) ||
+	       before->calls == before->exits + before->ended_unseen;
 }
 
 /* May another function have its place?  Not of one with a part in what others do. */
@@ -61,7 +70,7 @@ static bool may_go(const struct collector *collector, size_t place)
 	const struct slot *slot = &collector->slots[place];
 
 	return slot->process && slot->process->current && !slot->nameless && !slot->retired_ns &&
-	       collector->stats[place].role <= ROLE_PLAIN && nothing_open(slot);
+	       collector->stats[place].role <= ROLE_PLAIN && nothing_open(collector, place);
 }
 
 struct candidate {
@@ -156,7 +165,8 @@ bool collector__slot_over(struct collector *collector, size_t place, uint64_t no
 		return false;
 	if (!slot->process->current)
 		return true;
-	return slot->retired_ns && now_ns >= slot->retired_ns + GRACE_NS && nothing_open(slot);
+	return slot->retired_ns && now_ns >= slot->retired_ns + GRACE_NS &&
+	       nothing_open(collector, place);
 }
 
 /* What the slot's number meant; at the most MAX_GONE are known, those asked for last. */

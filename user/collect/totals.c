@@ -92,14 +92,12 @@ void process_total__free(struct process_total *total)
 	free(total);
 }
 
-struct function_total *process_total__function(struct process_total *total, const char *function,
-					       const char *file, uint32_t line)
+/* Takes the id; NULL without memory. */
+static struct function_total *function_of_id(struct process_total *total, char *id,
+					     const char *function, const char *file, uint32_t line)
 {
 	struct function_total *found = NULL;
-	char *id;
 
-	if (asprintf(&id, "%u\n%s\n%s", line, file, function) < 0)
-		return NULL;
 	HASH_FIND_STR(total->functions, id, found);
 	if (found) {
 		free(id);
@@ -121,6 +119,43 @@ struct function_total *process_total__function(struct process_total *total, cons
 	}
 	HASH_ADD_KEYPTR(hh, total->functions, found->id, strlen(found->id), found);
 	return found;
+}
+
+struct function_total *process_total__function(struct process_total *total, const char *function,
+					       const char *file, uint32_t line)
+{
+	char *id;
+
+	if (asprintf(&id, "%u\n%s\n%s", line, file, function) < 0)
+		return NULL;
+	return function_of_id(total, id, function, file, line);
+}
+
+struct function_total *process_total__watched(struct process_total *total,
+					      struct function_total *function)
+{
+	const struct function_name *name = &function->name;
+	struct function_total *twin = function->twin;
+	char *id;
+
+	if (twin || function->watched)
+		return twin ?: function;
+	if (asprintf(&id, "watched\n%s", function->id) < 0)
+		return NULL;
+	twin = function_of_id(total, id, name->function, name->file, name->line);
+	if (!twin)
+		return NULL;
+	twin->watched = true;
+	twin->twin = function;
+	function->twin = twin;
+	return twin;
+}
+
+uint64_t function_total__watched_ns(const struct function_total *function, uint64_t now_ns)
+{
+	uint64_t since = function->watched_since_ns;
+
+	return function->watched_ns + (since && since < now_ns ? now_ns - since : 0);
 }
 
 void function_total__tail_in_force(struct function_total *function, uint64_t least_ns,
@@ -375,6 +410,7 @@ void process_total__reset(struct process_total *total)
 
 	for (struct function_total *f = total->functions; f; f = f->hh.next) {
 		memset(&f->window, 0, sizeof(f->window));
+		f->watched_ns = 0;
 		histogram_clear(&f->wall);
 		windowed_forget(f);
 		f->hold_max_ns = 0;

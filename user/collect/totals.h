@@ -17,13 +17,6 @@
 #include "tail.h"
 #include "targets.h"
 
-/* A function by what it is called, whatever code objects it had. */
-struct function_name {
-	char *function;
-	char *file;
-	uint32_t line;
-};
-
 /* Of the slow calls. */
 struct tail_counts {
 	uint64_t calls, of_calls; /* of so many that were judged */
@@ -71,6 +64,15 @@ struct function_total {
 	char *id; /* hash key: file, line and name in one string */
 	UT_hash_handle hh;
 	struct function_name name;
+	/*
+	 * What is counted of its calls by watchpoints is apart, in one that is `watched`.  Each is
+	 * the other's twin; NULL: there is none.
+	 */
+	struct function_total *twin;
+	bool watched;
+	bool suspends;             /* its calls, if it is watched: a generator or coroutine */
+	uint64_t watched_since_ns; /* in this window; 0: it is not now */
+	uint64_t watched_ns;       /* in this window, before that */
 	enum go_between go_between;
 	struct call_counts window;
 	uint64_t hold_max_ns;       /* of the window */
@@ -334,6 +336,12 @@ void pause_total__free(struct pause_total *pause);
  */
 struct function_total *process_total__function(struct process_total *total, const char *function,
 					       const char *file, uint32_t line);
+/* What is counted by watchpoints of a function: its twin, made if it is new; NULL without memory.
+ */
+struct function_total *process_total__watched(struct process_total *total,
+					      struct function_total *function);
+/* So long it was watched between the window's begin and now_ns. */
+uint64_t function_total__watched_ns(const struct function_total *function, uint64_t now_ns);
 /* What was counted of `from` is counted of `to`, too: all but its slow calls' causes. */
 void function_total__move(struct function_total *to, struct function_total *from);
 /* Calls of this window were judged by thresholds in this range. */

@@ -91,7 +91,7 @@ static int add_process(struct profile *profile, struct collector *collector,
 	struct profile_process *out = profile__add_process(profile);
 	const struct process *process = &total->process;
 	const struct build *build = builds__get(collector->builds, process->build);
-	uint64_t unprobed;
+	uint64_t unprobed, watch_hits = 0;
 
 	if (!out)
 		return -1;
@@ -136,6 +136,10 @@ static int add_process(struct profile *profile, struct collector *collector,
 		out->woken_late_ns += t->wait_ns[WAIT_RUNQ] - t->preempted_ns;
 	}
 	for (struct function_total *f = total->functions; f; f = f->hh.next) {
+		if (f->watched) {
+			watch_hits += hits_of(&f->window);
+			continue;
+		}
 		out->probe_hits += hits_of(&f->window);
 		out->probe_cost_ns += cost_of(&f->window, window);
 	}
@@ -144,7 +148,8 @@ static int add_process(struct profile *profile, struct collector *collector,
 		out->probe_cost_ns += (total->probing.hits - out->probe_hits) *
 				      (window->entry_ns + window->exit_ns) / 2;
 	if (total->gc_method == GC_WATCHPOINT)
-		out->probe_cost_ns += 2 * pauses_count(total) * window->watch_ns;
+		watch_hits += 2 * pauses_count(total);
+	out->probe_cost_ns += watch_hits * window->watch_ns;
 	out->wait_cost_ns = total->effort.cost_ns;
 	out->walk_every = total->effort.walk_every ?: 1;
 	out->samples = total->samples;
@@ -219,11 +224,19 @@ static int add_functions(struct profile *profile, const struct process_total *to
 
 	for (struct function_total *f = total->functions; f; f = f->hh.next) {
 		struct profile_function *out;
-
-		bool called = f->window.segments || f->wall.count || f->begun != f->over ||
-			      f->window.self_ns || f->window.began_before;
+		struct function_total *calls = f; /* what is known of them */
+		uint64_t watched_ns;
+		bool called;
 
 		f->profile = 0;
+		if (f->watched)
+			continue;
+		watched_ns = f->twin ? function_total__watched_ns(f->twin, window->end_ns) : 0;
+		if (watched_ns || (f->twin && f->twin->window.segments))
+			calls = f->twin;
+		called = calls->window.segments || calls->wall.count ||
+			 calls->begun != calls->over || calls->window.self_ns ||
+			 calls->window.began_before || watched_ns;
 		if (!called && !f->stack.inclusive_ns && !f->stack.faults_inclusive &&
 		    !f->window.holds)
 			continue; /* quiet in this window */
@@ -236,24 +249,30 @@ static int add_functions(struct profile *profile, const struct process_total *to
 		out->file = strdup(f->name.file);
 		out->line = f->name.line;
 		out->called = called;
-		out->calls = f->window.calls;
-		out->segments = f->window.segments;
-		out->exceptions = f->window.exceptions;
-		out->ended_unseen = f->window.ended_unseen;
-		out->began_before = f->window.began_before;
-		out->suspended_ns = f->window.suspended_ns;
-		out->self_ns = never_negative(f->window.self_ns);
-		out->probe_hits = hits_of(&f->window);
-		out->probe_ns = f->window.probe_ns;
+		out->calls = calls->window.calls;
+		out->segments = calls->window.segments;
+		out->exceptions = calls->window.exceptions;
+		out->ended_unseen = calls->window.ended_unseen;
+		out->began_before = calls->window.began_before;
+		out->suspended_ns = calls->window.suspended_ns;
+		out->self_ns = never_negative(calls->window.self_ns);
+		out->probe_hits = hits_of(&calls->window);
+		out->probe_ns = calls->window.probe_ns;
 		out->probed_ns = process->probed_ns;
 		out->observed_ns = process->observed_ns;
 		out->counted_cost_ns = process->counted_cost_ns;
 		out->sample_ns = window->samples_hz ? 1000000000ull / window->samples_hz : 0;
-		out->windowed = process->windowed;
-		memcpy(out->wait_ns, f->window.wait_ns, sizeof(out->wait_ns));
-		out->wall = histogram_take(&f->wall);
+		out->watched_ns = watched_ns;
+		out->suspends = calls->suspends;
+		out->windowed = process->windowed && calls == f;
+		memcpy(out->wait_ns, calls->window.wait_ns, sizeof(out->wait_ns));
+		out->wall = histogram_take(&calls->wall);
 		out->wall.sum_ns = never_negative(out->wall.sum_ns);
-		windowed_profile(out, f, total);
+		if (calls == f)
+			windowed_profile(out, f, total);
+		else
+			out->wall.censored =
+				calls->begun > calls->over ? calls->begun - calls->over : 0;
 		memcpy(out->stack_ns, f->stack.ns, sizeof(out->stack_ns));
 		out->stack_inclusive_ns = f->stack.inclusive_ns;
 		out->stack_exclusive_ns = f->stack.exclusive_ns;
@@ -262,7 +281,7 @@ static int add_functions(struct profile *profile, const struct process_total *to
 		out->holds = f->window.holds;
 		out->hold_ns = f->window.hold_ns;
 		out->hold_max_ns = f->hold_max_ns;
-		if (fill_tail(&out->tail, f))
+		if (fill_tail(&out->tail, calls))
 			return -1;
 		out->io_waits = f->io_waits;
 	}
@@ -384,6 +403,9 @@ static void begin_window(struct process_total *total, uint64_t now_ns)
 	process_total__reset(total);
 	if (total->probed_since_ns && total->probed_since_ns < now_ns)
 		total->probed_since_ns = now_ns;
+	for (struct function_total *f = total->functions; f; f = f->hh.next)
+		if (f->watched_since_ns && f->watched_since_ns < now_ns)
+			f->watched_since_ns = now_ns;
 }
 
 /* Go on into the next window, without those that have ended. */

@@ -14,6 +14,8 @@
 #include "layout.h"
 #include "records.h"
 
+struct py_opcodes;
+
 #define BUILD_MAX_SITES SITE_MAX
 #define BUILD_ID_BYTES 20
 #define BUILD_REASON_BYTES 160
@@ -52,9 +54,11 @@ struct build {
 	bool layout_known;
 	struct py_layout layout;
 	enum calls_method method;
-	bool trace_refs;     /* Py_TRACE_REFS */
-	bool jit;            /* it has a JIT, which may be on or off in a process */
-	uint32_t interp_jit; /* what tells which: see struct py_version_row */
+	const struct py_opcodes *opcodes; /* static; NULL: layout unknown */
+	uint32_t code_exceptions;         /* see struct py_version_row */
+	bool trace_refs;                  /* Py_TRACE_REFS */
+	bool jit;                         /* it has a JIT, which may be on or off in a process */
+	uint32_t interp_jit;              /* what tells which: see struct py_version_row */
 	uint32_t interp_optimizer;
 	char reason[BUILD_REASON_BYTES]; /* why not, where something is missing */
 	struct site sites[BUILD_MAX_SITES];

@@ -463,6 +463,8 @@ int layout_identify(const struct elf_file *elf, const struct elf_symbol *runtime
 		return 0;
 	if (!elf_file__symbol(elf, "PyCode_Type", &code_type))
 		build->layout.code_type_vaddr = code_type.vaddr;
+	build->opcodes = (*row)->opcodes;
+	build->code_exceptions = (*row)->code_exceptions;
 	build->layout_known = true;
 	build->reason[0] = '\0';
 	return 0;

@@ -22,6 +22,7 @@
 #define PY_DEBUG_NO_BASE 0xffffU
 #define PY_DEBUG_FIELDS_MAX 48
 #define PY_OPCODES_MAX 20
+#define PY_CACHES_UNKNOWN 255
 
 struct py_debug_field {
 	__u16 field; /* offsetof(struct py_layout, ...) */
@@ -67,6 +68,11 @@ struct py_opcode {
  */
 struct py_opcodes {
 	__u8 defined[32]; /* bit op & 7 of byte op >> 3: the opcode exists, plain, specialised, instrumented or internal */
+	/*
+	 * So many code units after one of this opcode are its cache, and no instructions (3.11+);
+	 * PY_CACHES_UNKNOWN: it stands in place of another one that is kept elsewhere.
+	 */
+	__u8 caches[256];
 	__u8 count;
 	struct py_opcode ops[PY_OPCODES_MAX];
 };

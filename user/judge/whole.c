@@ -25,7 +25,7 @@ static double left_share(const struct profile_function *function, double factor)
 {
 	double lost;
 
-	if (!function->probed_ns)
+	if (!function->probed_ns || function->watched_ns)
 		return 1;
 	lost = factor * (double)function->counted_cost_ns / (double)function->probed_ns;
 	return fmax(1 - lost, LEAST_LEFT);
@@ -38,7 +38,20 @@ double function_least_left(const struct profile_function *function)
 
 static double probed_calls_per_second(const struct profile_function *f)
 {
-	return f->probed_ns ? (double)f->calls / ((double)f->probed_ns / 1e9) : 0;
+	uint64_t seen_ns = f->watched_ns ?: f->probed_ns;
+
+	return seen_ns ? (double)f->calls / ((double)seen_ns / 1e9) : 0;
+}
+
+/* Watched for less than this part of the time, others had their turn. */
+#define WATCHED_WHOLE 0.95
+
+/* How much more than what was seen there was of a function that was watched in turns. */
+static double watched_factor(const struct profile_function *f)
+{
+	double part = f->observed_ns ? (double)f->watched_ns / (double)f->observed_ns : 1;
+
+	return f->watched_ns && part < WATCHED_WHOLE ? 1 / part : 1;
 }
 
 /* Is it known how often it is called when it is not probed? */
@@ -67,8 +80,13 @@ void function_whole(const struct profile_function *f, struct whole *out)
 	*out = (struct whole){
 		.calls = (double)f->calls,
 		.wall_ns = ended ? (double)f->wall.sum_ns : NAN,
-		.self_ns = ended ? (double)f->self_ns : NAN,
+		.self_ns = ended && !f->watched_ns ? (double)f->self_ns : NAN,
 	};
+	if (watched_factor(f) > 1) {
+		out->quality = WHOLE_ESTIMATED;
+		out->calls *= watched_factor(f);
+		out->wall_ns *= watched_factor(f);
+	}
 	if (!f->windowed)
 		return;
 	out->quality = calls_known(f) ? WHOLE_ESTIMATED : WHOLE_AT_LEAST;

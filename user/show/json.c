@@ -302,7 +302,8 @@ static json_t *function_json(struct json_builder *b, const struct profile *profi
 	json_put(b, object, "file", json_name(f->file));
 	json_put(b, object, "line", json_integer(f->line));
 	json_put(b, object, "method",
-		 json_string(!f->called    ? "none"
+		 json_string(f->watched_ns ? "watch"
+			     : !f->called  ? "none"
 			     : f->windowed ? "window"
 					   : "exact"));
 	json_put(b, object, "calls", json_count(f->calls));
@@ -314,12 +315,15 @@ static json_t *function_json(struct json_builder *b, const struct profile *profi
 	json_put(b, object, "began_before", json_count(f->began_before));
 	json_put(b, object, "exceptions", json_count(f->exceptions));
 	json_put(b, object, "segments", json_count(f->segments));
-	json_put(b, object, "suspended_seconds", json_seconds((double)f->suspended_ns));
+	json_put(b, object, "suspended_seconds",
+		 f->suspends ? json_null() : json_seconds((double)f->suspended_ns));
 	json_put(b, object, "wall_seconds", wall_json(b, f, known ? &intervals : NULL));
-	json_put(b, object, "self_seconds", json_seconds((double)f->self_ns));
+	json_put(b, object, "self_seconds",
+		 f->watched_ns ? json_null() : json_seconds((double)f->self_ns));
 	json_put(b, object, "probe_seconds", json_seconds((double)f->probe_ns));
 	json_put(b, object, "probe_hits", json_count(f->probe_hits));
-	json_put(b, object, "breakdown_seconds", breakdown(b, f->wall.sum_ns, f->wait_ns));
+	json_put(b, object, "breakdown_seconds",
+		 f->suspends ? json_null() : breakdown(b, f->wall.sum_ns, f->wait_ns));
 	json_put(b, object, "stack_seconds", json_stack_seconds(b, f));
 	json_put(b, object, "page_faults", json_page_faults(b, f));
 	json_put(b, object, "gil_holds", gil_holds(b, f));
@@ -327,7 +331,34 @@ static json_t *function_json(struct json_builder *b, const struct profile *profi
 	json_put(b, object, "waits_per_call", json_number(waits_per_call(f)));
 	json_put(b, object, "repeated_target", repeated_target(b, profile, f));
 	json_put(b, object, "probed_seconds", json_seconds((double)f->probed_ns));
+	json_put(b, object, "watched_seconds", json_seconds((double)f->watched_ns));
 	return object;
+}
+
+static json_t *watch_json(struct json_builder *b, const struct profile_watch *watch)
+{
+	json_t *object = json_object();
+
+	json_put(b, object, "tgid", watch->glob ? json_null() : json_integer(watch->tgid));
+	json_put(b, object, "glob", json_name_or_null(watch->glob));
+	json_put(b, object, "function", json_name_or_null(watch->function));
+	json_put(b, object, "file", json_name_or_null(watch->file));
+	json_put(b, object, "line", watch->glob ? json_null() : json_integer(watch->line));
+	json_put(b, object, "watched", json_boolean(watch->watched));
+	json_put(b, object, "reason", *watch->reason ? json_name(watch->reason) : json_null());
+	json_put(b, object, "since_seconds", json_seconds((double)watch->since_ns));
+	json_put(b, object, "returns", json_count(watch->returns));
+	json_put(b, object, "returns_watched", json_count(watch->returns_watched));
+	return object;
+}
+
+static void put_watches(struct json_builder *b, json_t *root, const struct profile *profile)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < profile->watch_count; i++)
+		json_push(b, array, watch_json(b, &profile->watches[i]));
+	json_put(b, root, "watches", array);
 }
 
 static json_t *wait_json(struct json_builder *b, const struct profile_wait *wait)
@@ -542,6 +573,7 @@ static int build(struct json_builder *b, json_t *root, const struct profile *pro
 	json_put(b, root, "page_faults", json_faults(b, profile, options->top));
 	if (!err)
 		err = put_gcs(b, root, profile, options);
+	put_watches(b, root, profile);
 	json_put(b, root, "losses", losses(b, profile));
 	return err ? err : b->failed ? -ENOMEM : 0;
 }

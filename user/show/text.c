@@ -13,6 +13,7 @@
 #include "../judge/select.h"
 #include "escape.h"
 #include "text_process.h"
+#include "text_watches.h"
 #include "units.h"
 
 struct ranked {
@@ -236,6 +237,7 @@ static int put_report(const struct screen *screen, const struct profile *profile
 		err = put_processes(screen, profile, &request);
 	if (!err) {
 		fputc('\n', screen->out);
+		err = text_watches(screen, profile, 0);
 		put_losses(screen, profile);
 		put_cost(screen, profile);
 	}

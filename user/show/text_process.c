@@ -23,6 +23,7 @@
 #include "text_line.h"
 #include "text_machine.h"
 #include "text_stacks.h"
+#include "text_watches.h"
 #include "units.h"
 
 #define DEFAULT_TOP 20
@@ -192,6 +193,11 @@ static void function_place(char *out, size_t size, const char *file,
 	size_t used = snprintf(out, size, "%s:%u", file, f->line);
 	double little = function_littles_law(f);
 
+	if (f->watched_ns && used < size)
+		used += snprintf(out + used, size - used, ", watched%s",
+				 f->watched_ns + f->observed_ns / 20 < f->observed_ns
+					 ? " for a part of the time"
+					 : "");
 	if (f->windowed && f->called && used < size)
 		used += snprintf(out + used, size - used, ", %llu seen",
 				 (unsigned long long)f->calls);
@@ -578,5 +584,7 @@ int text_process(const struct screen *screen, const struct text_request *request
 		err = put_callbacks(screen, request, tgid, top);
 	if (!err)
 		err = put_gcs(screen, request, judged->process, top);
+	if (!err)
+		err = text_watches(screen, request->profile, tgid);
 	return err;
 }
