@@ -133,7 +133,11 @@ def test_abandoned_generators_and_recursion_limit(lab, py):
 @limit(90)
 @over("debian-3.9", "debian-3.13", "pyenv-3.9")
 def test_attached_by_perf_events(lab, py):
+    """Once in some fifty runs here a task's perf events are not on for a while: so again."""
     run_and_compare(lab, py, "calls", "--attach", "perf")
+
+
+test_attached_by_perf_events.retries = 1
 
 
 @limit(90)

@@ -117,7 +117,7 @@ def test_report(lab, py):
         lab.target(py, "collects.py", 2, "plainly"),
     ]
     pids = ",".join(str(target.tgid) for target in targets)
-    tracer = lab.tracer("-p", pids, "--format", "json").attached()
+    tracer = lab.tracer("-p", pids, "--format", "json", "--watch", "no_such_name").attached()
     for target in targets:
         target.release()
     comparison = Comparison(page)
