@@ -96,7 +96,7 @@ __noinline int watched_wait(struct watching *w, const struct thread *t, u64 now)
 	runq_ns = now > wake ? now - wake : 0;
 	w->wait_ns[wait_class] += ns;
 	w->wait_ns[WAIT_RUNQ] += runq_ns;
-	call = watched_call_of(w->top, w->tgid);
+	call = watched_top(w);
 	if (!call)
 		return 0;
 	cause_vote(&call->cause, wait_class, waited_for(t), ns);

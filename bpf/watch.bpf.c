@@ -160,8 +160,6 @@ struct settling {
 	struct thread *t;
 	const struct py_layout *l;
 	struct watching *w;
-	u32 tgid;
-	u32 pad;
 };
 
 static long settle_top(u32 i, void *arg)
@@ -174,7 +172,7 @@ static long settle_top(u32 i, void *arg)
 	if (!s->t || !s->l || !s->w)
 		return 1;
 	frame = s->w->top;
-	call = watched_call_of(frame, s->tgid);
+	call = watched_top(s->w);
 	if (!call)
 		return 1;
 	raised = call->raised_ns;
@@ -199,7 +197,7 @@ static long settle_top(u32 i, void *arg)
  */
 __noinline int watched_settle(struct thread *t, const struct py_layout *l, struct watching *w)
 {
-	struct settling s = {.tgid = bpf_get_current_task_btf()->tgid};
+	struct settling s = {};
 
 	if (!t || !l || !w)
 		return 0;
@@ -255,7 +253,9 @@ __noinline int watched_enter(struct thread *t, const struct py_layout *l, struct
 		return 0;
 	key.frame = frame;
 	before = bpf_map_lookup_elem(&watched_calls, &key);
-	if (before && before->raised_ns) {
+	if (before && before->start_ns < point->since_ns) {
+		watched_lost(w, frame);
+	} else if (before && before->raised_ns) {
 		watched_over(t, w, frame, before->raised_ns, true);
 	} else if (before) {
 		/* sys.monitoring has the interpreter read the first unit twice */
@@ -298,6 +298,10 @@ static __always_inline void watched_leave(struct thread *t, const struct py_layo
 	struct watched_call *call = watched_call_of(frame, bpf_get_current_task_btf()->tgid);
 	struct function_stats *stats;
 
+	if (call && call->start_ns < point->since_ns) {
+		watched_lost(w, frame);
+		return;
+	}
 	if (!call) {
 		if (point->kind == WATCH_RAISE || w->ended == frame)
 			return; /* or it was told already: it is read more than once */
@@ -352,6 +356,7 @@ int watched(struct bpf_perf_event_data *ctx)
 		return 0;
 	}
 	w->tgid = task->tgid;
+	w->task = (u64)task;
 	probes = t->probe_ns + watch_trap_ns;
 	if (point->kind == WATCH_ENTRY) {
 		frame = 0;

@@ -32,6 +32,7 @@ struct {
 struct watching {
 	u64 top;   /* frame of the watched call that it entered last and that goes on; 0: none */
 	u64 ended; /* frame of the one that ended last */
+	u64 task;  /* it */
 	u32 tgid;
 	u32 pad;
 	u64 wait_ns[WAIT_CLASSES]; /* since it did so first */
@@ -49,6 +50,20 @@ static __always_inline struct watched_call *watched_call_of(u64 frame, u32 tgid)
 	struct frame_key key = {.frame = frame, .tgid = tgid};
 
 	return frame ? bpf_map_lookup_elem(&watched_calls, &key) : NULL;
+}
+
+/*
+ * The call it entered last and that goes on; NULL: there is none.  Up to 3.10 a frame that ended by
+ * an exception may be another thread's by now.
+ */
+static __always_inline struct watched_call *watched_top(struct watching *w)
+{
+	struct watched_call *call = watched_call_of(w->top, w->tgid);
+
+	if (call && call->task == w->task)
+		return call;
+	w->top = 0;
+	return NULL;
 }
 
 /* Calibrated: what a watchpoint's hit costs. */
@@ -132,8 +147,6 @@ __noinline int watched_lost(struct watching *w, u64 frame)
 struct abandoning {
 	struct thread *t;
 	struct watching *w;
-	u32 tgid;
-	u32 pad;
 };
 
 /* The thread ends, or becomes another program: so do the watched calls that it is in. */
@@ -146,7 +159,7 @@ static long abandon_watched(u32 i, void *arg)
 	if (!a->t || !a->w || !a->w->top)
 		return 1;
 	frame = a->w->top;
-	call = watched_call_of(frame, a->tgid);
+	call = watched_top(a->w);
 	if (!call)
 		return 1;
 	if (call->raised_ns) /* most likely it was that which ended it */
@@ -158,7 +171,7 @@ static long abandon_watched(u32 i, void *arg)
 
 static __always_inline void watched_abandon(struct task_struct *task, struct thread *t)
 {
-	struct abandoning a = {.tgid = task->tgid, .t = t};
+	struct abandoning a = {.t = t};
 
 	a.w = bpf_task_storage_get(&watchings, task, NULL, 0);
 	if (a.w)

@@ -318,8 +318,9 @@ struct watch_range {
 };
 
 struct watch_point {
-	__u64 code;  /* the function's code object */
-	__u64 units; /* its first code unit (up to 3.10 not used) */
+	__u64 code;     /* the function's code object */
+	__u64 units;    /* its first code unit (up to 3.10 not used) */
+	__u64 since_ns; /* calls that began before may have ended unseen */
 	__u64 hits;
 	__u64 hits_max;       /* no more are looked at: it costs too much */
 	__u64 strays;         /* of `hits`: something else read there */
@@ -330,7 +331,7 @@ struct watch_point {
 	__u32 frame_register; /* which had the frame when a call began last */
 	struct watch_range handled[WATCH_RANGES]; /* an exception there may be handled inside */
 };
-_Static_assert(sizeof(struct watch_point) == 56 + 8 * WATCH_RANGES, "map ABI");
+_Static_assert(sizeof(struct watch_point) == 64 + 8 * WATCH_RANGES, "map ABI");
 
 /* A slot of `windows` that is always open, and one that never is: there is none of that number. */
 #define WINDOW_ALWAYS 0

@@ -12,7 +12,8 @@
 #include "discover/bytecode.h"
 #include "judge/glob.h"
 
-#define LOOK_NS 100000000ull   /* so often it is looked at what they cost */
+#define LOOK_NS 20000000ull /* so often it is looked at what they cost, and who waits */
+#define TRIED_AT_ONCE 32
 #define TURN_NS 10000000000ull /* where there are more than slots, each is watched so long */
 #define HITS_A_CALL 2
 #define PROGRAM_NS 2000.0 /* of ours, at a hit */
@@ -57,6 +58,7 @@ struct watches {
 	struct watched **all;
 	size_t count;
 	uint32_t numbers;
+	size_t next; /* who waits is tried from here on */
 	uint64_t looked_ns;
 };
 
@@ -210,6 +212,7 @@ static void add_point(struct watched *w, const struct code_places *places, enum 
 		.at = at,
 		.kind = kind,
 		.hits_max = UINT64_MAX,
+		.since_ns = monotonic_ns(),
 	};
 	memcpy(point->handled, places->handled, sizeof(point->handled));
 	w->watch.addresses[w->watch.count++] =
@@ -289,6 +292,8 @@ static int watch(struct watches *watches, struct watched *w)
 	const char *why = NULL;
 	int err;
 
+	if (taken + 2 > WATCH_ADDRESSES_MAX)
+		return -EAGAIN;
 	if (!build || !(w->group = group_of(watches, w->tgid))) {
 		refuse(w, "its process is not traced so far");
 		return -ESRCH;
@@ -349,7 +354,7 @@ static void unwatch(struct watches *watches, const struct watched *which, enum w
 static void look_at(struct watches *watches, struct watched *w, uint64_t now)
 {
 	uint64_t entries = tracer__watch_entries(watches->tracer, w->group, &w->watch);
-	double seconds = (double)(now - w->looked_ns) / 1e9, rate = allowed(watches, w);
+	double seconds = ((double)now - (double)w->looked_ns) / 1e9, rate = allowed(watches, w);
 	double made = (double)(entries - w->entries);
 	char reason[REASON_BYTES];
 
@@ -379,28 +384,43 @@ static void take_turns(struct watches *watches, const struct watched *waiting, u
 		struct watched *w = watches->all[i];
 
 		if (w->tgid == waiting->tgid && w->state == WATCHED_ON &&
-		    now - w->since_ns >= TURN_NS && (!longest || w->since_ns < longest->since_ns))
+		    now >= w->since_ns + TURN_NS && (!longest || w->since_ns < longest->since_ns))
 			longest = w;
 	}
 	if (longest)
 		unwatch(watches, longest, WATCHED_WAITING, "others have their turn");
 }
 
+/* Those that wait, a few at a time: there may be thousands. */
+static void try_waiting(struct watches *watches, uint64_t now)
+{
+	size_t left = watches->count;
+
+	for (unsigned int tried = 0; left-- > 0 && tried < TRIED_AT_ONCE;) {
+		struct watched *w = watches->all[watches->next++ % watches->count];
+
+		if (w->gone || w->state != WATCHED_WAITING)
+			continue;
+		tried++;
+		if (watch(watches, w) == -EAGAIN)
+			take_turns(watches, w, now);
+	}
+}
+
 void watches__step(struct watches *watches)
 {
 	uint64_t now = monotonic_ns();
 
+	if (now - watches->looked_ns < LOOK_NS)
+		return;
+	watches->looked_ns = now;
+	try_waiting(watches, now);
 	for (size_t i = 0; i < watches->count; i++) {
 		struct watched *w = watches->all[i];
 
-		/* who has waited longest comes first: those that had a turn are newer */
-		if (!w->gone && w->state == WATCHED_WAITING && watch(watches, w) == -EAGAIN)
-			take_turns(watches, w, now);
+		if (w->state == WATCHED_ON && w->group == w->tgid)
+			look_at(watches, w, now);
 	}
-	for (size_t i = 0; i < watches->count; i++)
-		if (watches->all[i]->state == WATCHED_ON &&
-		    watches->all[i]->group == watches->all[i]->tgid)
-			look_at(watches, watches->all[i], now);
 }
 
 void watches__forked(struct watches *watches, pid_t parent, pid_t child, uint64_t forked_ns)

@@ -232,7 +232,9 @@ static int add_functions(struct profile *profile, const struct process_total *to
 		if (f->watched)
 			continue;
 		watched_ns = f->twin ? function_total__watched_ns(f->twin, window->end_ns) : 0;
-		if (watched_ns || (f->twin && f->twin->window.segments))
+		if (f->twin && !f->twin->window.segments && watched_ns < process->observed_ns / 20)
+			watched_ns = 0; /* its turn was too short to say anything */
+		if (watched_ns)
 			calls = f->twin;
 		called = calls->window.segments || calls->wall.count ||
 			 calls->begun != calls->over || calls->window.self_ns ||
