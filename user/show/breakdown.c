@@ -41,8 +41,10 @@ static const char *calls_breakdown(char *out, size_t size, const uint64_t wait_n
 
 const char *function_breakdown(char *out, size_t size, const struct profile_function *function)
 {
-	if (function->suspends)
-		return strcpy(out, "");
+	if (function->suspends) {
+		*out = '\0';
+		return out;
+	}
 	/* of all its time, not only what windows saw of it */
 	if (function->windowed && function->stack_inclusive_ns)
 		return format_breakdown(out, size, function->stack_ns, function->stack_inclusive_ns,
