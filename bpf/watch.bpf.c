@@ -4,6 +4,7 @@
  * (Uses traced_thread() of sched.bpf.c, with which it shares the object file.)
  */
 #include "python.bpf.h"
+#include "site.bpf.h"
 #include "watched.bpf.h"
 
 #define STACK_LOOKED 512 /* frames below the current one in which a call is looked for */
@@ -98,10 +99,9 @@ __noinline int begins_at(struct thread *t, const struct py_layout *l,
 __noinline u64 entered_frame(struct bpf_perf_event_data *ctx, struct thread *t,
 			     const struct py_layout *l, struct watch_point *point, u64 current)
 {
-	u64 registers[] = {ctx->regs.bx,  ctx->regs.bp,  ctx->regs.r12, ctx->regs.r13,
-			   ctx->regs.r14, ctx->regs.r15, ctx->regs.di,  ctx->regs.si,
-			   ctx->regs.dx,  ctx->regs.cx,  ctx->regs.ax,  ctx->regs.r8,
-			   ctx->regs.r9,  ctx->regs.r10, ctx->regs.r11, 0};
+#define X(index, name) ctx->regs.name,
+	u64 registers[] = {EACH_REGISTER(X) 0};
+#undef X
 	u32 learned;
 
 	if (!t || !l || !point)
@@ -111,7 +111,7 @@ __noinline u64 entered_frame(struct bpf_perf_event_data *ctx, struct thread *t,
 		return current;
 	learned &= 15;
 	barrier_var(learned);
-	if (learned < 16 && begins_at(t, l, point, registers[learned]))
+	if (begins_at(t, l, point, registers[learned]))
 		return registers[learned];
 	for (u32 i = 0; i < 15; i++) {
 		if (registers[i] != current && begins_at(t, l, point, registers[i])) {
@@ -362,28 +362,24 @@ int watched(struct bpf_perf_event_data *ctx)
 		frame = 0;
 		if (t->tstate || !thread_find(t, l))
 			frame = entered_frame(ctx, t, l, point, current_frame(NULL, l, t->tstate));
-		if (!frame && watched_frame(t, l, point->code) && stands_at_entry(t, l, point))
-			frame = current_frame(NULL, l, t->tstate);
+		if (!frame) {
+			frame = watched_frame(t, l, point->code);
+			if (frame && !stands_at_entry(t, l, point))
+				frame = 0;
+		}
 	} else {
 		frame = watched_frame(t, l, point->code);
 		if (frame && point->kind == WATCH_RETURN && !may_return(t, l, point))
 			frame = 0;
 	}
-	if (!frame) {
-		__sync_fetch_and_add(&point->strays, 1);
-	} else if (point->kind == WATCH_ENTRY) {
-		if (w->top && w->top != frame)
-			watched_settle(t, l, w);
+	if (frame && w->top && w->top != frame)
+		watched_settle(t, l, w);
+	/* (settling may have read another frame's head) */
+	if (frame && point->kind == WATCH_ENTRY)
 		watched_enter(t, l, w, point, frame);
-	} else {
-		if (w->top && w->top != frame)
-			watched_settle(t, l, w);
-		/* (settling may have read another frame's head) */
-		if (frame_runs(t, l, frame, point->code))
-			watched_leave(t, l, w, point, frame, now);
-	}
+	else if (frame && frame_runs(t, l, frame, point->code))
+		watched_leave(t, l, w, point, frame, now);
 	/* the trap is half before and half after us; what we took is in no call's time */
 	t->probe_ns = probes + bpf_ktime_get_ns() - now;
-	cost_sample(COST_WATCHED, now);
 	return 0;
 }

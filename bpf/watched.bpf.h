@@ -7,6 +7,7 @@
 #define PYTRACE_WATCHED_BPF_H
 
 #include "stack.bpf.h"
+#include "watch_point.h"
 
 struct watched_call {
 	u64 start_ns;
@@ -66,6 +67,14 @@ static __always_inline struct watched_call *watched_top(struct watching *w)
 	return NULL;
 }
 
+static __always_inline void watched_forget(struct watching *w, const struct watched_call *call,
+					   const struct frame_key *key)
+{
+	if (w->top == key->frame)
+		w->top = call->below;
+	bpf_map_delete_elem(&watched_calls, key);
+}
+
 /* Calibrated: what a watchpoint's hit costs. */
 volatile __u32 watch_trap_ns SEC(".data") = 0;
 
@@ -109,13 +118,11 @@ __noinline int watched_over(struct thread *t, struct watching *w, u64 frame, u64
 		call_account(stats, function, wall, raised, (u32)mask & ((1 << WAIT_CLASSES) - 1),
 			     call->wait_ns, &call->cause);
 	}
-	if (w->top == frame)
-		w->top = call->below;
 	below = own ? watched_call_of(call->below, key.tgid) : NULL;
-	if (below && call->cause.ns)
-		cause_vote(&below->cause, call->cause.wait_class, call->cause.what, call->cause.ns);
+	if (below)
+		causes_merge(&below->cause, &call->cause);
 	w->ended = frame;
-	bpf_map_delete_elem(&watched_calls, &key);
+	watched_forget(w, call, &key);
 	return 0;
 }
 
@@ -136,9 +143,7 @@ __noinline int watched_lost(struct watching *w, u64 frame)
 	if (stats)
 		__sync_fetch_and_add(&stats->ended_unseen, 1);
 	lose(LOSS_EXIT_UNSEEN);
-	if (w->top == frame)
-		w->top = call->below;
-	bpf_map_delete_elem(&watched_calls, &key);
+	watched_forget(w, call, &key);
 	return 0;
 }
 

@@ -4,6 +4,7 @@
 
 #include <argp.h>
 #include <errno.h>
+#include <math.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -381,6 +382,13 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 		return ARGP_ERR_UNKNOWN;
 	}
 	return 0;
+}
+
+double options_budget(const struct options *options)
+{
+	double percent = options->calls ? options->overhead : DEFAULT_OVERHEAD;
+
+	return options->exact ? INFINITY : percent / 100;
 }
 
 void options_parse(int argc, char **argv, struct options *options)

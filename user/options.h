@@ -69,6 +69,9 @@ struct options {
 	bool empty_probes;
 };
 
+/* The share of its time a process may lose to us; INFINITY: whatever it takes. */
+double options_budget(const struct options *options);
+
 /*
  * Parse; on bad usage prints one line that says what to do and exits with
  * EXIT_USAGE, as it exits after --help and --version.

@@ -19,9 +19,7 @@
 /* The share of its time a process may lose to waits and samples. */
 static double allowed(const struct options *options)
 {
-	double percent = options->calls ? options->overhead : DEFAULT_OVERHEAD;
-
-	return options->exact ? INFINITY : WAITS_PART * percent / 100;
+	return WAITS_PART * options_budget(options);
 }
 
 /*

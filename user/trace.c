@@ -3,7 +3,6 @@
 #include "trace.h"
 
 #include <errno.h>
-#include <math.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -122,14 +121,6 @@ static int quiet(enum libbpf_print_level level, const char *format, va_list argu
 	return 0;
 }
 
-/* The share of its time a process may lose to watched functions: it is theirs before others'. */
-static double watch_budget(const struct options *options)
-{
-	double percent = options->overhead > 0 ? options->overhead : DEFAULT_OVERHEAD;
-
-	return options->exact ? INFINITY : percent / 100;
-}
-
 static int open_tracer(struct run *run)
 {
 	const struct options *options = run->options;
@@ -179,7 +170,7 @@ static int open_tracer(struct run *run)
 	if (options->watch_count) {
 		session->watches = watches__new(session->tracer, session->collector,
 						session->builds, options->watch_globs,
-						options->watch_count, watch_budget(options));
+						options->watch_count, options_budget(options));
 		if (!session->watches) {
 			message("out of memory");
 			return EXIT_OWN_FAILURE;
@@ -444,11 +435,8 @@ static int report(struct run *run, enum ring_state ring)
 	window.samples_hz = window.samples_event ? session->samples_hz : 0;
 	window.callback_least_ns = run->options->tasks ? 0 : CALLBACK_LEAST_NS;
 	profile = collector__profile(session->collector, &window);
-	if (!profile) {
-		message("out of memory for the report");
-		return EXIT_OWN_FAILURE;
-	}
-	if (session->watches && watches__profile(session->watches, profile, window.end_ns)) {
+	if (!profile ||
+	    (session->watches && watches__profile(session->watches, profile, window.end_ns))) {
 		profile__free(profile);
 		message("out of memory for the report");
 		return EXIT_OWN_FAILURE;

@@ -305,8 +305,10 @@ static int watch(struct watches *watches, struct watched *w)
 	}
 	/* fewer than are wanted, where a debugger or the collector's flag has some */
 	for (size_t slots = WATCH_ADDRESSES_MAX - taken;; slots = w->watch.count - 1) {
+		if (slots < 2 && taken)
+			return -EAGAIN;
 		if (slots < 2)
-			return taken ? -EAGAIN : (refuse(w, watch_refusal(-ENOSPC)), -ENOSPC);
+			break; /* with the last -ENOSPC */
 		if (taken && slots < places.return_count + 2 && slots < WATCH_ADDRESSES_MAX)
 			return -EAGAIN;
 		plan(w, build, &places, slots);

@@ -63,6 +63,12 @@ def timing(test):
     return alone(test)
 
 
+def watching(test):
+    """In virtual machines a watchpoint's trap may come without its reason, so the test again."""
+    test.retries = 2
+    return test
+
+
 def limit(seconds):
     """The test may take that long (default: see tests/run)."""
 

@@ -10,7 +10,7 @@ import signal
 import struct
 import subprocess
 
-from harness import DEBIAN, NO_GIL, check, check_none, over, parse_report, short, timing
+from harness import DEBIAN, NO_GIL, check, check_none, over, parse_report, short, timing, watching
 
 WATCHED = ("pyenv-3.8", "pyenv-3.9", "pyenv-3.10", "pyenv-3.11", "pyenv-3.12", "pyenv-3.13")
 ROUNDS = 8
@@ -53,12 +53,6 @@ def check_method(report, tgid, method):
     check(said == (method, None), f"gc_method and gc_reason are {said}")
     methods = {gc["method"] for gc in report["gc"] if gc["tgid"] == tgid}
     check(methods == {method}, f"gc[].method: {methods}")
-
-
-def watching(test):
-    """In virtual machines a watchpoint's trap may come without its reason, so the test again."""
-    test.retries = 2
-    return test
 
 
 def run_exactly(lab, target, method, *args):

@@ -2,7 +2,7 @@
 """Watched functions, against what the target knows of its own calls."""
 import time
 
-from harness import check, over, short, timing
+from harness import check, over, short, timing, watching
 
 ALL = (
     "pyenv-3.8", "debian-3.9", "pyenv-3.10", "debian-3.11", "pyenv-3.12", "debian-3.13",
@@ -11,12 +11,6 @@ ALL = (
 CALLS = 10000
 ALL_OF_THEM = ("--overhead", "0", "--exact")  # no call probes, and no budget for what is watched
 SETTLED = 0.7  # between the first call and the others: the watchpoints are set
-
-
-def watching(test):
-    """In virtual machines a watchpoint's trap may come without its reason, so the test again."""
-    test.retries = 2
-    return test
 
 
 def watch(lab, py, name, *args, calls=CALLS, options=(), globs=None):
@@ -51,46 +45,48 @@ def check_counts(report, tgid, name, calls, raised, unseen=0):
     return f
 
 
+def check_exactly(lab, py, name, *args, raised=None, **kw):
+    """As often called, and left by as many (or so many) exceptions, as the target says."""
+    target, result, report = watch(lab, py, name, *args, options=ALL_OF_THEM, **kw)
+    raised = result["raised"] if raised is None else raised
+    check_counts(report, target.tgid, name, result["calls"], raised)
+    return result, report
+
+
 @watching
 @over(*ALL)
 def test_plain_calls(lab, py):
-    target, result, report = watch(lab, py, "plain", options=ALL_OF_THEM)
-    check_counts(report, target.tgid, "plain", result["calls"], 0)
+    check_exactly(lab, py, "plain", raised=0)
 
 
 @watching
 @over(*ALL)
 def test_exceptions_that_leave(lab, py):
-    target, result, report = watch(lab, py, "raises", options=ALL_OF_THEM)
-    check_counts(report, target.tgid, "raises", result["calls"], result["raised"])
+    check_exactly(lab, py, "raises")
 
 
 @watching
 @over(*ALL)
 def test_exceptions_handled_inside(lab, py):
-    target, result, report = watch(lab, py, "handles", options=ALL_OF_THEM)
-    check_counts(report, target.tgid, "handles", result["calls"], 0)
+    check_exactly(lab, py, "handles", raised=0)
 
 
 @watching
 @over(*ALL)
 def test_exceptions_passed_on(lab, py):
-    target, result, report = watch(lab, py, "passes_on", options=ALL_OF_THEM)
-    check_counts(report, target.tgid, "passes_on", result["calls"], result["raised"])
+    check_exactly(lab, py, "passes_on")
 
 
 @watching
 @over(*ALL)
 def test_recursion(lab, py):
-    target, result, report = watch(lab, py, "recurses", options=ALL_OF_THEM)
-    check_counts(report, target.tgid, "recurses", result["calls"], 0)
+    check_exactly(lab, py, "recurses", raised=0)
 
 
 @watching
 @over(*ALL)
 def test_generators(lab, py):
-    target, result, report = watch(lab, py, "generates", options=ALL_OF_THEM)
-    check_counts(report, target.tgid, "generates", result["calls"], 0)
+    check_exactly(lab, py, "generates", raised=0)
 
 
 @watching
@@ -136,15 +132,13 @@ def test_more_returns_than_slots(lab, py):
 @watching
 @over("debian-3.9", "debian-3.13", "pyenv-3.12")
 def test_threads(lab, py):
-    target, result, report = watch(lab, py, "raises", 50, calls=200, options=ALL_OF_THEM)
-    check_counts(report, target.tgid, "raises", result["calls"], result["raised"])
+    check_exactly(lab, py, "raises", 50, calls=200)
 
 
 @watching
 @over("debian-3.9", "debian-3.13", "pyenv-3.12")
 def test_forked_child(lab, py):
-    target, result, report = watch(lab, py, "raises", 0, calls=1000, options=ALL_OF_THEM)
-    check_counts(report, target.tgid, "raises", result["calls"], result["raised"])
+    result, report = check_exactly(lab, py, "raises", 0, calls=1000)
     tgid, calls, raised = result["child"]
     check_counts(report, tgid, "raises", calls, raised)
 

@@ -13,6 +13,7 @@
 
 #include "discover/build.h"
 #include "records.h"
+#include "watch_point.h"
 #include "uprobe.h"
 #include "watch.h"
 

@@ -41,12 +41,10 @@ int tracer__watch_gc(struct tracer *tracer, pid_t tgid, uint64_t address)
 
 bool tracer__inherit_gc(struct tracer *tracer, pid_t parent, pid_t child, uint64_t forked_ns)
 {
-	return tracer->watches &&
-	       watch_set__inherit(tracer->watches, parent, child, WATCH_NUMBER_GC, forked_ns);
+	return tracer__watch_inherited(tracer, parent, child, WATCH_NUMBER_GC, forked_ns);
 }
 
 void tracer__unwatch_gc(struct tracer *tracer, pid_t tgid)
 {
-	if (tracer->watches)
-		watch_set__remove(tracer->watches, tgid, WATCH_NUMBER_GC);
+	tracer__leave_watch(tracer, tgid, WATCH_NUMBER_GC);
 }

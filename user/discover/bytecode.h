@@ -10,6 +10,7 @@
 
 #include "build.h"
 #include "records.h"
+#include "watch_point.h"
 
 #define CODE_RETURNS_MAX 64
 

@@ -46,12 +46,9 @@ static double probed_calls_per_second(const struct profile_function *f)
 /* Watched for less than this part of the time, others had their turn. */
 #define WATCHED_WHOLE 0.95
 
-/* How much more than what was seen there was of a function that was watched in turns. */
-static double watched_factor(const struct profile_function *f)
+bool function_watched_in_turns(const struct profile_function *f)
 {
-	double part = f->observed_ns ? (double)f->watched_ns / (double)f->observed_ns : 1;
-
-	return f->watched_ns && part < WATCHED_WHOLE ? 1 / part : 1;
+	return f->watched_ns && (double)f->watched_ns < WATCHED_WHOLE * (double)f->observed_ns;
 }
 
 /* Is it known how often it is called when it is not probed? */
@@ -82,10 +79,10 @@ void function_whole(const struct profile_function *f, struct whole *out)
 		.wall_ns = ended ? (double)f->wall.sum_ns : NAN,
 		.self_ns = ended && !f->watched_ns ? (double)f->self_ns : NAN,
 	};
-	if (watched_factor(f) > 1) {
+	if (function_watched_in_turns(f)) {
 		out->quality = WHOLE_ESTIMATED;
-		out->calls *= watched_factor(f);
-		out->wall_ns *= watched_factor(f);
+		out->calls *= (double)f->observed_ns / (double)f->watched_ns;
+		out->wall_ns *= (double)f->observed_ns / (double)f->watched_ns;
 	}
 	if (!f->windowed)
 		return;

@@ -46,4 +46,7 @@ bool littles_law_is_broken(double ratio);
  */
 double function_least_left(const struct profile_function *function);
 
+/* Was it watched for a part of the time only, others having had their turn? */
+bool function_watched_in_turns(const struct profile_function *function);
+
 #endif

@@ -19,6 +19,7 @@
 #include "json_stacks.h"
 #include "json_top.h"
 #include "json_value.h"
+#include "json_watches.h"
 
 /* Nanoseconds stay whole up to eleven days, and 0.1 is not 0.10000000000000001. */
 #define DIGITS 15
@@ -335,32 +336,6 @@ static json_t *function_json(struct json_builder *b, const struct profile *profi
 	return object;
 }
 
-static json_t *watch_json(struct json_builder *b, const struct profile_watch *watch)
-{
-	json_t *object = json_object();
-
-	json_put(b, object, "tgid", watch->glob ? json_null() : json_integer(watch->tgid));
-	json_put(b, object, "glob", json_name_or_null(watch->glob));
-	json_put(b, object, "function", json_name_or_null(watch->function));
-	json_put(b, object, "file", json_name_or_null(watch->file));
-	json_put(b, object, "line", watch->glob ? json_null() : json_integer(watch->line));
-	json_put(b, object, "watched", json_boolean(watch->watched));
-	json_put(b, object, "reason", *watch->reason ? json_name(watch->reason) : json_null());
-	json_put(b, object, "since_seconds", json_seconds((double)watch->since_ns));
-	json_put(b, object, "returns", json_count(watch->returns));
-	json_put(b, object, "returns_watched", json_count(watch->returns_watched));
-	return object;
-}
-
-static void put_watches(struct json_builder *b, json_t *root, const struct profile *profile)
-{
-	json_t *array = json_array();
-
-	for (size_t i = 0; i < profile->watch_count; i++)
-		json_push(b, array, watch_json(b, &profile->watches[i]));
-	json_put(b, root, "watches", array);
-}
-
 static json_t *wait_json(struct json_builder *b, const struct profile_wait *wait)
 {
 	json_t *object = json_object();
@@ -573,7 +548,7 @@ static int build(struct json_builder *b, json_t *root, const struct profile *pro
 	json_put(b, root, "page_faults", json_faults(b, profile, options->top));
 	if (!err)
 		err = put_gcs(b, root, profile, options);
-	put_watches(b, root, profile);
+	json_put(b, root, "watches", json_watches(b, profile));
 	json_put(b, root, "losses", losses(b, profile));
 	return err ? err : b->failed ? -ENOMEM : 0;
 }

@@ -195,9 +195,7 @@ static void function_place(char *out, size_t size, const char *file,
 
 	if (f->watched_ns && used < size)
 		used += snprintf(out + used, size - used, ", watched%s",
-				 f->watched_ns + f->observed_ns / 20 < f->observed_ns
-					 ? " for a part of the time"
-					 : "");
+				 function_watched_in_turns(f) ? " for a part of the time" : "");
 	if (f->windowed && f->called && used < size)
 		used += snprintf(out + used, size - used, ", %llu seen",
 				 (unsigned long long)f->calls);
