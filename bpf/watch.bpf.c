@@ -122,6 +122,13 @@ __noinline u64 entered_frame(struct bpf_perf_event_data *ctx, struct thread *t,
 	return 0;
 }
 
+/* Is the code object still the one that is meant?  t->head is scratch. */
+__noinline int is_meant(struct thread *t, const struct py_layout *l,
+			const struct watch_point *point)
+{
+	return t && l && point && code_check(NULL, l, point->code, t->head) == point->check;
+}
+
 struct looking_for {
 	const struct py_layout *l;
 	u64 frame, at;
@@ -372,6 +379,8 @@ int watched(struct bpf_perf_event_data *ctx)
 		if (frame && point->kind == WATCH_RETURN && !may_return(t, l, point))
 			frame = 0;
 	}
+	if (frame && point->kind == WATCH_ENTRY && !is_meant(t, l, point))
+		frame = 0;
 	if (frame && w->top && w->top != frame)
 		watched_settle(t, l, w);
 	/* (settling may have read another frame's head) */

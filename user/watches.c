@@ -145,30 +145,6 @@ static struct watched *add(struct watches *watches, pid_t tgid, const char *func
 	return w;
 }
 
-static void seen(void *arg, pid_t tgid, const struct function_name *name,
-		 const struct function_key *key)
-{
-	struct watches *watches = arg;
-	bool matches = false;
-	struct watched *w;
-
-	for (size_t i = 0; i < watches->glob_count; i++)
-		if (glob_matches(watches->globs[i], name->function, name->file, name->line))
-			matches = watches->glob_seen[i] = true;
-	if (!matches)
-		return;
-	w = find(watches, tgid, key->code);
-	if (w && w->check == key->check)
-		return;
-	if (w) /* another code object is at its address */
-		snprintf(w->reason, sizeof(w->reason), "its code object is gone");
-	w = add(watches, tgid, name->function, name->file, name->line);
-	if (!w)
-		return;
-	w->code = key->code;
-	w->check = key->check;
-}
-
 static void tell(struct watches *watches, const struct watched *w, bool on, uint64_t since_ns)
 {
 	const struct watching_note note = {
@@ -350,6 +326,43 @@ static void unwatch(struct watches *watches, const struct watched *which, enum w
 		w->since_ns = monotonic_ns();
 		snprintf(w->reason, sizeof(w->reason), "%s", reason);
 	}
+}
+
+/* Its code object is gone: there is nothing to say of it. */
+static void drop(struct watches *watches, struct watched *w)
+{
+	size_t at = 0;
+
+	if (w->state == WATCHED_ON)
+		unwatch(watches, w, WATCHED_NOT, "its code object is gone");
+	while (watches->all[at] != w)
+		at++;
+	watches->all[at] = watches->all[--watches->count];
+	watched_free(w);
+}
+
+static void seen(void *arg, pid_t tgid, const struct function_name *name,
+		 const struct function_key *key)
+{
+	struct watches *watches = arg;
+	bool matches = false;
+	struct watched *w;
+
+	for (size_t i = 0; i < watches->glob_count; i++)
+		if (glob_matches(watches->globs[i], name->function, name->file, name->line))
+			matches = watches->glob_seen[i] = true;
+	if (!matches)
+		return;
+	w = find(watches, tgid, key->code);
+	if (w && w->check == key->check)
+		return;
+	if (w) /* another code object is at its address */
+		drop(watches, w);
+	w = add(watches, tgid, name->function, name->file, name->line);
+	if (!w)
+		return;
+	w->code = key->code;
+	w->check = key->check;
 }
 
 /* What it cost lately: too much, and it goes. */
